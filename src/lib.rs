@@ -1,1 +1,14 @@
-//! Muster.
+//! Muster: the fleet appliance for telemetry agents.
+//!
+//! One binary that manages agents over OpAMP and carries its own store, certificate authority, pages and API.
+//! The modules, in the order in which they may know each other:
+//!
+//! - **rules** (pure: no clock, no I/O): [`fleet`], the wire [`opamp`], who may do what [`auth`];
+//! - **resources**: [`pki`], [`store`];
+//! - **use cases**: [`app`], the one door to memory and store;
+//! - **faces**: [`http`] (what both planes share), [`agent_plane`], [`admin_plane`], [`cli`];
+//! - **composition**: [`settings`], [`observability`], [`server`].
+//!
+//! `tests/it/architecture.rs` holds the table of who may import whom.
+
+pub mod fleet;

@@ -1,1 +1,1 @@
-#[test] fn t(){}
+//! Integration tests and laws, one binary, a file per capability.

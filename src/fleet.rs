@@ -1,0 +1,14 @@
+//! The rules of the fleet. Pure: no clock, no I/O, no lock, no wire type; time and randomness are arguments.
+//!
+//! What belongs here is what would still be true if Muster spoke another protocol, kept its state elsewhere and had
+//! another face.
+
+pub mod agent;
+pub mod attributes;
+pub mod capabilities;
+pub mod config;
+pub mod hash;
+pub mod ids;
+pub mod name;
+pub mod packed;
+pub mod time;

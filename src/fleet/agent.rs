@@ -1,0 +1,3 @@
+//! One agent: what it reports, what we know of it, and what it should hear.
+
+pub mod report;
