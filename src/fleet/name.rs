@@ -49,6 +49,12 @@ impl Name {
         }
     }
 
+    /// The group of agents that no group claims. Reserved: it can't be made, and it sends nothing.
+    #[must_use]
+    pub fn unassigned() -> Self {
+        Self("unassigned".into())
+    }
+
     /// The name nearest to `text`: what a host name or title becomes when a name is made of it.
     #[must_use]
     pub fn slug(text: &str) -> Self {

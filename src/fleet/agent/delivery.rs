@@ -1,0 +1,139 @@
+//! Verdicts: what was offered to an agent and what became of it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::report::RemoteConfigOutcome;
+use crate::fleet::hash::Digest;
+use crate::fleet::time::Timestamp;
+
+/// What must never be forgotten about deliveries to one agent. Committed before anything that depends on it is sent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Delivery {
+    /// The last offer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offered: Option<Offered>,
+    /// The last statement of the agent about a configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Acknowledgement>,
+    /// The digest that it last reported as applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied: Option<Offered>,
+    /// Contents that failed here, oldest first: never offered again by themselves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Failure>,
+    /// Why nothing is offered, when nothing may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldReason>,
+    /// A restart that was asked for and not yet sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<RestartOrder>,
+}
+
+/// A content, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Offered {
+    /// The digest of the content.
+    pub digest: Digest,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What an agent said about the configuration it last received.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Acknowledgement {
+    /// The content that it named; `None` when it named none, or one that is not ours.
+    pub digest: Option<Digest>,
+    /// What became of it.
+    pub outcome: RemoteConfigOutcome,
+    /// The reason of a failure, in the agent's words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub error: String,
+    /// When this was first said.
+    pub at: Timestamp,
+}
+
+/// A content that an agent refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Failure {
+    /// The content.
+    pub digest: Digest,
+    /// The reason in the agent's words.
+    pub error: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Why an agent is offered nothing although something is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldReason {
+    /// The agent knows a newer generation of our offers than the store: the store went back in time.
+    StoreWentBack,
+    /// An operator said so.
+    Operator,
+    /// Its group has no configuration any more; what runs stays.
+    NothingLeft,
+    /// The offer can't be read from the store.
+    Unreadable,
+}
+
+/// A restart that an operator asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RestartOrder {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+}
+
+impl Delivery {
+    /// The failure of `digest` here, if it failed.
+    #[must_use]
+    pub fn failure_of(&self, digest: Digest) -> Option<&Failure> {
+        self.failures.iter().find(|failure| failure.digest == digest)
+    }
+
+    /// Remembers that `digest` failed; the oldest of too many failures is forgotten.
+    pub fn remember_failure(&mut self, failure: Failure) {
+        const REMEMBERED: usize = 32;
+        self.failures.retain(|known| known.digest != failure.digest);
+        self.failures.push(failure);
+        let excess = self.failures.len().saturating_sub(REMEMBERED);
+        self.failures.drain(..excess);
+    }
+
+    /// Forgets that `digest` failed, so that it is offered once more: an operator's retry. Whether it had failed.
+    pub fn forgive(&mut self, digest: Digest) -> bool {
+        let before = self.failures.len();
+        self.failures.retain(|known| known.digest != digest);
+        let forgiven = self.failures.len() < before;
+        if forgiven
+            && self
+                .acknowledged
+                .as_ref()
+                .is_some_and(|said| said.digest == Some(digest))
+        {
+            self.acknowledged = None;
+        }
+        forgiven
+    }
+
+    /// Whether the agent said that it has `digest`, whatever became of it.
+    #[must_use]
+    pub fn has(&self, digest: Digest) -> bool {
+        self.acknowledged
+            .as_ref()
+            .is_some_and(|said| said.digest == Some(digest))
+    }
+
+    /// Whether the agent runs `digest`, as it says.
+    #[must_use]
+    pub fn runs(&self, digest: Digest) -> bool {
+        let applied = RemoteConfigOutcome::Applied;
+        self.acknowledged
+            .as_ref()
+            .is_some_and(|said| said.digest == Some(digest) && said.outcome == applied)
+    }
+}

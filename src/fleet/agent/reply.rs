@@ -1,0 +1,277 @@
+//! What an agent should hear now: intent compared with what it last said.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::contact::{Asking, Contact, Transport};
+use super::delivery::Offered;
+use super::reported::Completeness;
+use super::{HoldReason, Subject};
+use crate::fleet::capabilities::Capabilities;
+use crate::fleet::config::ConfigMap;
+use crate::fleet::hash::{ConfigHash, Digest};
+use crate::fleet::ids::InstanceUid;
+use crate::fleet::time::Timestamp;
+
+/// One answer or push. The three kinds exclude each other in the specification, so they do here.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// The message could not be processed (S-053: stands alone).
+    Error(Refused),
+    /// A command (S-291: stands alone).
+    Command(Command),
+    /// Everything else; empty means a bare acknowledgement.
+    Update(Update),
+}
+
+/// Why a message was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The kind of failure.
+    pub kind: RefusalKind,
+    /// What is wrong and what to do, for people.
+    pub message: String,
+    /// How long to stay away, for [`RefusalKind::Unavailable`].
+    pub retry_after: Option<Duration>,
+}
+
+/// The kinds of refusal (S-303).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// An unforeseen failure of ours.
+    Unknown,
+    /// The message is malformed or not allowed.
+    BadRequest,
+    /// Overload: come back later.
+    Unavailable,
+}
+
+/// A command to an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Restart.
+    Restart,
+}
+
+/// What an answer may carry together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Update {
+    /// Ask for the full state.
+    pub full_state: bool,
+    /// Ask for the list of components.
+    pub available_components: bool,
+    /// State our capabilities.
+    pub capabilities: bool,
+    /// The uid that the agent is to use from now on.
+    pub new_uid: Option<InstanceUid>,
+    /// A configuration.
+    pub remote_config: Option<Arc<Offer>>,
+}
+
+impl Update {
+    /// Whether it says nothing: as an answer a bare acknowledgement, as a push not worth sending.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A configuration ready to be offered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offer {
+    /// The content, byte for byte.
+    pub content: Arc<ConfigMap>,
+    /// What the hash says.
+    pub stamp: ConfigHash,
+    /// The `config_hash` on the wire.
+    pub hash: [u8; ConfigHash::LENGTH],
+}
+
+/// What is wanted of one subject: never an empty configuration by accident.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Intent<T> {
+    /// Nobody decided anything: observe only.
+    #[default]
+    Unmanaged,
+    /// Something was decided and must not be sent now.
+    Hold(HoldReason),
+    /// This.
+    Want(Arc<T>),
+}
+
+/// All that is wanted of one agent.
+#[derive(Clone, Debug, Default)]
+pub struct Desired {
+    /// Its configuration.
+    pub config: Intent<Offer>,
+    /// Whether that configuration is its own and not its group's: it waits for no full state.
+    pub own: bool,
+}
+
+impl Desired {
+    /// The digest of the wanted configuration, if one is wanted.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        match &self.config {
+            Intent::Want(offer) => Some(offer.stamp.digest),
+            Intent::Unmanaged | Intent::Hold(_) => None,
+        }
+    }
+}
+
+impl Subject<'_> {
+    /// Decides what the agent should hear now and notes that it was said. Silent once agent and intent agree.
+    /// The second value is whether a verdict changed, which must be durable before the reply is sent.
+    pub fn reply(&mut self, desired: &Desired, now: Timestamp) -> (Reply, bool) {
+        if let Some(command) = self.command(now) {
+            return (Reply::Command(command), true);
+        }
+        let mut update = Update {
+            capabilities: !self.contact.capabilities_stated || self.contact.transport == Transport::Http,
+            new_uid: self.contact.new_uid,
+            ..Update::default()
+        };
+        self.contact.capabilities_stated = true;
+        let mut verdict = false;
+        if self.agent.registration.is_served() {
+            update.full_state = self.asks_for_full_state(now);
+            update.available_components = !update.full_state && self.asks_for_components();
+            if let Some(offer) = self.offers(desired) {
+                verdict = self.note_offer(offer.stamp.digest, now);
+                update.remote_config = Some(offer);
+            }
+        }
+        self.contact.status_reported = false;
+        self.contact.note(&update);
+        (Reply::Update(update), verdict)
+    }
+
+    /// Says again what the last answer said: its receiver repeats a request whose answer it never saw (S-062).
+    /// Commands are not repeated.
+    pub fn repeat(&mut self, desired: &Desired) -> Reply {
+        let said = self.contact.said;
+        let offer = match &desired.config {
+            Intent::Want(offer) if said.offer && self.may_be_offered(offer.stamp.digest) => {
+                Some(Arc::clone(offer))
+            }
+            Intent::Unmanaged | Intent::Hold(_) | Intent::Want(_) => None,
+        };
+        Reply::Update(Update {
+            full_state: said.full_state,
+            available_components: said.components,
+            capabilities: true,
+            new_uid: self.contact.new_uid,
+            remote_config: offer,
+        })
+    }
+
+    /// A pending command, taken out of the record: at most once (S-293).
+    fn command(&mut self, _now: Timestamp) -> Option<Command> {
+        let agent = &self.agent;
+        let accepts = agent
+            .reported
+            .capabilities
+            .has(Capabilities::ACCEPTS_RESTART_COMMAND);
+        if agent.delivery.restart.is_none() || !accepts || !agent.registration.is_served() {
+            return None;
+        }
+        Arc::make_mut(self.agent).delivery.restart = None;
+        Some(Command::Restart)
+    }
+
+    fn asks_for_full_state(&mut self, now: Timestamp) -> bool {
+        let Asking::Due { at, asked } = self.contact.asking else {
+            return false;
+        };
+        if now < at {
+            return false;
+        }
+        if asked >= Asking::LIMIT {
+            // Nothing more comes: what we have is what there is.
+            self.contact.asking = Asking::No;
+            Arc::make_mut(self.agent).reported.completeness = Completeness::Incomplete;
+            return false;
+        }
+        self.contact.asking = self.contact.asking.after_asking(now, self.contact.transport);
+        true
+    }
+
+    fn asks_for_components(&mut self) -> bool {
+        let reported = &self.agent.reported;
+        let unknown = reported
+            .components
+            .as_ref()
+            .is_some_and(|components| components.known.is_none());
+        let asks = unknown
+            && reported
+                .capabilities
+                .has(Capabilities::REPORTS_AVAILABLE_COMPONENTS)
+            && self.contact.components_asked < Contact::COMPONENT_ASKS;
+        if asks {
+            self.contact.components_asked += 1;
+        }
+        asks
+    }
+
+    /// Whether `digest` may go to this agent at all: it takes configurations and this one didn't fail here.
+    fn may_be_offered(&self, digest: Digest) -> bool {
+        self.agent
+            .reported
+            .capabilities
+            .has(Capabilities::ACCEPTS_REMOTE_CONFIG)
+            && self.agent.delivery.hold.is_none()
+            && self.agent.delivery.failure_of(digest).is_none()
+    }
+
+    /// The offer that is due by the table of S-135.
+    fn offers(&self, desired: &Desired) -> Option<Arc<Offer>> {
+        let Intent::Want(offer) = &desired.config else {
+            return None;
+        };
+        let wanted = offer.stamp.digest;
+        // A stale agent would be made to apply again what it may already run.
+        let stale = self.contact.asking != Asking::No && !desired.own;
+        if stale || !self.may_be_offered(wanted) || self.agent.delivery.has(wanted) {
+            return None;
+        }
+        let offered_here = self.contact.offered.filter(|(digest, _)| *digest == wanted);
+        let reports = self
+            .agent
+            .reported
+            .capabilities
+            .has(Capabilities::REPORTS_REMOTE_CONFIG);
+        let due = match offered_here {
+            // Without status reports: once per change and once per restart of the agent.
+            _ if !reports => self
+                .agent
+                .delivery
+                .offered
+                .is_none_or(|offered| offered.digest != wanted),
+            // Once per connection while it isn't acknowledged.
+            None => true,
+            // A status that names something else, after the offer: a limited number of times.
+            Some((_, times)) => self.contact.status_reported && times < Contact::OFFERS_PER_LINK,
+        };
+        due.then(|| Arc::clone(offer))
+    }
+
+    /// Notes an offer on the link and in the record. Whether the record changed.
+    fn note_offer(&mut self, digest: Digest, now: Timestamp) -> bool {
+        let times = self
+            .contact
+            .offered
+            .filter(|(known, _)| *known == digest)
+            .map_or(0, |(_, times)| times);
+        self.contact.offered = Some((digest, times.saturating_add(1)));
+        if self
+            .agent
+            .delivery
+            .offered
+            .is_some_and(|offered| offered.digest == digest)
+        {
+            return false;
+        }
+        Arc::make_mut(self.agent).delivery.offered = Some(Offered { digest, at: now });
+        true
+    }
+}
