@@ -13,4 +13,5 @@ pub mod identity;
 pub mod ids;
 pub mod name;
 pub mod packed;
+pub mod selector;
 pub mod time;
