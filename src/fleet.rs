@@ -8,6 +8,7 @@ pub mod attributes;
 pub mod capabilities;
 pub mod config;
 pub mod enrolment;
+pub mod group;
 pub mod hash;
 pub mod identity;
 pub mod ids;
