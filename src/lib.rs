@@ -11,4 +11,6 @@
 //!
 //! `tests/it/architecture.rs` holds the table of who may import whom.
 
+pub mod app;
+pub mod auth;
 pub mod fleet;

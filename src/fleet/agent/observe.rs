@@ -368,9 +368,12 @@ impl Subject<'_> {
             reported.healthy = healthy;
             reported.healthy_since = now;
             let error = || excerpt(&health.last_error);
-            let happening = healthy.map(|well| match well {
-                true => Happening::Healthy,
-                false => Happening::Unhealthy { error: error() },
+            let happening = healthy.map(|well| {
+                if well {
+                    Happening::Healthy
+                } else {
+                    Happening::Unhealthy { error: error() }
+                }
             });
             observed.happenings.extend(happening);
         }

@@ -1,0 +1,88 @@
+//! How a use case fails. The text is for the person who asked; what is behind it goes to the log.
+
+use std::time::Duration;
+
+use crate::auth::actor::Denied;
+
+/// A failure of a use case.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such thing.
+    #[error("there is no {what} {name:?}")]
+    NotFound {
+        /// The kind of thing.
+        what: &'static str,
+        /// What was asked for.
+        name: String,
+    },
+    /// Somebody else was faster, or the state doesn't allow it.
+    #[error("{0}")]
+    Conflict(String),
+    /// The stated revision is not the present one.
+    #[error("it was changed by somebody else meanwhile; load it again and repeat your change")]
+    Stale,
+    /// What was asked is wrong; each entry names a field and says what to do.
+    #[error("{}", summary(.0))]
+    Invalid(Vec<FieldError>),
+    /// The actor may not.
+    #[error("{0}")]
+    Forbidden(#[from] Denied),
+    /// Nobody was identified.
+    #[error("sign in first")]
+    Unauthenticated,
+    /// Too often.
+    #[error("too many attempts; try again in {} s", retry_after.as_secs())]
+    TooMany {
+        /// When it may be tried again.
+        retry_after: Duration,
+    },
+    /// The store can't take it now.
+    #[error("the store can't take changes now: {0}")]
+    Unavailable(String),
+    /// Our fault.
+    #[error("something went wrong inside; the log has the details")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// One thing that is wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+pub struct FieldError {
+    /// The field's name in the request; empty when it is about the whole.
+    pub field: String,
+    /// What is wrong and what to do.
+    pub why: String,
+}
+
+fn summary(errors: &[FieldError]) -> String {
+    errors
+        .iter()
+        .map(|error| error.why.as_str())
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+impl Error {
+    /// One wrong field.
+    #[must_use]
+    pub fn invalid(field: &str, why: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError {
+            field: field.to_owned(),
+            why: why.into(),
+        }])
+    }
+
+    /// A missing thing.
+    #[must_use]
+    pub fn not_found(what: &'static str, name: impl ToString) -> Self {
+        Self::NotFound {
+            what,
+            name: name.to_string(),
+        }
+    }
+
+    /// A failure of ours.
+    #[must_use]
+    pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(source.into())
+    }
+}
