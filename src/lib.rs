@@ -14,3 +14,4 @@
 pub mod app;
 pub mod auth;
 pub mod fleet;
+pub mod pki;
