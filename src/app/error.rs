@@ -73,7 +73,7 @@ impl Error {
 
     /// A missing thing.
     #[must_use]
-    pub fn not_found(what: &'static str, name: impl ToString) -> Self {
+    pub fn not_found(what: &'static str, name: &(impl ToString + ?Sized)) -> Self {
         Self::NotFound {
             what,
             name: name.to_string(),
