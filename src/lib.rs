@@ -14,4 +14,6 @@
 pub mod app;
 pub mod auth;
 pub mod fleet;
+pub mod observability;
 pub mod pki;
+pub mod settings;
