@@ -17,3 +17,4 @@ pub mod fleet;
 pub mod observability;
 pub mod pki;
 pub mod settings;
+pub mod store;

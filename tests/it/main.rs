@@ -10,3 +10,4 @@
 mod groups;
 mod pki;
 mod selectors;
+mod store;
