@@ -1,4 +1,8 @@
-//! Who acts, and what they may do. Pure: the secrets' digests and clocks come in as arguments.
+//! Who acts, and what they may do. Pure: randomness and clocks come in as arguments.
 
 pub mod actor;
+pub mod form_token;
+pub mod password;
 pub mod permission;
+pub mod secret;
+pub mod throttle;
