@@ -15,4 +15,5 @@ pub mod ids;
 pub mod name;
 pub mod packed;
 pub mod selector;
+pub mod target;
 pub mod time;

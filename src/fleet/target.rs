@@ -1,0 +1,171 @@
+//! Targets: what a publication froze, and which of them an agent should have.
+//!
+//! A target never changes. What is in force is the target that a group (or an agent of its own) points at; the targets
+//! before it stay, so that what was once sent can be looked at and published again. Taking a group's configuration away
+//! is a target too, one without content: what runs on hosts stays, and nothing is sent.
+
+mod impact;
+
+pub use impact::{
+    AffectedAgent, Blocker, Confirmation, ConfirmationReason, Effect, Impact, Member, Proposal,
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::fleet::agent::{Desired, HoldReason, Intent, Offer, Registration};
+use crate::fleet::hash::Digest;
+use crate::fleet::ids::{AgentId, TargetId};
+use crate::fleet::name::Name;
+use crate::fleet::time::Timestamp;
+
+/// What one publication made of a revision, frozen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Target {
+    /// Its identity.
+    pub id: TargetId,
+    /// For whom it was made.
+    pub scope: Scope,
+    /// What agents are sent; `None` when the configuration was taken away: hosts then keep what they run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Frozen>,
+    /// Who published it.
+    pub published_by: String,
+    /// When.
+    pub published_at: Timestamp,
+    /// Why, in the words of who published it; may be empty.
+    #[serde(default)]
+    pub message: String,
+    /// The target of the same scope that it took the place of; `None` for the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supersedes: Option<TargetId>,
+}
+
+/// For whom a target was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// The agents of a group.
+    Group(Name),
+    /// One agent, before its group's.
+    Agent(AgentId),
+}
+
+/// Frozen content. The bytes lie in the store under the digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Frozen {
+    /// The config that it came from.
+    pub config: Name,
+    /// The revision of it.
+    pub revision: u64,
+    /// The digest of the bytes that are sent.
+    pub digest: Digest,
+    /// The size of these, in bytes.
+    pub size_bytes: u64,
+}
+
+/// What an agent should have: its own target, else its group's, else nothing that anybody decided.
+///
+/// `own` and `group` find what a target and a group's target say; `group` answers `None` for a group that never published
+/// or doesn't exist (any more). A target of its own that can't be found holds the agent: it must never fall through to
+/// its group's. Agents in no group are only observed.
+pub fn desired<'a>(
+    registration: &Registration,
+    own: impl FnOnce(TargetId) -> Option<&'a Intent<Offer>>,
+    group: impl FnOnce(&Name) -> Option<&'a Intent<Offer>>,
+) -> Desired {
+    if let Some(target) = registration.own_target {
+        let config = own(target)
+            .cloned()
+            .unwrap_or(Intent::Hold(HoldReason::Unreadable));
+        return Desired { config, own: true };
+    }
+    let grouped = !is_unassigned(&registration.group);
+    let config = grouped
+        .then(|| group(&registration.group).cloned())
+        .flatten()
+        .unwrap_or_default();
+    Desired { config, own: false }
+}
+
+/// Whether the name stands for no group. Allocates nothing.
+fn is_unassigned(group: &Name) -> bool {
+    group.as_str() == "unassigned"
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::fleet::agent::Origin;
+    use crate::fleet::config::ConfigMap;
+    use crate::fleet::group::unassigned;
+    use crate::fleet::hash::{ConfigHash, HashKey};
+    use crate::fleet::ids::CredentialId;
+
+    fn wanted(yaml: &str) -> Intent<Offer> {
+        let content = ConfigMap::document(yaml);
+        let stamp = ConfigHash {
+            digest: content.digest(),
+            epoch: 1,
+            generation: 1,
+        };
+        Intent::Want(Arc::new(Offer {
+            hash: stamp.to_wire(&HashKey([1; 32])),
+            content: Arc::new(content),
+            stamp,
+        }))
+    }
+
+    fn agent(group: &str, own: Option<TargetId>) -> Registration {
+        let mut registration = Registration::new(AgentId([1; 16]), CredentialId([1; 16]), Origin::default());
+        registration.group = Name::slug(group);
+        registration.own_target = own;
+        registration
+    }
+
+    #[test]
+    fn a_target_of_its_own_goes_before_the_groups() {
+        let (own, group) = (wanted("own: 1"), wanted("group: 1"));
+        let id = TargetId([9; 16]);
+        let found = desired(&agent("edge", Some(id)), |_| Some(&own), |_| Some(&group));
+        assert_eq!((found.config, found.own), (own, true));
+        let own = wanted("own: 1");
+        let found = desired(&agent("edge", None), |_| Some(&own), |_| Some(&group));
+        assert_eq!((found.config, found.own), (group, false));
+    }
+
+    #[test]
+    fn a_target_of_its_own_that_is_gone_holds_and_never_falls_through_to_the_groups() {
+        let group = wanted("group: 1");
+        let found = desired(
+            &agent("edge", Some(TargetId([9; 16]))),
+            |_| None,
+            |_| Some(&group),
+        );
+        assert_eq!(found.config, Intent::Hold(HoldReason::Unreadable));
+    }
+
+    #[test]
+    fn an_agent_in_no_group_is_only_observed() {
+        let other = wanted("other: 1");
+        let found = desired(&agent("unassigned", None), |_| None, |_| Some(&other));
+        assert_eq!(found.config, Intent::Unmanaged);
+        assert_eq!(unassigned().as_str(), "unassigned");
+        assert!(is_unassigned(&unassigned()));
+    }
+
+    #[test]
+    fn a_group_that_never_published_leaves_its_agents_alone() {
+        let found = desired(&agent("edge", None), |_| None, |_| None);
+        assert_eq!(found.config, Intent::Unmanaged);
+    }
+
+    #[test]
+    fn a_group_that_lost_its_configuration_holds_its_agents_instead_of_blanking_them() {
+        let nothing = Intent::Hold(HoldReason::NothingLeft);
+        let found = desired(&agent("edge", None), |_| None, |_| Some(&nothing));
+        assert_eq!(found.config, nothing);
+    }
+}
