@@ -11,6 +11,7 @@
 //!
 //! `tests/it/architecture.rs` holds the table of who may import whom.
 
+pub mod admin_plane;
 pub mod app;
 pub mod auth;
 pub mod fleet;
