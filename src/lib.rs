@@ -14,6 +14,7 @@
 pub mod admin_plane;
 pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod fleet;
 pub mod observability;
 pub mod pki;

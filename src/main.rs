@@ -1,3 +1,7 @@
-//! The `muster` program.
+//! The `muster` program: parse the arguments, run the verb, end with its exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    muster::cli::run()
+}

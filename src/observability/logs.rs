@@ -13,6 +13,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::plain::Plain;
+
 /// The names of fields that several places log, so that a search finds them all.
 pub mod field {
     /// The agent record, as in URLs.
@@ -156,29 +158,13 @@ where
         .finish()
 }
 
-/// Writes text so that it stays on its line and moves nothing on a terminal.
-struct Plain<'a, W>(&'a mut W);
-
-impl<W: fmt::Write> fmt::Write for Plain<'_, W> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.chars().try_for_each(|c| match c {
-            c if c.is_control() || steers_text(c) => write!(self.0, "{}", c.escape_default()),
-            c => self.0.write_char(c),
-        })
-    }
-}
-
-/// Characters that reorder, hide or break text without being control characters.
-const fn steers_text(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::observability::plain::is_plain;
 
     #[derive(Clone, Default)]
     struct Captured(Arc<Mutex<Vec<u8>>>);
@@ -224,10 +210,7 @@ mod tests {
         let text = captured.text();
         assert_eq!(text.matches('\n').count(), 1, "{text}");
         assert!(text.ends_with('\n'));
-        assert!(
-            !text.trim_end().chars().any(|c| c.is_control() || steers_text(c)),
-            "{text:?}"
-        );
+        assert!(text.trim_end().chars().all(is_plain), "{text:?}");
         assert_eq!(
             text.matches("web\\n2026-01-01 INFO forged\\r\\u{1b}[2J").count(),
             5,

@@ -30,6 +30,7 @@ pub struct EffectiveRow {
     /// Its value as the file would say it; a list is joined by commas.
     pub value: String,
     /// Where the value came from.
+    #[serde(rename = "from")]
     pub origin: String,
 }
 

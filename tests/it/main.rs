@@ -7,6 +7,7 @@
     reason = "a test that can't go on fails"
 )]
 
+mod command_line;
 mod gallery;
 mod groups;
 mod pki;

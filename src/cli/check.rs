@@ -1,0 +1,42 @@
+//! `muster check`: are the settings right, and what holds?
+
+use std::fs::File;
+
+use anyhow::Context as _;
+
+use super::output::{Output, OutputArgs};
+use crate::settings::{self, Environment, SettingsFlags};
+
+/// Check the settings, and show what holds and where it came from
+///
+/// Reads the same file, environment and flags as the server does, and changes nothing. Exits with 2 when something is wrong.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// Print a commented settings file with all defaults instead
+    #[arg(long)]
+    template: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    flags: SettingsFlags,
+}
+
+impl Args {
+    pub(super) fn run(self, environment: &Environment, output: &mut Output) -> anyhow::Result<()> {
+        if self.template {
+            return output.raw(settings::TEMPLATE.as_bytes());
+        }
+        let effective = settings::load(&self.flags, environment)?;
+        if let Some(tls) = &effective.settings.admin_plane.tls {
+            for path in [&tls.certificate, &tls.key] {
+                File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+            }
+        }
+        output.table(
+            self.output,
+            &["SETTING", "VALUE", "FROM"],
+            &effective.rows(),
+            |row| vec![row.name.to_owned(), row.value.clone(), row.origin.clone()],
+        )
+    }
+}
