@@ -275,6 +275,15 @@ impl Shared {
         *self.database.write().unwrap_or_else(PoisonError::into_inner) = Err(Unavailable::Closed);
     }
 
+    /// Gives the database up after a panic inside it. Its locks are poisoned then, and using or even dropping it would
+    /// panic somewhere else, so it is left to the end of the process.
+    pub(super) fn abandon(&self) {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(poisoned) = std::mem::replace(&mut *database, Err(Unavailable::WriterGone)) {
+            std::mem::forget(poisoned);
+        }
+    }
+
     pub(super) fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }

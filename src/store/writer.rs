@@ -143,13 +143,10 @@ struct Ending(Arc<Shared>);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.0.state.send_if_modified(|state| {
-            let running = *state == State::Running;
-            if running {
-                *state = State::Failed;
-            }
-            running
-        });
+        if *self.0.state.borrow() == State::Running {
+            self.0.abandon();
+            self.0.state.send_replace(State::Failed);
+        }
     }
 }
 

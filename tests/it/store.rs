@@ -13,6 +13,10 @@ use muster::store::{
 };
 use serde::{Deserialize, Serialize};
 
+mod failing;
+mod kill;
+mod model;
+
 /// A record with nothing special.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Shelf {
