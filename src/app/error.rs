@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::auth::actor::Denied;
+use crate::store::{CommitError, ReadError, Unavailable};
 
 /// A failure of a use case.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,12 @@ pub enum Error {
     /// Nobody was identified.
     #[error("sign in first")]
     Unauthenticated,
+    /// Name and password don't belong together. Says the same of accounts that don't exist.
+    #[error("the name or the password is wrong")]
+    WrongCredentials,
+    /// Whoever asked has the role, but may not do it in this way.
+    #[error("{0}")]
+    NotAllowed(&'static str),
     /// Too often.
     #[error("too many attempts; try again in {} s", retry_after.as_secs())]
     TooMany {
@@ -84,5 +91,31 @@ impl Error {
     #[must_use]
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(source.into())
+    }
+}
+
+/// An expectation that failed is somebody else's change; whoever expects something else maps it before.
+impl From<CommitError> for Error {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Precondition { .. } => Self::Stale,
+            CommitError::Unavailable(error) => error.into(),
+            CommitError::Encode { .. } | CommitError::Damaged(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable(error) => error.into(),
+            ReadError::Damaged(_) | ReadError::Migrate { .. } => Self::internal(error),
+        }
+    }
+}
+
+impl From<Unavailable> for Error {
+    fn from(error: Unavailable) -> Self {
+        Self::Unavailable(error.to_string())
     }
 }
