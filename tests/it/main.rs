@@ -8,6 +8,7 @@
 )]
 
 mod command_line;
+mod configs;
 mod gallery;
 mod groups;
 mod pki;

@@ -1,0 +1,372 @@
+//! Whether a document is a configuration that a collector would take, as far as that can be told from here.
+//!
+//! It knows the frame (sections, pipelines, references) and not the settings of single components: those are theirs,
+//! and change with every version.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::problem::{Position, Problem};
+use super::yaml::{self, Entry, Limits, Node, Value};
+use crate::fleet::agent::report::Component;
+
+/// The components that agents are built with: types by section (`receivers` → `otlp`, …).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Available {
+    types: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// The sections that define components, each with the word for one of them.
+const SECTIONS: [(&str, &str); 5] = [
+    ("receivers", "receiver"),
+    ("processors", "processor"),
+    ("exporters", "exporter"),
+    ("connectors", "connector"),
+    ("extensions", "extension"),
+];
+const SIGNALS: [&str; 4] = ["traces", "metrics", "logs", "profiles"];
+
+/// The problems of a collector's configuration, in the order of the text. No error among them: it may be published.
+#[must_use]
+pub fn lint(text: &[u8], limits: &Limits) -> Vec<Problem> {
+    lint_for(text, limits, &Available::default())
+}
+
+/// As [`lint`], for agents that report which components they have.
+#[must_use]
+pub fn lint_for(text: &[u8], limits: &Limits, available: &Available) -> Vec<Problem> {
+    let root = match yaml::parse(text, limits) {
+        Ok(root) => root,
+        Err(problems) => return problems,
+    };
+    let mut lint = Lint {
+        available,
+        defined: BTreeMap::new(),
+        open: BTreeSet::new(),
+        used: BTreeSet::new(),
+        feeds: BTreeMap::new(),
+        problems: Vec::new(),
+    };
+    lint.document(&root);
+    lint.problems.sort();
+    lint.problems
+}
+
+impl Available {
+    /// What one agent reports. A section that it doesn't report is not known to be empty.
+    #[must_use]
+    pub fn of(components: &BTreeMap<String, Component>) -> Self {
+        let sections = components
+            .iter()
+            .filter(|(_, section)| !section.components.is_empty());
+        let types =
+            sections.map(|(name, section)| (name.clone(), section.components.keys().cloned().collect()));
+        Self {
+            types: types.collect(),
+        }
+    }
+
+    /// What both have. A section that only one reports is taken from that one.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        for (section, theirs) in &other.types {
+            self.types
+                .entry(section.clone())
+                .and_modify(|ours| ours.retain(|component| theirs.contains(component)))
+                .or_insert_with(|| theirs.clone());
+        }
+        self
+    }
+
+    fn lacks(&self, section: &str, component: &str) -> bool {
+        self.types
+            .get(section)
+            .is_some_and(|types| !types.contains(component))
+    }
+}
+
+/// A component by its section and id.
+type Id<'a> = (&'static str, &'a str);
+
+/// How pipelines use a connector: where it takes data from, and where it hands it on.
+#[derive(Default)]
+struct Feeds {
+    exporter_at: Option<Position>,
+    receiver_at: Option<Position>,
+}
+
+struct Lint<'a> {
+    available: &'a Available,
+    defined: BTreeMap<Id<'a>, Position>,
+    /// Sections whose content only the collector can resolve.
+    open: BTreeSet<&'static str>,
+    used: BTreeSet<Id<'a>>,
+    feeds: BTreeMap<&'a str, Feeds>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Lint<'a> {
+    fn document(&mut self, root: &'a Node) {
+        if root.is_null() {
+            return self.error(
+                root.at,
+                "the document is empty; to have agents run nothing, hold the group instead",
+            );
+        }
+        let Some(entries) = self.entries(root, "a configuration") else {
+            return;
+        };
+        for entry in entries {
+            let section = SECTIONS.into_iter().find(|(section, _)| *section == entry.key);
+            match section {
+                Some((section, one)) => self.section(section, one, entry),
+                None if entry.key == "service" => {}
+                None => {
+                    let message = format!(
+                        "collectors know no section {:?}; they know receivers, processors, exporters, connectors, \
+                         extensions and service",
+                        entry.key
+                    );
+                    self.error(entry.at, message);
+                }
+            }
+        }
+        match root.entry("service") {
+            Some(service) => self.service(service),
+            None => self.error(root.at, "there is no `service`; it says which pipelines run"),
+        }
+        self.connectors();
+        self.unused();
+    }
+
+    /// A section that defines components.
+    fn section(&mut self, section: &'static str, one: &str, entry: &'a Entry) {
+        if is_open(&entry.value) {
+            self.open.insert(section);
+        }
+        let Some(components) = self.entries(&entry.value, &format!("`{section}`")) else {
+            return;
+        };
+        for component in components {
+            let Some(kind) = component_type(&component.key) else {
+                let message = format!(
+                    "{:?} names no {one}; it is a type such as `otlp`, or a type and a name such as `otlp/edge`",
+                    component.key
+                );
+                self.error(component.at, message);
+                continue;
+            };
+            self.defined
+                .insert((section, component.key.as_str()), component.at);
+            if self.available.lacks(section, kind) {
+                let message = format!("there is no `{kind}` {one} in what these agents report");
+                self.error(component.at, message);
+            }
+        }
+    }
+
+    fn service(&mut self, service: &'a Entry) {
+        let Some(entries) = self.entries(&service.value, "`service`") else {
+            return;
+        };
+        for entry in entries {
+            match entry.key.as_str() {
+                "pipelines" | "telemetry" => {}
+                "extensions" => self.references(&entry.value, &["extensions"], "extension"),
+                other => {
+                    let message =
+                        format!("`service` knows no {other:?}; it knows pipelines, extensions and telemetry");
+                    self.error(entry.at, message);
+                }
+            }
+        }
+        let Some(pipelines) = service.value.entry("pipelines") else {
+            if !is_open(&service.value) {
+                self.error(
+                    service.at,
+                    "`service` has no pipelines, so that nothing would run",
+                );
+            }
+            return;
+        };
+        let Some(each) = self.entries(&pipelines.value, "`pipelines`") else {
+            return;
+        };
+        if each.is_empty() {
+            self.error(pipelines.at, "there is no pipeline, so that nothing would run");
+        }
+        for pipeline in each {
+            self.pipeline(pipeline);
+        }
+    }
+
+    fn pipeline(&mut self, pipeline: &'a Entry) {
+        let signal = pipeline.key.split('/').next().unwrap_or_default();
+        if !SIGNALS.contains(&signal) || pipeline.key.ends_with('/') {
+            let message = format!(
+                "{:?} names no pipeline; it is traces, metrics, logs or profiles, or one of them with a name such as \
+                 `logs/edge`",
+                pipeline.key
+            );
+            self.error(pipeline.at, message);
+        }
+        let Some(parts) = self.entries(&pipeline.value, "a pipeline") else {
+            return;
+        };
+        for part in parts {
+            match part.key.as_str() {
+                "receivers" => self.references(&part.value, &["receivers", "connectors"], "receiver"),
+                "processors" => self.references(&part.value, &["processors"], "processor"),
+                "exporters" => self.references(&part.value, &["exporters", "connectors"], "exporter"),
+                other => {
+                    let message = format!(
+                        "a pipeline knows no {other:?}; it knows receivers, processors and exporters"
+                    );
+                    self.error(part.at, message);
+                }
+            }
+        }
+        for (part, one) in [("receivers", "receiver"), ("exporters", "exporter")] {
+            let value = pipeline.value.entry(part).map(|entry| &entry.value);
+            let some = value.is_some_and(|v| v.items().is_some_and(|items| !items.is_empty()) || is_open(v));
+            if !some && !is_open(&pipeline.value) {
+                self.error(
+                    pipeline.at,
+                    format!("the pipeline {:?} has no {one}", pipeline.key),
+                );
+            }
+        }
+    }
+
+    /// A list of component ids, each of which has to be defined in one of `sections`.
+    fn references(&mut self, list: &'a Node, sections: &[&'static str], one: &str) {
+        if list.is_null() || is_open(list) {
+            return;
+        }
+        let Some(items) = list.items() else {
+            return self.error(list.at, format!("a list of {one}s belongs here, such as [a, b]"));
+        };
+        let mut seen = BTreeSet::new();
+        for item in items {
+            let Some(id) = item.text() else {
+                self.error(item.at, format!("the name of a {one} belongs here"));
+                continue;
+            };
+            if is_open(item) {
+                continue;
+            }
+            if !seen.insert(id) {
+                self.duplicate(item.at, id, one);
+            }
+            let found = sections
+                .iter()
+                .find(|section| self.defined.contains_key(&(**section, id)));
+            let Some(section) = found else {
+                let somewhere_else = sections.iter().any(|section| self.open.contains(section));
+                if !somewhere_else {
+                    let places = sections.join("` or `");
+                    self.error(
+                        item.at,
+                        format!("the {one} {id:?} is not defined under `{places}`"),
+                    );
+                }
+                continue;
+            };
+            self.used.insert((*section, id));
+            if *section == "connectors" {
+                let feeds = self.feeds.entry(id).or_default();
+                let side = if one == "exporter" {
+                    &mut feeds.exporter_at
+                } else {
+                    &mut feeds.receiver_at
+                };
+                side.get_or_insert(item.at);
+            }
+        }
+    }
+
+    fn duplicate(&mut self, at: Position, id: &str, one: &str) {
+        let message = format!("the {one} {id:?} stands here a second time");
+        // Collectors refuse a repeated processor, and ignore other repetitions.
+        if one == "processor" {
+            self.error(at, message);
+        } else {
+            self.problems.push(Problem::warning(at, message));
+        }
+    }
+
+    /// A connector that only one side knows leads nowhere: collectors refuse it.
+    fn connectors(&mut self) {
+        for (id, feeds) in std::mem::take(&mut self.feeds) {
+            match (feeds.exporter_at, feeds.receiver_at) {
+                (Some(at), None) => {
+                    self.error(
+                        at,
+                        format!("no pipeline has the connector {id:?} as a receiver, so that data ends here"),
+                    );
+                }
+                (None, Some(at)) => {
+                    self.error(
+                        at,
+                        format!("no pipeline has the connector {id:?} as an exporter, so that no data comes"),
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn unused(&mut self) {
+        for ((section, id), at) in &self.defined {
+            if !self.used.contains(&(*section, *id)) {
+                let one = SECTIONS
+                    .into_iter()
+                    .find(|(s, _)| s == section)
+                    .map_or("component", |(_, one)| one);
+                let place = if one == "extension" {
+                    "`service.extensions`"
+                } else {
+                    "a pipeline"
+                };
+                let message = format!("the {one} {id:?} is defined, but not used in {place}");
+                self.problems.push(Problem::warning(*at, message));
+            }
+        }
+    }
+
+    /// The entries of a map; none, after saying so, when it is something else.
+    fn entries(&mut self, node: &'a Node, what: &str) -> Option<&'a [Entry]> {
+        if node.is_null() || is_open(node) {
+            return Some(&[]);
+        }
+        let entries = node.entries();
+        if entries.is_none() {
+            self.error(
+                node.at,
+                format!("{what} is a map of `key: value`, and this is not"),
+            );
+        }
+        entries
+    }
+
+    fn error(&mut self, at: Position, message: impl Into<String>) {
+        self.problems.push(Problem::error(at, message));
+    }
+}
+
+/// The type in a component's id.
+fn component_type(id: &str) -> Option<&str> {
+    let (kind, name) = id
+        .split_once('/')
+        .map_or((id, None), |(kind, name)| (kind, Some(name)));
+    let begins = kind.starts_with(|c: char| c.is_ascii_alphabetic());
+    let fits = kind.len() <= 63 && kind.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    (begins && fits && name != Some("")).then_some(kind)
+}
+
+/// Whether only the collector knows what will stand here: `${env:X}`, `${file:…}`.
+fn is_open(node: &Node) -> bool {
+    matches!(&node.value, Value::Text(text) if text.contains("${"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Laws of the checks on configurations.
+
+use std::fmt::Write as _;
+
+use muster::fleet::config::Position;
+use muster::fleet::config::lint::lint;
+use muster::fleet::config::yaml::{Limits, Node, Value, parse};
+use proptest::prelude::*;
+
+const GOOD: &str = "\
+# comment
+x: &x {a: 1, b: [1, 2.5, ~, true]}
+receivers:
+  otlp: {protocols: {grpc: {endpoint: '0.0.0.0:4317'}}}
+exporters:
+  otlp:
+    <<: *x
+    text: |
+      two
+      lines
+service:
+  pipelines:
+    traces: {receivers: [otlp], exporters: [otlp]}
+";
+
+/// The places of a text: problems and nodes must stand inside.
+fn is_inside(text: &str, at: Position) -> bool {
+    let lines = text.split('\n').count();
+    at.line >= 1 && at.column >= 1 && at.line as usize <= lines + 1
+}
+
+fn places(node: &Node, into: &mut Vec<Position>) {
+    into.push(node.at);
+    for item in node.items().unwrap_or_default() {
+        places(item, into);
+    }
+    for entry in node.entries().unwrap_or_default() {
+        into.push(entry.at);
+        places(&entry.value, into);
+    }
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let at = Position::START;
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(|n| Value::Int(n.into())),
+        "\\PC{0,8}".prop_map(Value::Text),
+    ];
+    leaf.prop_recursive(4, 32, 5, move |inner| {
+        let list = prop::collection::vec(inner.clone(), 0..5);
+        let map = prop::collection::btree_map("[a-z<]{0,3}", inner, 0..5);
+        prop_oneof![
+            list.prop_map(move |items| Value::List(
+                items.into_iter().map(|value| Node { at, value }).collect()
+            )),
+            map.prop_map(move |entries| {
+                let entry = |(key, value)| muster::fleet::config::yaml::Entry {
+                    at,
+                    key,
+                    value: Node { at, value },
+                };
+                Value::Map(entries.into_iter().map(entry).collect())
+            }),
+        ]
+    })
+}
+
+/// JSON is YAML: a value written as JSON has to come back.
+fn json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(value) => (*value).into(),
+        Value::Int(value) => i64::try_from(*value).unwrap().into(),
+        Value::Float(value) => (*value).into(),
+        Value::Text(text) => text.clone().into(),
+        Value::List(items) => items.iter().map(|item| json(&item.value)).collect(),
+        Value::Map(entries) => entries
+            .iter()
+            .map(|e| (e.key.clone(), json(&e.value.value)))
+            .collect(),
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_checked_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        for problem in lint(&bytes, &Limits::default()) {
+            prop_assert!(is_inside(&String::from_utf8_lossy(&bytes), problem.at), "{}", problem);
+        }
+    }
+
+    #[test]
+    fn any_signs_of_yaml_are_checked_without_a_panic(text in "[-ab:?&*!|>'\"{}\\[\\],#%@` \n\t<]{0,80}") {
+        for problem in lint(text.as_bytes(), &Limits::default()) {
+            prop_assert!(is_inside(&text, problem.at), "{}", problem);
+        }
+    }
+
+    #[test]
+    fn a_configuration_with_anything_in_it_is_checked_without_a_panic(
+        at in 0..GOOD.len(), length in 0_usize..30, put in "[-ab:?&*!|>'\"{}\\[\\],# \n\t<$]{0,6}",
+    ) {
+        let end = (at + length).min(GOOD.len());
+        let mut text = GOOD.to_owned();
+        text.replace_range(at..end, &put);
+        for problem in lint(text.as_bytes(), &Limits::default()) {
+            prop_assert!(is_inside(&text, problem.at), "{}", problem);
+            prop_assert!(!problem.message.is_empty() && !problem.message.contains('\n'));
+        }
+        if let Ok(root) = parse(text.as_bytes(), &Limits::default()) {
+            let mut all = Vec::new();
+            places(&root, &mut all);
+            prop_assert!(all.into_iter().all(|at| is_inside(&text, at)));
+        }
+    }
+
+    #[test]
+    fn what_is_written_as_json_reads_back_the_same(value in value()) {
+        let written = json(&value);
+        let read = parse(written.to_string().as_bytes(), &Limits::default()).unwrap();
+        prop_assert_eq!(json(&read.value), written);
+    }
+
+    #[test]
+    fn a_document_within_its_limits_is_read_and_one_beyond_is_not(keys in 1_usize..60, limit in 1_usize..120) {
+        let mut text = String::new();
+        for key in 0..keys {
+            writeln!(text, "k{key}: 1").unwrap();
+        }
+        let limits = Limits { nodes: limit, ..Limits::default() };
+        prop_assert_eq!(parse(text.as_bytes(), &limits).is_ok(), 2 * keys < limit);
+    }
+}
