@@ -11,6 +11,7 @@ mod command_line;
 mod configs;
 mod gallery;
 mod groups;
+mod opamp_schema;
 mod pki;
 mod selectors;
 mod store;
