@@ -17,6 +17,7 @@ pub mod auth;
 pub mod cli;
 pub mod fleet;
 pub mod observability;
+pub mod opamp;
 pub mod pki;
 pub mod settings;
 pub mod store;

@@ -11,6 +11,8 @@ mod command_line;
 mod configs;
 mod gallery;
 mod groups;
+mod opamp_bytes;
+mod opamp_examples;
 mod opamp_schema;
 mod pki;
 mod selectors;
