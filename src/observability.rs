@@ -2,6 +2,7 @@
 //! telemetry, and none of this.)
 
 pub mod logs;
+pub mod metrics;
 pub mod plain;
 pub mod secret;
 
