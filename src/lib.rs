@@ -16,6 +16,7 @@ pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod fleet;
+pub mod http;
 pub mod observability;
 pub mod opamp;
 pub mod pki;

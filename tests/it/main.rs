@@ -11,6 +11,7 @@ mod command_line;
 mod configs;
 mod gallery;
 mod groups;
+mod http;
 mod opamp_bytes;
 mod opamp_examples;
 mod opamp_schema;
