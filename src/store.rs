@@ -52,6 +52,9 @@ pub struct Settings {
     pub group_rows: usize,
     /// Content bytes after which a grouped commit takes no further batch.
     pub group_bytes: usize,
+    /// Space on the disk that is left alone, in bytes: below it commits are refused with [`Unavailable::Full`], before the
+    /// disk is really full and reading suffers.
+    pub reserve_bytes: u64,
     /// A monotonic reading since any fixed point, for the commit latencies in [`Statistics`]. The default stands still.
     pub elapsed: fn() -> Duration,
 }
@@ -62,6 +65,7 @@ impl Default for Settings {
             cache_bytes: 64 * 1024 * 1024,
             group_rows: 1_000,
             group_bytes: 16 * 1024 * 1024,
+            reserve_bytes: 16 * 1024 * 1024,
             elapsed: || Duration::ZERO,
         }
     }

@@ -288,6 +288,12 @@ impl Shared {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The space that is left for us on the file's disk; `None` in memory, or when the system doesn't say.
+    pub(super) fn free_bytes(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(self.medium.file.as_ref()?).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// The size of the file; 0 in memory.
     pub(super) fn file_bytes(&self) -> u64 {
         let file = self.medium.file.as_ref();

@@ -7,6 +7,7 @@ use crate::fleet::ids::{
     AccountId, AgentId, CredentialId, EnrolmentTokenId, InstanceUid, SessionId, TargetId,
 };
 use crate::fleet::name::Name;
+use crate::fleet::time::Timestamp;
 
 /// The key of a record. The bytes sort as the keys do.
 pub trait Key: Sized {
@@ -54,6 +55,16 @@ impl Key for u64 {
     }
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self::from_be_bytes)
+    }
+}
+
+impl Key for Timestamp {
+    const WIDTH: Option<usize> = Some(8);
+    fn to_bytes(&self) -> Vec<u8> {
+        self.0.to_bytes()
+    }
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        u64::from_bytes(bytes).map(Self)
     }
 }
 

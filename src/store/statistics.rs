@@ -16,6 +16,8 @@ pub const LATENCY_BOUNDS_SECONDS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.02, 
 pub struct Statistics {
     /// The size of the database file, in bytes; 0 in memory.
     pub file_bytes: u64,
+    /// The space that is left on its disk, in bytes; `None` in memory.
+    pub free_bytes: Option<u64>,
     /// The pages in memory, in bytes.
     pub cache_bytes: u64,
     /// Grouped commits.
@@ -86,6 +88,7 @@ impl Store {
         let tally = self.shared.tally();
         Statistics {
             file_bytes: self.shared.file_bytes(),
+            free_bytes: self.shared.free_bytes(),
             cache_bytes: cache.map_or(0, |bytes| bytes as u64),
             failed: tally.failed,
             reopened: tally.reopened,

@@ -244,6 +244,13 @@ impl Work {
         work: impl FnOnce(&mut Group<'_>) -> Result<T, redb::Error>,
     ) -> Result<(T, u64), Unavailable> {
         self.reopen_if_suspect();
+        if self
+            .shared
+            .free_bytes()
+            .is_some_and(|free| free < self.settings.reserve_bytes)
+        {
+            return Err(Unavailable::Full);
+        }
         let written = self.shared.with(|database| {
             write(database, self.shared.founding.epoch, &self.counters, work)
                 .map_err(|error| Failure(Unavailable::storage(error)))
@@ -257,6 +264,7 @@ impl Work {
                 Ok((value, rows))
             }
             Err(Failure(unavailable)) => {
+                tracing::error!(error = &unavailable as &dyn std::error::Error, "a commit failed");
                 // What failed may still have become durable, so the counters are read again.
                 self.shared.suspect.store(true, Ordering::Release);
                 self.reopen_if_suspect();

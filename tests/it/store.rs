@@ -286,6 +286,27 @@ fn equal_content_keeps_its_hash() {
 }
 
 #[test]
+fn commits_are_refused_before_the_disk_is_full_and_reading_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.commit_blocking(shelf("a", 1)).unwrap();
+    let free = store.statistics().free_bytes.unwrap();
+    store.close();
+    let settings = Settings {
+        reserve_bytes: free * 2,
+        ..Settings::default()
+    };
+    let store = Store::open(folder.path(), &settings, Timestamp(2)).unwrap();
+    let refused = store.commit_blocking(shelf("a", 2)).unwrap_err();
+    assert!(
+        matches!(refused, CommitError::Unavailable(Unavailable::Full)),
+        "{refused}"
+    );
+    assert_eq!(books(&store, "a"), Some((1, 1)));
+    assert_eq!(store.statistics().reopened, 0);
+}
+
+#[test]
 fn ranges_follow_the_order_of_the_keys() {
     let store = Store::in_memory().unwrap();
     let (one, two) = (AgentId([1; 16]), AgentId([255; 16]));
