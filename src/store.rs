@@ -15,6 +15,7 @@ mod database;
 mod error;
 mod key;
 mod lock;
+mod notes;
 mod read;
 mod record;
 mod row;

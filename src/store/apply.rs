@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::AuditRecord;
 use super::batch::{Batch, Committed, Expectation, Expected};
-use super::database::{AUDIT, BODIES, Bytes, Counters, STAMPS, definition, write_counters};
+use super::database::{AUDIT, BODIES, Bytes, STAMPS, definition};
 use super::error::{CommitError, Damaged};
 use super::key::{Key as _, printable};
+use super::notes::{Counters, write_counters};
 use super::row::Row;
 use crate::fleet::hash::{ConfigHash, Digest};
 

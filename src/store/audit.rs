@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::Store;
-use super::database::{self, AUDIT, Counters};
+use super::database::{self, AUDIT};
 use super::error::{Damaged, ReadError};
 use super::key::{Key, printable};
+use super::notes::{self, Counters};
 use super::row::Row;
 use crate::fleet::hash::Digest;
 use crate::fleet::time::Timestamp;
@@ -177,7 +178,7 @@ impl Store {
     /// When the storage fails. A damaged record is a verdict, not an error.
     pub fn verify_audit(&self) -> Result<AuditVerdict, ReadError> {
         self.read(|transaction| {
-            let counters = database::counters(transaction)?;
+            let counters = notes::counters(transaction)?;
             let mut number = 0;
             let mut previous = ORIGIN;
             let broken = |number, fault| Ok(AuditVerdict::Broken { number, fault });

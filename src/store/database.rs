@@ -1,4 +1,4 @@
-//! The database file: opening, founding, reopening after a failure, and the store's own notes in it.
+//! The database file: opening, founding, reopening after a failure, and what readers and the writer share.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -7,21 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
-use redb::{
-    Builder, Database, DatabaseError, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, TableDefinition,
-    TableError, WriteTransaction,
-};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-
 use super::Settings;
-use super::audit::ORIGIN;
-use super::error::{Damaged, OpenError, ReadError, Unavailable};
-use super::row::Row;
+use super::error::{OpenError, ReadError, Unavailable};
+use super::notes::{self, Counters, Founding};
 use super::statistics::Tally;
 use super::writer::State;
-use crate::fleet::hash::Digest;
 use crate::fleet::time::Timestamp;
+use redb::{
+    Builder, Database, DatabaseError, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, TableDefinition,
+    TableError,
+};
 
 /// The store's own notes.
 pub(super) const META: &str = "meta_v1";
@@ -34,13 +29,6 @@ pub(super) const AUDIT: &str = "audit_v1";
 
 /// The tables that every store has, beside those of the records.
 pub const OWN_TABLES: &[&str] = &[META, BODIES, STAMPS, AUDIT];
-
-/// Counted up whenever an older program must not open the file.
-const SCHEMA: u32 = 1;
-/// Four bytes, big endian, never in any other shape: every program ever must be able to read it.
-const SCHEMA_KEY: &[u8] = b"schema";
-const FOUNDING_KEY: &[u8] = b"founding";
-const COUNTERS_KEY: &[u8] = b"counters";
 
 pub(super) type Bytes = &'static [u8];
 
@@ -72,24 +60,6 @@ impl From<TableError> for ReadError {
     }
 }
 
-/// How the store began.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Founding {
-    pub(super) epoch: u64,
-    pub(super) at: Timestamp,
-}
-
-/// What the writer counts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Counters {
-    /// The last generation that was assigned.
-    pub(super) generation: u64,
-    /// The number of the last audit record.
-    pub(super) audit: u64,
-    /// Its hash.
-    pub(super) audit_hash: Digest,
-}
-
 /// Where the database lies, and how it is opened there, again and again.
 pub(super) struct Medium {
     open: Box<dyn Fn() -> Result<Database, redb::Error> + Send + Sync>,
@@ -104,7 +74,7 @@ impl Medium {
             path: path.clone(),
             source,
         })?;
-        refuse_newer(&path)?;
+        notes::refuse_newer(&path)?;
         let file = Some(path.clone());
         Ok(Self {
             open: Box::new(move || Ok(Builder::new().set_cache_size(cache).create(&path)?)),
@@ -150,39 +120,6 @@ fn create(folder: &Path, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Opening for writing already writes, so a newer schema is looked for without it. A file that a kill left behind can't be
-/// read like that; its schema is checked after the repair.
-fn refuse_newer(path: &Path) -> Result<(), OpenError> {
-    let Ok(database) = Builder::new().set_cache_size(1 << 20).open_read_only(path) else {
-        return Ok(());
-    };
-    let transaction = database.begin_read().map_err(OpenError::database)?;
-    schema(&transaction).map(|_| ())
-}
-
-/// The schema of the file; `None` when no store was founded in it.
-fn schema(transaction: &ReadTransaction) -> Result<Option<u32>, OpenError> {
-    let table = match transaction.open_table(definition(META)) {
-        Ok(table) => table,
-        Err(TableError::TableDoesNotExist(_)) => return Ok(None),
-        Err(error) => return Err(OpenError::database(error)),
-    };
-    let Some(bytes) = table.get(SCHEMA_KEY).map_err(OpenError::database)? else {
-        return Ok(None);
-    };
-    let why = "it is not a schema number";
-    let damaged = Damaged {
-        table: META,
-        key: "schema".to_owned(),
-        why,
-    };
-    let found = u32::from_be_bytes(bytes.value().try_into().map_err(|_| damaged)?);
-    if found > SCHEMA {
-        return Err(OpenError::Newer { found, known: SCHEMA });
-    }
-    Ok(Some(found))
-}
-
 /// What readers and the writer share.
 pub(super) struct Shared {
     medium: Medium,
@@ -199,8 +136,8 @@ impl Shared {
     pub(super) fn open(medium: Medium, now: Timestamp) -> Result<(Self, Counters), OpenError> {
         let database = (medium.open)().map_err(OpenError::database)?;
         let transaction = database.begin_read().map_err(OpenError::database)?;
-        if schema(&transaction)?.is_none() {
-            found(&database, now)?;
+        if notes::schema(&transaction)?.is_none() {
+            notes::found(&database, now)?;
         }
         drop(transaction);
         let transaction = database.begin_read().map_err(OpenError::database)?;
@@ -210,8 +147,8 @@ impl Shared {
                 OpenError::database(redb::Error::Corrupted(error.to_string()))
             }
         };
-        let founding = read_note(&transaction, FOUNDING_KEY).map_err(note)?;
-        let counters = counters(&transaction).map_err(note)?;
+        let founding = notes::founding(&transaction).map_err(note)?;
+        let counters = notes::counters(&transaction).map_err(note)?;
         drop(transaction);
         let shared = Self {
             medium,
@@ -248,7 +185,7 @@ impl Shared {
             .map_err(Unavailable::storage)
             .and_then(|database| {
                 let transaction = database.begin_read().map_err(Unavailable::storage)?;
-                let counters = counters(&transaction).map_err(|error| match error {
+                let counters = notes::counters(&transaction).map_err(|error| match error {
                     ReadError::Unavailable(unavailable) => unavailable,
                     error @ (ReadError::Damaged(_) | ReadError::Migrate { .. }) => {
                         Unavailable::storage(redb::Error::Corrupted(error.to_string()))
@@ -300,67 +237,6 @@ impl Shared {
         file.and_then(|file| file.metadata().ok())
             .map_or(0, |metadata| metadata.len())
     }
-}
-
-fn found(database: &Database, now: Timestamp) -> Result<(), OpenError> {
-    let epoch = getrandom::u64().map_err(|_| OpenError::Randomness)?;
-    let founding = Founding { epoch, at: now };
-    let counters = Counters {
-        generation: 0,
-        audit: 0,
-        audit_hash: ORIGIN,
-    };
-    let write = || -> Result<(), redb::Error> {
-        let mut transaction = database.begin_write()?;
-        transaction.set_quick_repair(true);
-        for name in OWN_TABLES {
-            transaction.open_table(definition(name))?;
-        }
-        transaction
-            .open_table(definition(META))?
-            .insert(SCHEMA_KEY, SCHEMA.to_be_bytes().as_slice())?;
-        write_note(&transaction, FOUNDING_KEY, &founding)?;
-        write_note(&transaction, COUNTERS_KEY, &counters)?;
-        Ok(transaction.commit()?)
-    };
-    write().map_err(OpenError::database)
-}
-
-pub(super) fn counters(transaction: &ReadTransaction) -> Result<Counters, ReadError> {
-    read_note(transaction, COUNTERS_KEY)
-}
-
-pub(super) fn write_counters(transaction: &WriteTransaction, counters: &Counters) -> Result<(), redb::Error> {
-    write_note(transaction, COUNTERS_KEY, counters)
-}
-
-fn read_note<T: DeserializeOwned>(transaction: &ReadTransaction, key: &[u8]) -> Result<T, ReadError> {
-    let damaged = |why| Damaged {
-        table: META,
-        key: super::key::printable(key),
-        why,
-    };
-    let bytes = match table(transaction, META)? {
-        Some(table) => table.get(key)?,
-        None => None,
-    };
-    let bytes = bytes.ok_or_else(|| damaged("it is missing"))?;
-    let row = Row::from_bytes(bytes.value(), META, key)?;
-    serde_json::from_slice(row.json).map_err(|_| damaged("it is not what belongs there").into())
-}
-
-fn write_note<T: Serialize>(transaction: &WriteTransaction, key: &[u8], note: &T) -> Result<(), redb::Error> {
-    let json = serde_json::to_vec(note).map_err(|error| redb::Error::Io(error.into()))?;
-    let row = Row {
-        version: 1,
-        revision: 0,
-        json: &json,
-    }
-    .to_bytes(META, key);
-    transaction
-        .open_table(definition(META))?
-        .insert(key, row.as_slice())?;
-    Ok(())
 }
 
 impl From<DatabaseError> for OpenError {

@@ -15,9 +15,10 @@ use super::Settings;
 use super::apply::Group;
 use super::batch::{Batch, Committed};
 use super::bodies::Collected;
-use super::database::{Counters, Shared};
+use super::database::Shared;
 use super::error::{CommitError, OpenError, Unavailable};
 use super::lock::FolderLock;
+use super::notes::Counters;
 use crate::fleet::hash::Digest;
 
 /// How the writer fares.
