@@ -6,7 +6,7 @@
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
   // --- Live regions -------------------------------------------------------------------------------------------------
-  // Runs before DOMContentLoaded, when htmx starts.
+  // Runs at the end of the document, before DOMContentLoaded, when htmx starts.
 
   const changed = new Set();
   const cells = "td, dd, .status-line, .problems > li, .tally li, .page-head .state, .progress-words, .leaf, summary, .empty";
@@ -40,6 +40,7 @@
   const clock = { offset: Number(document.body.dataset.now || started) - started };
   let heard = Date.now();
   let connected = 0;
+  let refused = false; // a region could not be fetched, so the page is not live whatever the stream says
 
   const state = (name, words, reason) => {
     const lamp = one("#live-state");
@@ -52,11 +53,12 @@
     if (reason) one("span", notice).textContent = reason;
   };
   const broken = (reason) => state("broken", "Not live", reason);
-  const at = () => new Date(Date.now() + clock.offset).toLocaleTimeString();
+  const hour = (time) => new Date(time).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  const at = () => hour(Date.now() + clock.offset);
 
   document.addEventListener("htmx:sse:after:connection", () => {
     heard = Date.now();
-    state("live", "Live");
+    if (!refused) state("live", "Live");
     // Events may have been missed while the stream was away.
     if (connected++) all("[data-live]").forEach((region) => htmx.trigger(region, "resync", {}, false));
   });
@@ -64,7 +66,7 @@
     heard = Date.now();
     const time = Number(event.detail.message.data);
     if (time > 1e12) clock.offset = time - heard;
-    if (one("#live-state")?.dataset.state !== "live") state("live", "Live");
+    if (!refused && one("#live-state")?.dataset.state !== "live") state("live", "Live");
   });
   document.addEventListener("htmx:sse:error", () => {
     broken(`The connection to the server broke at ${at()}; trying again. What you see may be out of date.`);
@@ -92,10 +94,20 @@
     if (region === stream()) return event.preventDefault();
     if (!region?.matches?.("[data-live]")) return;
     const { raw, status } = ctx.response;
-    if (status === 200 && !raw.redirected && ctx.text.includes(`id="${region.id}"`)) return;
+    if (status === 200 && !raw.redirected && ctx.text.includes(`id="${region.id}"`)) {
+      if (refused) state("live", "Live");
+      refused = false;
+      return;
+    }
     event.preventDefault();
+    refused = true;
     broken(raw.redirected || status === 401 ? "You are no longer signed in." : status === 404
       ? "What this page shows no longer exists." : `The server answered with an error at ${at()}.`);
+  });
+  document.addEventListener("htmx:error", (event) => {
+    if (!event.target.matches?.("[data-live]")) return;
+    refused = true;
+    broken(`The server did not answer at ${at()}. What you see may be out of date.`);
   });
   document.addEventListener("htmx:after:swap", () => {
     for (const element of changed) {
@@ -134,7 +146,7 @@
       if (time.textContent !== said) time.textContent = said;
     }
     if (stream() && connected && !document.hidden && Date.now() - heard > 45000) {
-      broken(`Nothing has been heard from the server since ${new Date(heard).toLocaleTimeString()}. What you see may be out of date.`);
+      broken(`Nothing has been heard from the server since ${hour(heard)}. What you see may be out of date.`);
     }
   };
   setInterval(() => document.hidden || tick(), 1000);
@@ -142,7 +154,7 @@
 
   // --- Theme --------------------------------------------------------------------------------------------------------
 
-  const themes = { system: "System", light: "Light", dark: "Dark" };
+  const themes = { system: "Auto", light: "Light", dark: "Dark" };
   const theme = () => document.documentElement.dataset.theme ?? "system";
   const paint = (button) => {
     one("span", button).textContent = themes[theme()];
@@ -251,6 +263,11 @@
   const enhance = () => {
     all("[data-copy][hidden]").forEach((button) => { button.hidden = !navigator.clipboard; });
     all("form[data-bulk]").forEach(recount);
+    // The reader's own time beside the server's, which is UTC.
+    all("time[data-time]:not([data-here])").forEach((time) => {
+      time.dataset.here = "";
+      time.title = `${new Date(time.dateTime).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" })} here, ${time.title}`;
+    });
   };
   enhance();
   tick();

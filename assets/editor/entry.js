@@ -46,7 +46,8 @@ const theme = EditorView.theme({
   ".cm-lintRange-info": { textDecorationColor: "var(--progress)" },
   // The gutter's marks are our status shapes instead of pictures, which the policy would refuse.
   ".cm-gutter-lint": { width: "18px" },
-  ".cm-lint-marker": { content: "none", width: "100%", height: "20px", textAlign: "center", fontSize: "11px" },
+  ".cm-gutter-lint .cm-gutterElement": { padding: "0" },
+  ".cm-lint-marker": { content: "none", width: "100%", height: "20px", lineHeight: "20px", textAlign: "center", fontSize: "11px" },
   ".cm-lint-marker-error": { content: "none", color: "var(--down)" },
   ".cm-lint-marker-warning": { content: "none", color: "var(--degraded)" },
   ".cm-lint-marker-info": { content: "none", color: "var(--progress)" },

@@ -84,7 +84,13 @@ fn agent_rows() -> Vec<Row> {
             name: visible_text(name),
             cells: vec![
                 badge(status, Some(word)),
-                Row::name_cell(&visible(name), &format!("/agents/{}", name.len()), None),
+                Row::name_cell(
+                    &visible(name),
+                    &format!("/agents/{}", name.len()),
+                    (!reason.is_empty())
+                        .then(|| html! { span.narrow { (reason) } })
+                        .as_ref(),
+                ),
                 html! { span.reason { (reason) } },
                 html! { a href={ "/groups/" (group) } { (group) } },
                 labels([("zone", zone)]),
@@ -108,8 +114,14 @@ fn agent_columns() -> [Column<'static>; 7] {
             ..column("Status", Some("/agents?sort=-status"))
         },
         column("Agent", Some("/agents?sort=name")),
-        column("Why", None),
-        column("Group", Some("/agents?sort=group")),
+        Column {
+            wide_only: true,
+            ..column("Why", None)
+        },
+        Column {
+            wide_only: true,
+            ..column("Group", Some("/agents?sort=group"))
+        },
         Column {
             wide_only: true,
             ..column("Labels", None)

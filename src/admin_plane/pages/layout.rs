@@ -105,7 +105,7 @@ pub fn page(page: &Page<'_>) -> Markup {
                     @if !page.topics.is_empty() {
                         span.live #live-state hidden data-state="connecting" { span { "Connecting" } }
                     }
-                    button.tool #theme type="button" hidden { (icon(Icon::Theme)) span { "System" } }
+                    button.tool #theme type="button" hidden { (icon(Icon::Theme)) span { "Auto" } }
                     button.tool type="button" popovertarget="account" {
                         (icon(Icon::Account)) span { (visible(page.user)) } span.hush { "Account" }
                     }
@@ -227,12 +227,16 @@ fn document(title: &str, site: &str, now: Timestamp, editor: bool, body: &Markup
                 link rel="stylesheet" href=(assets::url("app.css"));
                 link rel="icon" type="image/svg+xml" href=(assets::url("favicon.svg"));
                 meta name="htmx-config" content="{\"prefix\":\"\",\"history\":false,\"includeIndicatorCSS\":false,\"defaultTimeout\":20000,\"extensions\":\"sse,muster\"}";
-                script src=(assets::url("htmx.min.js")) defer {}
-                script src=(assets::url("hx-sse.min.js")) defer {}
-                script src=(assets::url("app.js")) defer {}
                 @if editor { script src=(assets::url("editor.js")) defer {} }
             }
-            body data-now=(now.millis()) { (body) }
+            body data-now=(now.millis()) {
+                (body)
+                // Not deferred: htmx starts at DOMContentLoaded only while the document is still loading, and
+                // otherwise before its extensions are there.
+                script src=(assets::url("htmx.min.js")) {}
+                script src=(assets::url("hx-sse.min.js")) {}
+                script src=(assets::url("app.js")) {}
+            }
         }
     }
 }

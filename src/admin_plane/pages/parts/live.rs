@@ -10,6 +10,7 @@
 //! - Morphing keeps focus, selection, scroll, what was typed, ticked boxes and open `<details>` (`app.js` guards the
 //!   last two: htmx alone would close details, and could carry a tick over to another row). So that rows keep their
 //!   identity, each row of a table in a region has an id: [`super::Row::key`].
+//! - A region may stand inside a form (boxes to tick), but holds no fields to type into: those belong outside it.
 //! - At most one fetch a second and region, and one in flight; the last event always gets its fetch. After a broken
 //!   stream comes back every region is fetched once, since events may have been missed.
 //! - While the stream is broken, or silent for 45 s, the page says "Not live". A hidden tab closes its stream and
