@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::varint::Broken;
+use crate::fleet::agent::{RefusalKind, Refused};
 
 /// A message that can't be taken, with the uid to answer to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +13,26 @@ pub struct Refusal {
     pub echo: Echo,
     /// What is wrong.
     pub cause: Cause,
+}
+
+impl Refusal {
+    /// Whether the bytes were no message that we read at all. Over HTTP such a body gets status 400, while a message that
+    /// was read and is wrong gets 200 and the error inside (S-301).
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        !matches!(self.cause, Cause::Uid(_))
+    }
+}
+
+impl From<&Refusal> for Refused {
+    /// The BAD_REQUEST that tells the agent.
+    fn from(refusal: &Refusal) -> Self {
+        Self {
+            kind: RefusalKind::BadRequest,
+            message: refusal.to_string(),
+            retry_after: None,
+        }
+    }
 }
 
 /// What is wrong with a message. The text goes to the agent.

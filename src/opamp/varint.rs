@@ -44,10 +44,22 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next number: at most 10 bytes, at most 64 bits.
+    #[inline]
     pub(super) fn varint(&mut self) -> Result<u64, Broken> {
+        match self.0 {
+            // All of OpAMP's tags and most of its lengths.
+            [byte @ ..0x80, rest @ ..] => {
+                self.0 = rest;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Broken> {
         let mut value = 0;
-        for shift in (0..70).step_by(7) {
-            let (byte, rest) = self.0.split_first().ok_or(Broken::Truncated)?;
+        let mut shift = 0;
+        while let [byte, rest @ ..] = self.0 {
             self.0 = rest;
             // The tenth byte has room for one bit.
             if shift == 63 && *byte > 1 {
@@ -57,8 +69,9 @@ impl<'a> Cursor<'a> {
             if *byte < 0x80 {
                 return Ok(value);
             }
+            shift += 7;
         }
-        Err(Broken::Number)
+        Err(Broken::Truncated)
     }
 
     /// The next field: its number and its value.

@@ -9,6 +9,7 @@ use muster::fleet::attributes::{Attribute, Description, Value};
 use muster::fleet::capabilities::Capabilities;
 use muster::fleet::config::{ConfigFile, ConfigMap};
 use muster::fleet::ids::InstanceUid;
+use muster::fleet::packed::Packed;
 use muster::fleet::time::Timestamp;
 use muster::opamp::body::{self, BodyError, Encoding};
 use muster::opamp::client::{self, Outgoing};
@@ -340,6 +341,44 @@ fn forty_levels_of_health_are_read_and_absurd_ones_refused() {
         refused(&client::write(&nested_health(50))),
         Cause::TooDeep { limit: 96 }
     );
+}
+
+#[test]
+fn the_deepest_report_that_is_taken_can_be_kept() {
+    // Kept as JSON, whose reader has a limit of its own; beyond it the health would silently be the default.
+    let report = decode(&client::write(&nested_health(48)), &Limits::default()).unwrap();
+    let health = report.parts.health.unwrap();
+    assert_eq!(Packed::new(&health).unpack(), health);
+
+    // The message, the attribute and its value take three levels; a list takes two more and an object three.
+    let lists = (0..46).fold(Value::Null, |inside, _| Value::Array(vec![inside]));
+    let objects = (0..31).fold(Value::Null, |value, _| {
+        Value::Object(vec![Attribute {
+            key: String::new(),
+            value,
+        }])
+    });
+    for value in [lists, objects] {
+        let attribute = Attribute {
+            key: "deep".into(),
+            value,
+        };
+        let outgoing = Outgoing {
+            uid: vec![1; 16],
+            parts: Parts {
+                description: Some(Description {
+                    identifying: vec![attribute],
+                    non_identifying: vec![],
+                }),
+                ..Parts::default()
+            },
+            ..Outgoing::default()
+        };
+        let report = decode(&client::write(&outgoing), &Limits::default()).unwrap();
+        let description = report.parts.description.unwrap();
+        assert_eq!(Some(&description), outgoing.parts.description.as_ref());
+        assert_eq!(Packed::new(&description).unpack(), description);
+    }
 }
 
 #[test]

@@ -310,6 +310,25 @@ fn a_refusal_says_in_words_what_is_wrong() {
 }
 
 #[test]
+fn a_refusal_becomes_a_bad_request_to_whoever_sent_it() {
+    let refusal = decode(&hex("0a02ffff"), &Limits::default()).unwrap_err();
+    assert!(!refusal.is_unreadable());
+    let reply = Reply::Error(Refused::from(&refusal));
+    let bytes = encode(refusal.echo.as_bytes(), &reply, ServerCapabilities::SERVED);
+    let incoming = client::read(&bytes).unwrap();
+    assert_eq!(incoming.uid, [0xff, 0xff]);
+    let error = incoming.error.unwrap();
+    assert_eq!(error.kind, RefusalKind::BadRequest);
+    assert_eq!(error.message, refusal.to_string());
+
+    assert!(
+        decode(&message("2a"), &Limits::default())
+            .unwrap_err()
+            .is_unreadable()
+    );
+}
+
+#[test]
 fn unknown_fields_and_values_are_skipped() {
     // Field 100 as a number and as bytes, a status of 99, a capability of tomorrow.
     let bytes = message("a00601 a2060178 3a021063 208080808080 40");
