@@ -15,7 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::plain::Plain;
 
-/// The names of fields that several places log, so that a search finds them all.
+/// The names of fields that several places log, so that a search finds them all. In the macros: `{ field::AGENT } = %id`.
 pub mod field {
     /// The agent record, as in URLs.
     pub const AGENT: &str = "agent";
@@ -105,7 +105,7 @@ pub fn is_level(level: &str) -> bool {
     EnvFilter::builder().parse(level).is_ok()
 }
 
-/// Starts the log of this process, on standard error. Panics are logged too.
+/// Starts the log of this process, on standard error. Panics become lines of it.
 ///
 /// # Errors
 /// A level that doesn't parse, or a log that runs already.
@@ -123,7 +123,13 @@ pub fn init(settings: &LogSettings) -> Result<(), LogError> {
         LogFormat::Json => json(filter, std::io::stderr).try_init(),
         LogFormat::Auto | LogFormat::Text => text(filter, terminal, std::io::stderr).try_init(),
     }
-    .map_err(LogError::Started)
+    .map_err(LogError::Started)?;
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let said = panic.payload_as_str().unwrap_or("a panic without a message");
+        tracing::error!(place, "panicked: {said}");
+    }));
+    Ok(())
 }
 
 fn text<W>(filter: EnvFilter, colours: bool, writer: W) -> impl Subscriber + Send + Sync
