@@ -20,6 +20,7 @@ impl Collector for StoreCollector {
         // Without `..`: a new statistic doesn't compile until it is shown here.
         let Statistics {
             file_bytes,
+            free_bytes,
             cache_bytes,
             commits,
             batches,
@@ -54,10 +55,13 @@ impl Collector for StoreCollector {
             let counter = ConstCounter::new(*count);
             counter.encode(encoder.encode_descriptor(&full(name), help, None, counter.metric_type())?)?;
         }
-        for (name, help, bytes) in [
-            ("file", "The size of the database file", file_bytes),
-            ("cache", "Pages in memory", cache_bytes),
-        ] {
+        let sizes = [
+            ("file", "The size of the database file", Some(file_bytes)),
+            ("free", "The space that is left on its disk", free_bytes.as_ref()),
+            ("cache", "Pages in memory", Some(cache_bytes)),
+        ];
+        for (name, help, bytes) in sizes {
+            let Some(bytes) = bytes else { continue };
             let gauge = ConstGauge::new(*bytes);
             gauge.encode(encoder.encode_descriptor(
                 &full(name),
