@@ -1,13 +1,17 @@
 //! Configurations of agents: content, revisions, checks.
 
+mod check;
 mod content;
 mod diff;
+mod drift;
 pub mod lint;
 mod problem;
 mod revision;
 pub mod yaml;
 
+pub use check::check;
 pub use content::{ConfigFile, ConfigMap, ContentError};
-pub use diff::{Change, Diff, FileDiff, Hunk, Line};
+pub use diff::{Change, Diff, FileDiff, Hunk, Line, Mark};
+pub use drift::{Drift, drift};
 pub use problem::{Position, Problem, Severity};
 pub use revision::{Config, Content, Kind, Revision};

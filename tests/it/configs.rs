@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use muster::fleet::config::Position;
 use muster::fleet::config::lint::lint;
 use muster::fleet::config::yaml::{Limits, Node, Value, parse};
+use muster::fleet::config::{ConfigMap, Diff, Drift, Position, drift};
 use proptest::prelude::*;
 
 const GOOD: &str = "\
@@ -131,5 +131,44 @@ proptest! {
         }
         let limits = Limits { nodes: limit, ..Limits::default() };
         prop_assert_eq!(parse(text.as_bytes(), &limits).is_ok(), 2 * keys < limit);
+    }
+
+    #[test]
+    fn a_configuration_never_drifts_from_itself_however_it_is_written(value in value()) {
+        let text = json(&value).to_string();
+        let offered = ConfigMap::document(&text);
+        prop_assert_eq!(drift(&offered, &offered, &Limits::default()), Drift::InSync);
+        let spaced = ConfigMap::document(&serde_json::to_string_pretty(&json(&value)).unwrap());
+        prop_assert_eq!(drift(&offered, &spaced, &Limits::default()), Drift::InSync);
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_never_in_sync(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+        let offered = ConfigMap::document(GOOD);
+        let mut effective = ConfigMap::document("");
+        effective.files.get_mut("").unwrap().body = bytes.clone();
+        let found = drift(&offered, &effective, &Limits::default());
+        prop_assert_ne!(&found, &Drift::InSync);
+        if parse(&bytes, &Limits::default()).is_err() {
+            prop_assert!(matches!(found, Drift::CannotVerify { .. }), "{:?}", found);
+        }
+    }
+
+    #[test]
+    fn a_diff_tells_all_of_both_texts(old in "([ab ]{0,3}\n){0,12}", new in "([ab ]{0,3}\n){0,12}") {
+        let diff = Diff::between(&ConfigMap::document(&old), &ConfigMap::document(&new));
+        let (olds, news): (Vec<_>, Vec<_>) = (old.lines().collect(), new.lines().collect());
+        let (mut added, mut removed) = (0, 0);
+        for line in diff.files.iter().flat_map(|file| &file.hunks).flat_map(|hunk| &hunk.lines) {
+            prop_assert!(line.before.is_none_or(|n| olds[n as usize - 1] == line.text));
+            prop_assert!(line.after.is_none_or(|n| news[n as usize - 1] == line.text));
+            prop_assert_eq!(line.spans().map(|(span, _)| span).collect::<String>(), line.text.clone());
+            added += u32::from(line.before.is_none());
+            removed += u32::from(line.after.is_none());
+        }
+        let told: Vec<_> = diff.files.iter().map(|file| (file.added, file.removed)).collect();
+        prop_assert_eq!(told.is_empty(), old == new);
+        prop_assert!(told.is_empty() || told == [(added, removed)]);
+        prop_assert_eq!(olds.len() + added as usize, news.len() + removed as usize);
     }
 }
