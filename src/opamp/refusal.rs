@@ -25,7 +25,7 @@ impl Refusal {
 }
 
 impl From<&Refusal> for Refused {
-    /// The BAD_REQUEST that tells the agent.
+    /// The `BAD_REQUEST` that tells the agent.
     fn from(refusal: &Refusal) -> Self {
         Self {
             kind: RefusalKind::BadRequest,
