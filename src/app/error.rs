@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::auth::actor::Denied;
+use crate::fleet::config::Problem;
 use crate::store::{CommitError, ReadError, Unavailable};
 
 /// A failure of a use case.
@@ -25,6 +26,9 @@ pub enum Error {
     /// What was asked is wrong; each entry names a field and says what to do.
     #[error("{}", summary(.0))]
     Invalid(Vec<FieldError>),
+    /// A configuration has errors; each says where.
+    #[error("{}", first_problem(.0))]
+    Problems(Vec<Problem>),
     /// The actor may not.
     #[error("{0}")]
     Forbidden(#[from] Denied),
@@ -66,6 +70,15 @@ fn summary(errors: &[FieldError]) -> String {
         .map(|error| error.why.as_str())
         .collect::<Vec<_>>()
         .join("; ")
+}
+
+fn first_problem(problems: &[Problem]) -> String {
+    let others = problems.len().saturating_sub(1);
+    match problems.first() {
+        Some(problem) if others > 0 => format!("{problem}; and {others} more"),
+        Some(problem) => problem.to_string(),
+        None => "the configuration has errors".to_owned(),
+    }
 }
 
 impl Error {

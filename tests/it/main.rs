@@ -16,5 +16,6 @@ mod opamp_bytes;
 mod opamp_examples;
 mod opamp_schema;
 mod pki;
+mod publish;
 mod selectors;
 mod store;

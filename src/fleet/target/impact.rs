@@ -172,6 +172,12 @@ impl Impact {
         }
     }
 
+    /// The number of agents that would be sent the content, now or when they come back.
+    #[must_use]
+    pub fn reached(&self) -> u32 {
+        number(self.agents.iter().filter(|agent| agent.effect.reaches()).count())
+    }
+
     /// Whether `typed` is enough to go on.
     #[must_use]
     pub fn is_confirmed_by(&self, typed: Option<u32>) -> bool {

@@ -1,0 +1,271 @@
+//! Operators' intent about configurations: groups, configs with their revisions, and targets. All heads are in memory in
+//! one immutable index, replaced once a change is durable; contents come from the store.
+//!
+//! The use cases on it are in `configs`, `groups` and `publish`.
+
+mod index;
+mod views;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use serde::Serialize;
+use tokio::sync::MutexGuard;
+
+pub use index::{ConfigHead, GroupHead, Index, TargetHead};
+pub use views::{
+    ConfigDetail, ConfigSummary, Deleted, GroupDetail, GroupSummary, MemberCounts, Preview, PublishResult,
+    RevisionContent, Saved,
+};
+
+use super::changes::{Changes, Topic};
+use super::clock::Clock;
+use super::error::Error;
+use super::tasks::Activation;
+use crate::auth::actor::Actor;
+use crate::auth::permission::Permission;
+use crate::fleet::agent::{Desired, HoldReason, Intent, Registration};
+use crate::fleet::config::{Config, Revision};
+use crate::fleet::group::Group;
+use crate::fleet::hash::{Digest, HashKey};
+use crate::fleet::ids::TargetId;
+use crate::fleet::name::Name;
+use crate::fleet::target::{Target, desired};
+use crate::fleet::time::Timestamp;
+use crate::store::{AuditEntry, Batch, CommitError, Committed, ReadError, Store};
+
+crate::records! {
+    /// The tables of intent about configurations.
+    pub const TABLES;
+    Group: Name => "groups_v1", version 1;
+    Config: Name => "configs_v1", version 1;
+    Revision: (Name, u64) => "revisions_v1", version 1;
+    Target: TargetId => "targets_v1", version 1;
+}
+
+/// Operators' intent about configurations.
+#[derive(Debug)]
+pub struct Intentions {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    key: HashKey,
+    index: ArcSwap<Index>,
+    /// One change at a time, so that the index follows the store in the same order.
+    write: tokio::sync::Mutex<()>,
+    /// Whether the store may know more than the index: a commit whose outcome nobody saw.
+    suspect: AtomicBool,
+    /// Why nobody is sent anything, while that is so.
+    held: ArcSwapOption<HoldReason>,
+    reconcile: Activation,
+    changes: Changes,
+}
+
+/// A change on its way. While it lives, no other is made.
+pub(super) struct Writing<'a> {
+    of: &'a Intentions,
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl Intentions {
+    /// Reads all intent from the store. `key` proves hashes to be ours; `reconcile` is activated by every change that may
+    /// reach agents, and `changes` hears of all.
+    ///
+    /// A content that can't be read holds the agents that should have it. Damaged configs and targets are logged.
+    ///
+    /// # Errors
+    /// When the storage fails or a group is damaged: without its groups the fleet would be regrouped.
+    pub fn load(
+        store: Store,
+        clock: Clock,
+        key: HashKey,
+        reconcile: Activation,
+        changes: Changes,
+    ) -> Result<Self, ReadError> {
+        let index = Index::read(&store, &key)?;
+        Ok(Self {
+            store,
+            clock,
+            key,
+            index: ArcSwap::from_pointee(index),
+            write: tokio::sync::Mutex::default(),
+            suspect: AtomicBool::new(false),
+            held: ArcSwapOption::empty(),
+            reconcile,
+            changes,
+        })
+    }
+
+    /// What the agent should have. Runs for every message: looks two names up and clones pointers.
+    #[must_use]
+    pub fn desired(&self, registration: &Registration) -> Desired {
+        let index = self.index.load();
+        let mut desired = desired(
+            registration,
+            |id| index.own_intent(id),
+            |name| index.group_intent(name),
+        );
+        if let (Intent::Want(_), Some(reason)) = (&desired.config, self.held.load().as_deref()) {
+            desired.config = Intent::Hold(*reason);
+        }
+        desired
+    }
+
+    /// Holds the whole fleet: nothing is offered to anybody until [`Intentions::release_all`] or a restart. Whoever holds
+    /// single agents durably finds out again after a restart.
+    pub fn hold_all(&self, reason: HoldReason) {
+        self.held.store(Some(Arc::new(reason)));
+    }
+
+    /// Why the whole fleet is held, when it is.
+    #[must_use]
+    pub fn held(&self) -> Option<HoldReason> {
+        self.held.load().as_deref().copied()
+    }
+
+    /// Ends [`Intentions::hold_all`].
+    ///
+    /// # Errors
+    /// When the actor may not publish, or the act can't be recorded.
+    pub async fn release_all(&self, actor: &Actor) -> Result<(), Error> {
+        actor.may(Permission::Publish)?;
+        let Some(reason) = self.held() else { return Ok(()) };
+        let mut writing = self.begin().await?;
+        let mut batch = Batch::new();
+        let told = format!("was held: {reason:?}");
+        batch.audit(self.audited(actor, "fleet.release", "fleet".to_owned(), told));
+        writing.commit(batch).await?;
+        self.held.store(None);
+        let index = writing.index();
+        writing.install(index, [Topic::Agents], true);
+        Ok(())
+    }
+
+    /// All heads as they are now.
+    #[must_use]
+    pub fn index(&self) -> Arc<Index> {
+        self.index.load_full()
+    }
+
+    /// Reads the index again when a commit's outcome was never seen: its request went away, or the storage failed in the
+    /// middle. For the reconcile loop; every change does it too.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn refresh(&self) -> Result<(), Error> {
+        if self.suspect.load(Ordering::Acquire) {
+            drop(self.begin().await?);
+        }
+        Ok(())
+    }
+
+    /// The digests of all contents that revisions and targets refer to, read from the store: these are to be kept.
+    ///
+    /// # Errors
+    /// When the storage fails or a record is damaged.
+    pub fn referenced(store: &Store) -> Result<BTreeSet<Digest>, ReadError> {
+        let revisions = store
+            .scan::<Revision>()?
+            .into_iter()
+            .map(|(_, row)| row.record.digest);
+        let targets = store.scan::<Target>()?.into_iter();
+        let frozen = targets.filter_map(|(_, row)| row.record.content.map(|content| content.digest));
+        Ok(revisions.chain(frozen).collect())
+    }
+
+    /// Waits for the turn to change something, with an index that is as new as the store.
+    pub(super) async fn begin(&self) -> Result<Writing<'_>, Error> {
+        let turn = self.write.lock().await;
+        if self.suspect.load(Ordering::Acquire) {
+            // Goes through the writer behind whatever was handed to it, and always holds: the name is reserved.
+            let mut barrier = Batch::new();
+            barrier.expect_absent::<Group>(&Name::unassigned());
+            self.store.commit(barrier).await?;
+            self.index.store(Arc::new(Index::read(&self.store, &self.key)?));
+            self.suspect.store(false, Ordering::Release);
+            self.reconcile.activate();
+        }
+        Ok(Writing {
+            of: self,
+            _turn: turn,
+        })
+    }
+
+    /// The audit entry of an act on `object`, as in `group/edge`.
+    pub(super) fn audited(&self, actor: &Actor, action: &str, object: String, detail: String) -> AuditEntry {
+        AuditEntry {
+            at: self.clock.now(),
+            actor: actor.name.clone(),
+            action: action.to_owned(),
+            object,
+            address: actor.address.map(|address| address.to_string()),
+            detail,
+            ..AuditEntry::default()
+        }
+    }
+
+    /// A new identity for a target that is made now.
+    pub(super) fn new_target(&self) -> Result<TargetId, Error> {
+        let mut random = [0; 10];
+        getrandom::fill(&mut random).map_err(|error| Error::Unavailable(error.to_string()))?;
+        let id = uuid::Builder::from_unix_timestamp_millis(self.now().millis(), &random).into_uuid();
+        Ok(TargetId(id.into_bytes()))
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn key(&self) -> &HashKey {
+        &self.key
+    }
+}
+
+impl Writing<'_> {
+    /// A copy of the index to change and to hand to [`Writing::install`].
+    pub(super) fn index(&self) -> Index {
+        Index::clone(&self.of.index.load())
+    }
+
+    /// Makes the batch durable. Until [`Writing::install`] the index is behind the store, whatever becomes of the caller.
+    pub(super) async fn commit(&mut self, batch: Batch) -> Result<Committed, Error> {
+        self.of.suspect.store(true, Ordering::Release);
+        let committed = self.of.store.commit(batch).await;
+        let refused = match &committed {
+            Ok(_) | Err(CommitError::Unavailable(_)) => false,
+            Err(CommitError::Precondition { .. } | CommitError::Encode { .. } | CommitError::Damaged(_)) => {
+                true
+            }
+        };
+        if refused {
+            self.of.suspect.store(false, Ordering::Release);
+        }
+        Ok(committed?)
+    }
+
+    /// Puts the index that goes with the committed batch in force, and tells who has to know.
+    pub(super) fn install(self, index: Index, topics: impl IntoIterator<Item = Topic>, reaches_agents: bool) {
+        self.of.index.store(Arc::new(index));
+        self.of.suspect.store(false, Ordering::Release);
+        if reaches_agents {
+            self.of.reconcile.activate();
+        }
+        for topic in topics {
+            self.of.changes.announce(topic);
+        }
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if self.of.suspect.load(Ordering::Acquire) {
+            self.of.reconcile.activate();
+        }
+    }
+}
+
+/// The digest of a record, for the audit log.
+pub(super) fn fingerprint(record: &impl Serialize) -> Option<Digest> {
+    serde_json::to_vec(record).ok().map(|json| Digest::of(&json))
+}

@@ -1,0 +1,194 @@
+//! What pages, API and command line show of intent.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::index::{ConfigHead, GroupHead, Index};
+use crate::fleet::agent::Agent;
+use crate::fleet::config::{Config, Content, Diff, Problem, Revision};
+use crate::fleet::group::Group;
+use crate::fleet::hash::Digest;
+use crate::fleet::name::Name;
+use crate::fleet::target::{Impact, Target};
+
+/// A group in a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GroupSummary {
+    /// The group.
+    #[serde(flatten)]
+    pub group: Group,
+    /// The value of its `ETag`: what `If-Match` states when it is changed.
+    pub revision: u64,
+    /// What was last published to it, a withdrawal included; `None` when nothing ever was.
+    pub published: Option<Target>,
+    /// The newest revision of the published config when that is newer than what was published.
+    pub newer_revision: Option<u64>,
+    /// Its agents, by how far they are.
+    pub members: MemberCounts,
+}
+
+/// A group with its past.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GroupDetail {
+    /// The group.
+    #[serde(flatten)]
+    pub summary: GroupSummary,
+    /// All that was published to it, newest first.
+    pub history: Vec<Target>,
+}
+
+/// The agents of a group that are served, by how far they are with what was published. Each is in one count of the last
+/// four.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MemberCounts {
+    /// All of them.
+    pub all: u32,
+    /// Agents that run it.
+    pub current: u32,
+    /// Agents that refused it.
+    pub failed: u32,
+    /// Agents with a target of their own.
+    pub own_target: u32,
+    /// The others: not there yet, or nothing is published.
+    pub waiting: u32,
+}
+
+/// A config in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigSummary {
+    /// The config.
+    #[serde(flatten)]
+    pub config: Config,
+    /// Its newest revision; `None` only when that can't be read.
+    pub newest: Option<Revision>,
+    /// The groups that list it as a layer, or to which it is published.
+    pub groups: Vec<Name>,
+}
+
+/// A config with its revisions and its newest content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigDetail {
+    /// The config.
+    #[serde(flatten)]
+    pub summary: ConfigSummary,
+    /// All revisions, newest first.
+    pub revisions: Vec<Revision>,
+    /// The content of the newest.
+    pub content: Content,
+    /// What a check finds in it.
+    pub problems: Vec<Problem>,
+}
+
+/// One revision with its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RevisionContent {
+    /// The revision.
+    #[serde(flatten)]
+    pub revision: Revision,
+    /// Its content.
+    pub content: Content,
+}
+
+/// What saving a content came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Saved {
+    /// The revision that has the content.
+    pub revision: Revision,
+    /// Whether it is new; `false` when the newest revision has this content already.
+    pub created: bool,
+    /// What is worth a look in it.
+    pub warnings: Vec<Problem>,
+}
+
+/// What a publication would do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Preview {
+    /// The group.
+    pub group: Name,
+    /// The value of the group's `ETag`: what the publication states as `expected_revision`.
+    pub group_revision: u64,
+    /// The config.
+    pub config: Name,
+    /// The revision of it.
+    pub revision: u64,
+    /// The digest of what agents would be sent.
+    pub digest: Digest,
+    /// What is published now; `None` when nothing ever was.
+    pub published: Option<Target>,
+    /// Whether just this revision is published now.
+    pub already_published: bool,
+    /// What would change in what agents are sent.
+    pub diff: Diff,
+    /// What is worth a look in the content.
+    pub warnings: Vec<Problem>,
+    /// What it would do to the agents.
+    pub impact: Impact,
+}
+
+/// What a publication came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PublishResult {
+    /// What is published now.
+    pub target: Target,
+    /// Whether it is new; `false` when just this was published already.
+    pub created: bool,
+    /// The value of the group's `ETag` from now on.
+    pub group_revision: u64,
+    /// What it does to the agents, as they were a moment before.
+    pub impact: Impact,
+}
+
+/// What deleting a group came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Deleted {
+    /// The agents that were in it, and that fall to another group or to none. Nothing is sent to those in none.
+    pub members: u32,
+}
+
+impl GroupSummary {
+    pub(in crate::app) fn of(index: &Index, head: &GroupHead, members: MemberCounts) -> Self {
+        let published = head.group.target.and_then(|id| index.target(id)).cloned();
+        let content = published.as_ref().and_then(|target| target.content.as_ref());
+        let newer_revision = content.and_then(|content| {
+            let latest = index.config(&content.config)?.config.latest;
+            (latest > content.revision).then_some(latest)
+        });
+        Self {
+            group: head.group.clone(),
+            revision: head.revision,
+            published,
+            newer_revision,
+            members,
+        }
+    }
+}
+
+impl MemberCounts {
+    /// Counts one agent of the group, to which `published` is published.
+    pub(in crate::app) fn add(&mut self, agent: &Agent, published: Option<Digest>) {
+        if !agent.registration.is_served() {
+            return;
+        }
+        self.all += 1;
+        let count = if agent.registration.own_target.is_some() {
+            &mut self.own_target
+        } else if published.is_some_and(|digest| agent.delivery.runs(digest)) {
+            &mut self.current
+        } else if published.is_some_and(|digest| agent.delivery.failure_of(digest).is_some()) {
+            &mut self.failed
+        } else {
+            &mut self.waiting
+        };
+        *count += 1;
+    }
+}
+
+impl ConfigSummary {
+    pub(in crate::app) fn of(index: &Index, head: &ConfigHead) -> Self {
+        Self {
+            config: head.config.clone(),
+            newest: head.latest().cloned(),
+            groups: index.groups_with(&head.config.name),
+        }
+    }
+}
