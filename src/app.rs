@@ -7,5 +7,6 @@ pub mod configs;
 pub mod error;
 pub mod groups;
 pub mod intentions;
+pub mod own_targets;
 pub mod publish;
 pub mod tasks;

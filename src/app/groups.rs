@@ -88,7 +88,7 @@ impl Intentions {
         self.index().group(name).is_some()
     }
 
-    /// Makes a group. It sends nothing until something is published to it. `known` says what a bare key of a selector is.
+    /// Makes a group and tells its first revision. It sends nothing until something is published to it. `known` says what a bare key of a selector is.
     ///
     /// # Errors
     /// [`Error::Invalid`] says what must change; [`Error::Conflict`] when the name is taken.
@@ -97,7 +97,7 @@ impl Intentions {
         actor: &Actor,
         new: NewGroup,
         known: impl Fn(&str) -> Known,
-    ) -> Result<GroupSummary, Error> {
+    ) -> Result<u64, Error> {
         actor.may(Permission::EditGroups)?;
         let name = Name::new(&new.name).map_err(|error| Error::invalid("name", error.to_string()))?;
         let mut writing = self.begin().await?;
@@ -134,12 +134,11 @@ impl Intentions {
             revision: 1,
             intent: None,
         });
-        let summary = GroupSummary::of(&index, named(&index, name.as_str())?, MemberCounts::default());
         writing.install(index, [Topic::Groups, Topic::Group(name)], true);
-        Ok(summary)
+        Ok(1)
     }
 
-    /// Changes a group. `expected` is the revision that was looked at; `None` changes whatever is there. Membership
+    /// Changes a group and tells its revision from now on. `expected` is the revision that was looked at; `None` changes whatever is there. Membership
     /// follows by itself; what is published stays, but for its withdrawal with the last layer.
     ///
     /// # Errors
@@ -151,7 +150,7 @@ impl Intentions {
         edit: GroupEdit,
         expected: Option<u64>,
         known: impl Fn(&str) -> Known,
-    ) -> Result<GroupSummary, Error> {
+    ) -> Result<u64, Error> {
         actor.may(Permission::EditGroups)?;
         let mut writing = self.begin().await?;
         let mut index = writing.index();
@@ -161,7 +160,7 @@ impl Intentions {
         let loses_its_last = edit.layers.as_ref().is_some_and(Vec::is_empty) && !group.layers.is_empty();
         apply(&mut group, edit, &index, known)?;
         if group == head.group {
-            return Ok(GroupSummary::of(&index, &head, MemberCounts::default()));
+            return Ok(head.revision);
         }
         group.updated_at = self.now();
         let mut batch = Batch::new();
@@ -184,9 +183,8 @@ impl Intentions {
             revision,
             intent,
         });
-        let summary = GroupSummary::of(&index, named(&index, name.as_str())?, MemberCounts::default());
         writing.install(index, [Topic::Groups, Topic::Group(name)], true);
-        Ok(summary)
+        Ok(revision)
     }
 
     /// Deletes a group. Its agents fall to another group that claims them, or to none: then nothing is sent to them, and

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::changes::Topic;
-use super::configs::{self, NewConfig, short};
+use super::configs::{self, short};
 use super::error::Error;
 use super::groups;
 use super::intentions::{
@@ -15,12 +15,10 @@ use super::intentions::{
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::{HoldReason, Intent, Offer};
-use crate::fleet::config::yaml::{self, Limits};
-use crate::fleet::config::{ConfigMap, Content, Diff, Revision};
+use crate::fleet::config::{ConfigMap, Content, Diff, Kind, Revision};
 use crate::fleet::group::{Group, unassigned};
 use crate::fleet::hash::ConfigHash;
-use crate::fleet::ids::{AgentId, TargetId};
-use crate::fleet::name::Name;
+use crate::fleet::ids::TargetId;
 use crate::fleet::target::{ConfirmationReason, Frozen, Impact, Member, Proposal, Scope, Target};
 use crate::store::{Batch, Committed};
 
@@ -208,112 +206,8 @@ impl Intentions {
         made.ok_or_else(|| Error::not_found("target of group", &head.group.name))
     }
 
-    /// Freezes a revision as an agent's own. The caller records the target in the agent's registration.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], and [`Error::Invalid`] when a content that tells agents to run nothing wasn't confirmed.
-    pub async fn pin_revision(
-        &self,
-        actor: &Actor,
-        agent: AgentId,
-        present: Option<TargetId>,
-        publish: (&str, u64, &str),
-        allow_blank: bool,
-    ) -> Result<TargetId, Error> {
-        actor.may(Permission::Publish)?;
-        let (config, number, message) = publish;
-        short("message", message)?;
-        let mut writing = self.begin().await?;
-        let mut index = writing.index();
-        let (config, revision) = revision_of(&index, config, number)?;
-        let (kind, revision) = (config.config.kind, revision.clone());
-        let content = self.content(revision.digest)?;
-        may_be_blank(kind, &content, allow_blank)?;
-        let mut batch = Batch::new();
-        let made = (Scope::Agent(agent), present, message.to_owned());
-        let target = self.freeze(&mut batch, actor, made, &revision, &content)?;
-        let told = format!("{} revision {}", revision.config, revision.number);
-        let mut entry = self.audited(actor, "agent.publish", format!("agent/{agent}"), told);
-        let before = present.and_then(|id| index.target(id)?.content.as_ref());
-        entry.before = before.map(|frozen| frozen.digest);
-        entry.after = Some(revision.digest);
-        batch.audit(entry);
-        let committed = writing.commit(batch).await?;
-        let intent = Some(Intent::Want(self.offer(content, &committed)?));
-        let id = target.id;
-        index.put_target(TargetHead { target, intent });
-        writing.install(index, [Topic::Agent(agent)], true);
-        Ok(id)
-    }
-
-    /// Whether what a host runs can be kept as a config.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] or [`Error::Problems`] say why not.
-    pub fn check_adoptable(&self, yaml: &str) -> Result<(), Error> {
-        let refused = |why: &str| Err(Error::invalid("running_config", why));
-        if yaml.trim().is_empty() {
-            return refused("it is empty; leave it out when nothing runs yet");
-        }
-        if yaml.len() > configs::LARGEST_CONTENT_BYTES {
-            return refused("it is too large for one message");
-        }
-        if yaml.contains("[REDACTED]") {
-            return refused("it has [REDACTED] in the place of secrets, so the collector couldn't run it");
-        }
-        // Its collector takes it, so only what is no document at all is refused.
-        match yaml::parse(yaml.as_bytes(), &Limits::default()) {
-            Ok(_) => Ok(()),
-            Err(problems) => Err(Error::Problems(problems)),
-        }
-    }
-
-    /// Keeps what a host ran before it joined as revision 1 of a config named after it, and freezes it as the agent's own
-    /// target. The caller records the target in the agent's registration.
-    ///
-    /// # Errors
-    /// As [`Intentions::check_adoptable`], or when the store fails.
-    pub async fn adopt_running(
-        &self,
-        agent: AgentId,
-        host: &str,
-        yaml: &str,
-    ) -> Result<(Name, TargetId), Error> {
-        self.check_adoptable(yaml)?;
-        let actor = Actor::muster();
-        let mut writing = self.begin().await?;
-        let mut index = writing.index();
-        let name = free_name(&index, host, agent);
-        let mut batch = Batch::new();
-        let new = NewConfig {
-            name: name.to_string(),
-            description: String::new(),
-            content: Content::Yaml(yaml.to_owned()),
-            message: format!("what {host} ran when it joined"),
-            allow_blank: false,
-        };
-        let message = new.message.clone();
-        let head = self.first_revision(&mut batch, &actor.name, &name, new);
-        let newest = head
-            .latest()
-            .ok_or_else(|| Error::not_found("revision of config", &name))?;
-        let content = ConfigMap::document(yaml);
-        let made = (Scope::Agent(agent), None, message.clone());
-        let target = self.freeze(&mut batch, &actor, made, newest, &content)?;
-        let mut entry = self.audited(&actor, "config.adopt", configs::object(&name), message);
-        entry.after = Some(newest.digest);
-        batch.audit(entry);
-        let committed = writing.commit(batch).await?;
-        let intent = Some(Intent::Want(self.offer(content, &committed)?));
-        let id = target.id;
-        index.put_config(head);
-        index.put_target(TargetHead { target, intent });
-        writing.install(index, [Topic::Configs], false);
-        Ok((name, id))
-    }
-
     /// Puts a frozen target into the batch. `made` is for whom, what it takes the place of, and why.
-    fn freeze(
+    pub(super) fn freeze(
         &self,
         batch: &mut Batch,
         actor: &Actor,
@@ -375,7 +269,7 @@ impl Intentions {
     }
 
     /// The offer of a content that was frozen alone in a batch.
-    fn offer(&self, content: ConfigMap, committed: &Committed) -> Result<Arc<Offer>, Error> {
+    pub(super) fn offer(&self, content: ConfigMap, committed: &Committed) -> Result<Arc<Offer>, Error> {
         let stamp: ConfigHash = *committed
             .stamps
             .first()
@@ -402,7 +296,7 @@ fn publishable<'a>(index: &'a Index, name: &str) -> Result<&'a Arc<GroupHead>, E
     groups::named(index, name)
 }
 
-fn revision_of<'a>(
+pub(super) fn revision_of<'a>(
     index: &'a Index,
     config: &str,
     number: u64,
@@ -423,7 +317,7 @@ fn content_of<'a>(index: &'a Index, head: &GroupHead) -> Option<&'a Frozen> {
     index.target(head.group.target?)?.content.as_ref()
 }
 
-fn may_be_blank(kind: crate::fleet::config::Kind, content: &ConfigMap, allowed: bool) -> Result<(), Error> {
+pub(super) fn may_be_blank(kind: Kind, content: &ConfigMap, allowed: bool) -> Result<(), Error> {
     if !allowed && Content::of(kind, content.clone()).is_blank() {
         let why = "an empty configuration stops the agents that get it; confirm that this is meant";
         return Err(Error::invalid("allow_blank", why));
@@ -447,19 +341,4 @@ fn confirmed(impact: &Impact, typed: Option<u32>) -> Result<(), Error> {
         "confirm",
         format!("{because}; type {count} to go on"),
     ))
-}
-
-/// A name for the config of a host: its own when that is free.
-fn free_name(index: &Index, host: &str, agent: AgentId) -> Name {
-    let plain = Name::slug(host);
-    if index.config(&plain).is_none() {
-        return plain;
-    }
-    // Ids begin with a time; their end tells agents apart.
-    let id = agent.to_string();
-    let (stem, end) = (
-        plain.as_str().chars().take(50).collect::<String>(),
-        id.chars().skip(20),
-    );
-    Name::slug(&format!("{stem}-{}", end.collect::<String>()))
 }

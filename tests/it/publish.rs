@@ -74,8 +74,7 @@ impl World {
                 ..GroupEdit::default()
             },
         };
-        let made = self.intentions.create_group(&deployer(), new, known).await?;
-        Ok(made.revision)
+        self.intentions.create_group(&deployer(), new, known).await
     }
 
     async fn publish(
@@ -108,7 +107,11 @@ impl World {
 
     fn acts(&self) -> Vec<String> {
         let records = self.store.audit(None, usize::MAX).unwrap();
-        records.into_iter().rev().map(|record| record.entry.action).collect()
+        records
+            .into_iter()
+            .rev()
+            .map(|record| record.entry.action)
+            .collect()
     }
 }
 
