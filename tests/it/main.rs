@@ -7,15 +7,22 @@
     reason = "a test that can't go on fails"
 )]
 
+mod accounts;
+mod api_tokens;
+mod audit;
 mod command_line;
 mod configs;
 mod gallery;
 mod groups;
 mod http;
+mod login;
 mod opamp_bytes;
 mod opamp_examples;
 mod opamp_schema;
+mod people;
 mod pki;
 mod publish;
 mod selectors;
+mod sessions;
+mod setup;
 mod store;
