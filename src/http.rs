@@ -10,6 +10,7 @@ pub mod listener;
 pub mod problem;
 pub mod router;
 pub mod transport;
+pub mod websocket;
 
 pub use body::{Body, BodyError};
 pub use headers::RequestId;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -25,35 +25,35 @@ pub struct FieldError {
 pub struct Problem {
     /// The kind of problem, stable over releases: `urn:muster:problem:` and a word.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: Box<str>,
     /// The status in words.
-    pub title: String,
+    pub title: Box<str>,
     /// The HTTP status code.
     pub status: u16,
     /// What happened here and what to do about it.
     pub detail: String,
     /// The request that it happened in: `urn:muster:request:` and the id that our log has too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instance: Option<String>,
+    pub instance: Option<Box<str>>,
     /// The fields that are wrong, if it is about fields.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
     /// Headers that belong to the problem, such as `Retry-After`.
     #[serde(skip)]
-    headers: Vec<(&'static str, String)>,
+    headers: Option<Box<HeaderMap>>,
 }
 
 impl Problem {
     /// A problem of the kind `word`, such as `not-found`.
     pub fn new(status: StatusCode, word: &str, detail: impl Into<String>) -> Self {
         Self {
-            kind: format!("urn:muster:problem:{word}"),
-            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            kind: format!("urn:muster:problem:{word}").into(),
+            title: status.canonical_reason().unwrap_or("Error").into(),
             status: status.as_u16(),
             detail: detail.into(),
             instance: None,
             errors: Vec::new(),
-            headers: Vec::new(),
+            headers: None,
         }
     }
 
@@ -70,7 +70,7 @@ impl Problem {
     /// Names the request.
     #[must_use]
     pub fn request(mut self, id: RequestId) -> Self {
-        self.instance = Some(format!("urn:muster:request:{id}"));
+        self.instance = Some(format!("urn:muster:request:{id}").into());
         self
     }
 
@@ -84,7 +84,12 @@ impl Problem {
     /// Adds a header to the response, such as `Allow`.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
+        // A value that no header can carry is left out rather than failing the answer.
+        if let Ok(value) = HeaderValue::from_str(&value.into()) {
+            self.headers
+                .get_or_insert_default()
+                .insert(HeaderName::from_static(name), value);
+        }
         self
     }
 
@@ -97,14 +102,9 @@ impl Problem {
             bytes,
             HeaderValue::from_static("application/problem+json"),
         );
-        for (name, value) in &self.headers {
-            // A value that no header can carry is left out rather than failing the answer.
-            if let Ok(value) = HeaderValue::from_str(value) {
-                response
-                    .headers_mut()
-                    .insert(HeaderName::from_static(name), value);
-            }
-        }
+        response
+            .headers_mut()
+            .extend(self.headers.map(|headers| *headers).unwrap_or_default());
         response
     }
 }
@@ -181,8 +181,8 @@ mod tests {
         let problem = problem.field("name", "is empty").request(id);
         let read: Problem = serde_json::from_slice(&serde_json::to_vec(&problem).unwrap()).unwrap();
         assert_eq!(read.errors, problem.errors);
-        assert_eq!(read.instance, Some(format!("urn:muster:request:{id}")));
-        assert_eq!(read.kind, "urn:muster:problem:method-not-allowed");
+        assert_eq!(read.instance, Some(format!("urn:muster:request:{id}").into()));
+        assert_eq!(&*read.kind, "urn:muster:problem:method-not-allowed");
     }
 
     #[test]

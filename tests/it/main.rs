@@ -26,3 +26,4 @@ mod selectors;
 mod sessions;
 mod setup;
 mod store;
+mod websocket;
