@@ -14,8 +14,9 @@ use super::intentions::{
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::Agent;
+use crate::fleet::config::lint::Available;
 use crate::fleet::config::yaml::Limits;
-use crate::fleet::config::{Config, ConfigMap, Content, Diff, Problem, Revision, lint};
+use crate::fleet::config::{self, Config, ConfigMap, Content, Diff, Problem, Revision};
 use crate::fleet::hash::Digest;
 use crate::fleet::name::Name;
 use crate::store::Batch;
@@ -63,12 +64,12 @@ pub struct NewRevision {
 /// What is wrong with a content or worth a look, by line and column.
 #[must_use]
 pub fn check(content: &Content) -> Vec<Problem> {
-    match content {
-        Content::Yaml(yaml) if yaml.trim().is_empty() => Vec::new(),
-        Content::Yaml(yaml) => lint::lint(yaml.as_bytes(), &Limits::default()),
-        // Opaque: the agents know what they mean.
-        Content::Files(_) => Vec::new(),
+    if content.is_blank() {
+        // Nobody can say where in nothing; whether it is meant is asked for by name.
+        return Vec::new();
     }
+    let map = content.clone().into_map();
+    config::check(content.kind(), &map, &Limits::default(), &Available::default())
 }
 
 impl Intentions {
@@ -403,6 +404,16 @@ mod tests {
             assert!(matches!(refused, Error::Invalid(fields) if fields[0].field == "allow_blank"));
             assert!(acceptable(&blank, true).is_ok());
         }
+    }
+
+    #[test]
+    fn named_files_are_checked_too() {
+        let file = config::ConfigFile {
+            body: b"x".to_vec(),
+            ..Default::default()
+        };
+        let odd = Content::Files([("a\nb".to_owned(), file)].into());
+        assert!(matches!(acceptable(&odd, false), Err(Error::Problems(_))));
     }
 
     #[test]
