@@ -13,7 +13,7 @@ use muster::store::{
 };
 use serde::{Deserialize, Serialize};
 
-mod failing;
+pub(crate) mod failing;
 mod kill;
 mod model;
 
