@@ -12,6 +12,7 @@
 //! `tests/it/architecture.rs` holds the table of who may import whom.
 
 pub mod admin_plane;
+pub mod agent_plane;
 pub mod app;
 pub mod auth;
 pub mod cli;

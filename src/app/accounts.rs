@@ -15,7 +15,6 @@ mod setup;
 mod tokens;
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -38,7 +37,7 @@ use crate::auth::throttle::{Throttle, Throttled, origin};
 use crate::fleet::ids::SessionId;
 use crate::fleet::name::Name;
 use crate::fleet::time::Timestamp;
-use crate::store::{Batch, CommitError, Record, Store};
+use crate::store::{Batch, Record, Store};
 
 crate::records! {
     /// The tables of accounts.
@@ -61,8 +60,6 @@ struct Shared {
     index: RwLock<Index>,
     /// Held from the decision on a change until the memory knows it.
     changing: tokio::sync::Mutex<()>,
-    /// Whether the storage failed in the middle of a commit, so that the store may know what the memory doesn't.
-    suspect: AtomicBool,
     hashing: Hashing,
     throttles: Mutex<Throttles>,
 }
@@ -89,7 +86,8 @@ impl Accounts {
     /// # Errors
     /// When the storage fails, or it can't be said whether the server was claimed.
     pub fn load(store: Store, clock: Clock, tasks: Tasks, audit: Audit) -> Result<Self, Error> {
-        let index = read(&store)?;
+        let setup = store.get::<Setup>(&())?.map(|setup| setup.record);
+        let index = Index::new(readable::<Account>(&store)?, readable::<Session>(&store)?, setup);
         Ok(Self(Arc::new(Shared {
             store,
             clock,
@@ -97,7 +95,6 @@ impl Accounts {
             audit,
             index: RwLock::new(index),
             changing: tokio::sync::Mutex::default(),
-            suspect: AtomicBool::new(false),
             hashing: Hashing::new()?,
             throttles: Mutex::new(Throttles {
                 accounts: Throttle::new(5, Duration::from_mins(1)),
@@ -190,7 +187,6 @@ impl Shared {
     where
         F: FnOnce(&Index, Timestamp) -> Result<Change<T>, Error>,
     {
-        self.agree_with_store()?;
         let change = decide(
             &self.index.read().unwrap_or_else(PoisonError::into_inner),
             self.clock.now(),
@@ -207,34 +203,13 @@ impl Shared {
         if let Some(entry) = change.audit {
             batch.audit(entry);
         }
-        let committed = self.store.commit(batch).await;
-        if let Err(CommitError::Unavailable(_)) = &committed {
-            self.suspect.store(true, Ordering::Release);
-        }
-        committed?;
+        self.store.commit(batch).await?;
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         for edit in change.edits {
             index.apply(edit);
         }
         Ok(change.answer)
     }
-
-    /// Reads the memory again when the outcome of a commit was never seen.
-    fn agree_with_store(&self) -> Result<(), Error> {
-        if self.suspect.load(Ordering::Acquire) {
-            let fresh = read(&self.store)?;
-            let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-            fresh.adopt_uses(&index);
-            *index = fresh;
-            self.suspect.store(false, Ordering::Release);
-        }
-        Ok(())
-    }
-}
-
-fn read(store: &Store) -> Result<Index, Error> {
-    let setup = store.get::<Setup>(&())?.map(|setup| setup.record);
-    Ok(Index::new(readable(store)?, readable(store)?, setup))
 }
 
 fn too_many(throttled: Throttled) -> Error {

@@ -14,7 +14,6 @@ use muster::fleet::time::Timestamp;
 use muster::store::{Batch, Store};
 
 use crate::people::{OTHER, PASSWORD, People, field, host, token};
-use crate::store::failing::{Disk, Mood};
 
 #[tokio::test]
 async fn changing_the_password_asks_for_the_present_one_and_ends_other_sessions() {
@@ -164,41 +163,4 @@ async fn a_damaged_account_locks_out_its_owner_and_opens_the_setup_to_nobody() {
         people.login("anna", PASSWORD).await,
         Err(Error::WrongCredentials)
     ));
-}
-
-#[tokio::test]
-async fn a_disk_that_fails_in_the_middle_leaves_memory_and_store_agreed_after_the_next_change() {
-    let mut failures = 0;
-    for at in 0.. {
-        let disk = Disk::new(Vec::new());
-        let clock = Clock::manual(Timestamp::from_seconds(1_800_000_000));
-        let people = People::on(disk.store().unwrap(), clock);
-        let setup = people.accounts.issue_setup_token(&host()).await.unwrap();
-        let own = people.claim(setup.expose(), "anna").await.unwrap();
-        disk.set(Mood::FailsOnce(at));
-        let create = |name| {
-            people
-                .accounts
-                .create_token(&own.actor, token(name, Role::Viewer))
-        };
-        let first = create("first").await;
-        failures += usize::from(matches!(first, Err(Error::Unavailable(_))));
-        assert!(first.is_ok() || failures > 0, "{first:?}");
-        let second = create("second").await;
-        let spent = disk.mood() == Mood::Good;
-        disk.set(Mood::Good);
-        if second.is_err() {
-            people.accounts.upkeep().await.unwrap();
-        }
-        let known = people.accounts.tokens(&own.actor);
-        assert_eq!(
-            known,
-            people.restarted().accounts.tokens(&own.actor),
-            "write {at}"
-        );
-        if !spent {
-            break;
-        }
-    }
-    assert!(failures > 3, "only {failures} writes failed");
 }

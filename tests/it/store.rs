@@ -13,7 +13,7 @@ use muster::store::{
 };
 use serde::{Deserialize, Serialize};
 
-pub(crate) mod failing;
+mod failing;
 mod kill;
 mod model;
 

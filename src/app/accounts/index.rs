@@ -63,15 +63,6 @@ impl Index {
         index
     }
 
-    /// Takes over when sessions were last used, which the store doesn't know yet.
-    pub(super) fn adopt_uses(&self, before: &Self) {
-        for (id, held) in &self.sessions {
-            if let Some(known) = before.sessions.get(id) {
-                held.used_at.fetch_max(known.used_at().0, Ordering::Relaxed);
-            }
-        }
-    }
-
     pub(super) fn apply(&mut self, edit: Edit) {
         match edit {
             Edit::PutAccount(account) => {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::fleet::group::{Because, Membership};
 use crate::fleet::ids::{AgentId, CredentialId, EnrolmentTokenId, InstanceUid, TargetId};
 use crate::fleet::name::Name;
 use crate::fleet::time::Timestamp;
@@ -37,6 +38,9 @@ pub struct Registration {
     pub token_group: Option<Name>,
     /// The group that it is in.
     pub group: Name,
+    /// What put it there.
+    #[serde(default = "nothing")]
+    pub because: Because,
     /// The group that its facts propose, when they don't take effect by themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposed_group: Option<Name>,
@@ -90,6 +94,10 @@ pub enum Standing {
     },
 }
 
+fn nothing() -> Because {
+    Because::Nothing
+}
+
 impl Registration {
     /// A new record for an agent in no group.
     #[must_use]
@@ -105,6 +113,7 @@ impl Registration {
             pin: None,
             token_group: None,
             group: Name::unassigned(),
+            because: Because::Nothing,
             proposed_group: None,
             own_target: None,
             origin,
@@ -116,6 +125,35 @@ impl Registration {
     #[must_use]
     pub fn is_served(&self) -> bool {
         self.standing == Standing::Active
+    }
+
+    /// Takes on a membership. What an agent says of itself takes effect by itself only while it is in no group: later it
+    /// proposes, and it takes nothing away. `exists` tells whether a group is still there. Whether anything changed.
+    pub fn settle(&mut self, membership: Membership, exists: impl Fn(&Name) -> bool) -> bool {
+        let Membership {
+            group,
+            because,
+            proposed,
+            tied_with: _,
+        } = membership;
+        let by_own_word = matches!(because, Because::Fact(_) | Because::Nothing);
+        let stays = by_own_word
+            && matches!(self.because, Because::Fact(_))
+            && self.group != group
+            && exists(&self.group);
+        let (group, because, proposed) = if stays {
+            let proposed = matches!(because, Because::Fact(_)).then_some(group).or(proposed);
+            (
+                self.group.clone(),
+                self.because.clone(),
+                proposed.filter(|proposed| *proposed != self.group),
+            )
+        } else {
+            (group, because, proposed)
+        };
+        let changed = (&self.group, &self.because, &self.proposed_group) != (&group, &because, &proposed);
+        (self.group, self.because, self.proposed_group) = (group, because, proposed);
+        changed
     }
 
     /// Makes `uid` the agent's uid and remembers the present one, which it may come back with.
@@ -130,5 +168,70 @@ impl Registration {
         self.replaced_uids.retain(|old| *old != uid);
         let excess = self.replaced_uids.len().saturating_sub(REMEMBERED);
         self.replaced_uids.drain(..excess);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registration() -> Registration {
+        Registration::new(AgentId([1; 16]), CredentialId([2; 16]), Origin::default())
+    }
+
+    fn membership(group: &str, because: Because) -> Membership {
+        Membership {
+            group: Name::slug(group),
+            because,
+            proposed: None,
+            tied_with: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn facts_place_a_newcomer_and_only_propose_later() {
+        let mut agent = registration();
+        assert!(agent.settle(membership("edge", Because::Fact("x".into())), |_| true));
+        assert_eq!(agent.group, Name::slug("edge"));
+        assert!(agent.settle(membership("core", Because::Fact("y".into())), |_| true));
+        assert_eq!(
+            (agent.group.as_str(), agent.proposed_group.clone()),
+            ("edge", Some(Name::slug("core")))
+        );
+        assert!(agent.settle(membership("unassigned", Because::Nothing), |_| true));
+        assert_eq!(
+            (agent.group.as_str(), agent.proposed_group.clone()),
+            ("edge", None)
+        );
+        assert!(
+            agent.settle(membership("unassigned", Because::Nothing), |_| false),
+            "its group is gone"
+        );
+        assert_eq!(agent.group, Name::unassigned());
+    }
+
+    #[test]
+    fn labels_move_an_agent_both_ways() {
+        let mut agent = registration();
+        agent.settle(membership("edge", Because::Label("x".into())), |_| true);
+        assert!(agent.settle(membership("unassigned", Because::Nothing), |_| true));
+        assert_eq!(agent.group, Name::unassigned());
+    }
+
+    #[test]
+    fn an_agent_may_come_back_with_each_uid_that_it_was_told_to_leave() {
+        let mut agent = registration();
+        let [a, b] = [InstanceUid([1; 16]), InstanceUid([2; 16])];
+        agent.uid = Some(a);
+        agent.replace_uid(b);
+        assert_eq!(
+            (agent.uid, agent.replaced_uids.as_slice()),
+            (Some(b), [a].as_slice())
+        );
+        agent.replace_uid(a);
+        assert_eq!(
+            (agent.uid, agent.replaced_uids.as_slice()),
+            (Some(a), [b].as_slice())
+        );
     }
 }

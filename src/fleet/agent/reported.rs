@@ -16,6 +16,8 @@ use crate::fleet::time::Timestamp;
 pub struct Reported {
     /// The number of the message that this state covers; `None` before the first. Never newer than the state.
     pub sequence: Option<u64>,
+    /// When the agent had last spoken as this was written.
+    pub heard_at: Timestamp,
     /// What it says it can do.
     pub capabilities: Capabilities,
     /// Who and where it is; `None` = not reported.

@@ -7,7 +7,7 @@ use super::*;
 
 /// What a disk does with the next write, resize or sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mood {
+enum Mood {
     Good,
     /// Counts down, then one operation fails as on a full disk.
     FailsOnce(u64),
@@ -38,7 +38,7 @@ struct Platter {
 
 /// A disk in memory that several openings share.
 #[derive(Clone, Debug)]
-pub(crate) struct Disk(Arc<Mutex<Platter>>);
+struct Disk(Arc<Mutex<Platter>>);
 
 fn apply(image: &mut Vec<u8>, operation: &Operation) {
     match operation {
@@ -53,7 +53,7 @@ fn apply(image: &mut Vec<u8>, operation: &Operation) {
 }
 
 impl Disk {
-    pub(crate) fn new(image: Vec<u8>) -> Self {
+    fn new(image: Vec<u8>) -> Self {
         let platter = Platter {
             durable: image.clone(),
             current: image,
@@ -64,15 +64,15 @@ impl Disk {
         Self(Arc::new(Mutex::new(platter)))
     }
 
-    pub(crate) fn set(&self, mood: Mood) {
+    fn set(&self, mood: Mood) {
         self.0.lock().unwrap().mood = mood;
     }
 
-    pub(crate) fn mood(&self) -> Mood {
+    fn mood(&self) -> Mood {
         self.0.lock().unwrap().mood
     }
 
-    pub(crate) fn store(&self) -> Result<Store, OpenError> {
+    fn store(&self) -> Result<Store, OpenError> {
         let disk = self.clone();
         Store::on_backend(move || Ok(disk.clone()), &Settings::default(), Timestamp(1))
     }

@@ -1,0 +1,143 @@
+//! The agent plane: what agents reach, and nothing else. Every request is authenticated before its body is read; nothing
+//! here decides what an agent hears, see [`crate::app::exchange`].
+
+mod answer;
+mod enrol;
+mod entry;
+mod polling;
+mod throttle;
+mod websocket;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::http::router::Lookup;
+use crate::http::{Peer, Problem, Request, Response, Router, RouterError, problem};
+use crate::opamp;
+
+/// What the agent plane can be set to.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How much one message may ask of us.
+    pub message: opamp::Limits,
+    /// How many messages a minute one agent may send.
+    pub messages_per_minute: u32,
+    /// How often a silent WebSocket is pinged; it is closed when two pings in a row go unanswered.
+    pub ping: Duration,
+    /// How long a write may take.
+    pub write_deadline: Duration,
+    /// How long a WebSocket may be open without a first message.
+    pub first_message_deadline: Duration,
+    /// How long a request's body may take.
+    pub body_deadline: Duration,
+}
+
+/// The agent plane.
+#[derive(Debug)]
+pub struct AgentPlane {
+    app: Arc<App>,
+    settings: Settings,
+    router: Router<Route>,
+    throttle: throttle::Throttle,
+    offers: answer::Offers,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    Poll,
+    Connect,
+    Enrol,
+}
+
+impl AgentPlane {
+    /// The plane over `app`. Connections run in `tracker` and end with `stop`.
+    ///
+    /// # Errors
+    /// When the table of routes contradicts itself.
+    pub fn new(
+        app: Arc<App>,
+        settings: Settings,
+        tracker: TaskTracker,
+        stop: CancellationToken,
+    ) -> Result<Arc<Self>, RouterError> {
+        let router = Router::new([
+            (Method::POST, "/v1/opamp", Route::Poll),
+            (Method::GET, "/v1/opamp", Route::Connect),
+            (Method::POST, "/v1/enroll", Route::Enrol),
+        ])?;
+        let throttle = throttle::Throttle::per_minute(settings.messages_per_minute);
+        let offers = answer::Offers::default();
+        Ok(Arc::new(Self {
+            app,
+            settings,
+            router,
+            throttle,
+            offers,
+            tracker,
+            stop,
+        }))
+    }
+
+    /// Answers one request.
+    pub async fn serve(self: Arc<Self>, request: Request, peer: Peer) -> Response {
+        let route = match self.router.find(request.method(), request.uri().path()) {
+            Lookup::Found { value, .. } => *value,
+            Lookup::NotFound => return problem::not_found().into_response(),
+            Lookup::MethodNotAllowed { allow } => return problem::method_not_allowed(allow).into_response(),
+        };
+        if request.headers().contains_key(http::header::ORIGIN) {
+            let why = "agents send no Origin; pages of other sites have no business here";
+            return Problem::new(http::StatusCode::FORBIDDEN, "origin", why).into_response();
+        }
+        let address = peer.address.map(|address| address.ip());
+        let answered = match route {
+            Route::Enrol => self.enrol(request, address).await,
+            Route::Poll => self.poll(request, address).await,
+            Route::Connect => self.connect(request, address),
+        };
+        answered.unwrap_or_else(Problem::into_response)
+    }
+
+    /// The agent behind a request's bearer token, before anything else of the request is looked at.
+    fn authenticate(
+        &self,
+        request: &Request,
+        address: Option<IpAddr>,
+    ) -> Result<crate::app::identities::Speaker, Problem> {
+        let secret = bearer(request).ok_or_else(unauthenticated)?;
+        self.app.authenticate(secret, address).map_err(|refusal| {
+            tracing::debug!(reason = %refusal, "an agent's credential was refused");
+            self.app
+                .metrics
+                .refused
+                .inc(crate::observability::metrics::RefusalReason::Credential);
+            unauthenticated()
+        })
+    }
+}
+
+/// The bearer token of a request.
+fn bearer(request: &Request) -> Option<&str> {
+    let header = request
+        .headers()
+        .get(http::header::AUTHORIZATION)?
+        .to_str()
+        .ok()?;
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The same for every credential that isn't accepted.
+fn unauthenticated() -> Problem {
+    let why = "a bearer token of an enrolled agent is needed; enrol with a token from the page Add agents";
+    Problem::new(http::StatusCode::UNAUTHORIZED, "unauthenticated", why)
+        .header("www-authenticate", "Bearer realm=\"muster\"")
+}

@@ -1,0 +1,283 @@
+//! OpAMP over a WebSocket: one task owns the socket for reading and writing, and waits for a message, a nudge, a deadline
+//! or the end.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::AgentPlane;
+use super::entry::spread_wait;
+use super::polling::kind;
+use crate::app::connections::{CloseReason, Link, Wake};
+use crate::app::exchange::Spoken;
+use crate::app::identities::Speaker;
+use crate::fleet::ids::AgentId;
+use crate::http::websocket::{self, Incoming, Socket, SocketError};
+use crate::http::{Problem, Request, Response};
+use crate::opamp::frame;
+
+/// How often in a row a peer may send what can't be read.
+const GARBAGE_BORNE: u32 = 8;
+/// How long closing may take.
+const CLOSING: Duration = Duration::from_secs(5);
+/// Within what time a stop closes all connections: spread out, so that they don't come back as one wave.
+const STOP_SPREAD_MS: u64 = 3_000;
+
+/// Why a conversation ended, and the code to close with.
+struct End {
+    code: Option<u16>,
+    reason: &'static str,
+}
+
+/// A conversation's state between messages: small, for there are many.
+struct Conversation {
+    plane: Arc<AgentPlane>,
+    speaker: Speaker,
+    link: Arc<Link>,
+    socket: Socket,
+    form: frame::Form,
+    heard: bool,
+    unanswered_pings: u8,
+    garbage: u32,
+}
+
+impl AgentPlane {
+    /// Upgrades a request of an accepted credential, and starts its conversation. Whoever is refused is refused before
+    /// the upgrade (S-008).
+    pub(super) fn connect(
+        self: &Arc<Self>,
+        mut request: Request,
+        address: Option<IpAddr>,
+    ) -> Result<Response, Problem> {
+        let speaker = self.authenticate(&request, address)?;
+        if self.stop.is_cancelled() {
+            let why = "the server is stopping; come back later";
+            let problem = Problem::new(http::StatusCode::SERVICE_UNAVAILABLE, "stopping", why);
+            return Err(problem.retry_after(spread_wait()));
+        }
+        let (response, upgrade) = websocket::accept(&mut request)?;
+        let plane = Arc::clone(self);
+        let settings = websocket::Settings {
+            max_message: self.settings.message.bytes,
+            ..websocket::Settings::default()
+        };
+        self.tracker.spawn(async move {
+            match websocket::upgraded(upgrade, settings).await {
+                // A task of its own, without what the upgrade needed.
+                Ok(socket) => {
+                    let tracker = plane.tracker.clone();
+                    tracker.spawn(plane.converse(speaker, socket));
+                }
+                Err(error) => tracing::debug!(error = %error, "a WebSocket ended before it began"),
+            }
+        });
+        Ok(response)
+    }
+
+    async fn converse(self: Arc<Self>, speaker: Speaker, socket: Socket) {
+        let link = self.app.open_link(&speaker);
+        let mut conversation = Conversation {
+            link: Arc::clone(&link),
+            speaker,
+            socket,
+            form: frame::Form::default(),
+            heard: false,
+            unanswered_pings: 0,
+            garbage: 0,
+            plane: Arc::clone(&self),
+        };
+        let end = conversation.run().await;
+        self.app.close_link(&link, end.reason);
+        if let Some(code) = end.code {
+            conversation.socket.close(code, end.reason, CLOSING).await;
+        }
+    }
+}
+
+impl Conversation {
+    async fn run(&mut self) -> End {
+        let plane = Arc::clone(&self.plane);
+        loop {
+            let settings = &plane.settings;
+            let patience = if self.heard {
+                settings.ping
+            } else {
+                settings.first_message_deadline
+            };
+            let end = tokio::select! {
+                biased;
+                () = plane.stop.cancelled() => {
+                    tokio::time::sleep(Duration::from_millis(fastrand::u64(0..STOP_SPREAD_MS))).await;
+                    Some(End { code: Some(1012), reason: "the server stops" })
+                }
+                wake = self.link.woken() => self.woken(wake).await,
+                incoming = timeout(patience, self.socket.recv()) => match incoming {
+                    Ok(incoming) => self.received(incoming).await,
+                    Err(_) => self.silent().await,
+                },
+            };
+            if let Some(end) = end {
+                return end;
+            }
+        }
+    }
+
+    async fn received(&mut self, incoming: Result<Option<Incoming>, SocketError>) -> Option<End> {
+        self.unanswered_pings = 0;
+        match incoming {
+            Ok(Some(Incoming::Binary(message))) => self.hear(&message).await,
+            Ok(Some(Incoming::Text)) => Some(End {
+                code: Some(1003),
+                reason: "OpAMP messages are binary",
+            }),
+            Ok(Some(Incoming::Ping | Incoming::Pong)) => None,
+            Ok(Some(Incoming::Close { .. })) => Some(End {
+                code: Some(1000),
+                reason: "it closed the connection",
+            }),
+            Ok(None) => Some(End {
+                code: None,
+                reason: "the connection ended",
+            }),
+            Err(error) => {
+                tracing::debug!(error = %error, "a WebSocket can't go on");
+                let reason = match &error {
+                    SocketError::TooLarge => "its message was larger than allowed",
+                    SocketError::Protocol(_) => "it broke the WebSocket protocol",
+                    SocketError::TimedOut => "its message took too long",
+                    SocketError::Io(_) => "the connection broke",
+                };
+                Some(End {
+                    code: error.close_code(),
+                    reason,
+                })
+            }
+        }
+    }
+
+    /// One message: its answer goes out before the next is read, so answers keep their order.
+    async fn hear(&mut self, message: &Bytes) -> Option<End> {
+        let plane = Arc::clone(&self.plane);
+        let limit = plane.settings.message.bytes;
+        let read = frame::open(message)
+            .map_err(super::entry::TurnedAway::from)
+            .and_then(|(form, bytes)| plane.read(&self.speaker, bytes).map(|read| (form, read)));
+        let (form, (echo, message)) = match read {
+            Ok(read) => read,
+            Err(turned) => {
+                plane
+                    .app
+                    .metrics
+                    .messages_received
+                    .inc(crate::observability::metrics::MessageKind::Invalid);
+                self.garbage += u32::from(turned.unreadable);
+                let answer = plane.offers.write(
+                    frame::start(self.form),
+                    turned.echo.as_bytes(),
+                    &turned.reply,
+                    limit,
+                );
+                let sent = self.send(answer).await;
+                if self.garbage > GARBAGE_BORNE {
+                    return Some(End {
+                        code: Some(1008),
+                        reason: "it keeps sending what can't be read",
+                    });
+                }
+                return sent;
+            }
+        };
+        self.form = form;
+        self.heard = true;
+        self.garbage = 0;
+        plane.app.metrics.messages_received.inc(kind(&message));
+        let spoken = plane.app.exchange(&self.speaker, Some(&self.link), message).await;
+        let answer = plane
+            .offers
+            .write(frame::start(form), echo.as_bytes(), &spoken.reply, limit);
+        let Spoken {
+            again, agent, turn, ..
+        } = spoken;
+        let sent = self.send(answer).await;
+        drop(turn);
+        if let (None, true, Some(agent)) = (&sent, again, agent) {
+            return self.tell(agent).await;
+        }
+        sent
+    }
+
+    async fn woken(&mut self, wake: Wake) -> Option<End> {
+        match wake {
+            Wake::Close(CloseReason::Revoked) => Some(End {
+                code: Some(1008),
+                reason: "its credential is not accepted any more",
+            }),
+            Wake::Close(CloseReason::Stopping) => Some(End {
+                code: Some(1012),
+                reason: "the server stops",
+            }),
+            Wake::Agents(agents) => {
+                for agent in agents {
+                    if let Some(end) = self.tell(agent).await {
+                        return Some(end);
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    /// Tells an agent unasked what it should hear, if anything.
+    async fn tell(&mut self, agent: AgentId) -> Option<End> {
+        let plane = Arc::clone(&self.plane);
+        while let Some(spoken) = plane.app.push(&self.link, agent).await {
+            let limit = plane.settings.message.bytes;
+            let message = plane
+                .offers
+                .write(frame::start(self.form), &spoken.uid.0, &spoken.reply, limit);
+            let sent = self.send(message).await;
+            drop(spoken.turn);
+            if sent.is_some() || !spoken.again {
+                return sent;
+            }
+        }
+        None
+    }
+
+    async fn silent(&mut self) -> Option<End> {
+        if !self.heard {
+            return Some(End {
+                code: Some(1008),
+                reason: "it never sent a message",
+            });
+        }
+        if self.unanswered_pings >= 2 {
+            return Some(End {
+                code: Some(1011),
+                reason: "it doesn't answer pings",
+            });
+        }
+        self.unanswered_pings += 1;
+        let deadline = self.plane.settings.write_deadline;
+        let sent = self.socket.ping(deadline).await;
+        sent.is_err().then_some(End {
+            code: None,
+            reason: "the connection broke",
+        })
+    }
+
+    async fn send(&mut self, message: Vec<u8>) -> Option<End> {
+        let deadline = self.plane.settings.write_deadline;
+        let sent = self.socket.send_binary(Bytes::from(message), deadline).await;
+        sent.err().map(|error| {
+            tracing::debug!(error = %error, "an answer could not be sent");
+            End {
+                code: None,
+                reason: "it doesn't take what it is sent",
+            }
+        })
+    }
+}

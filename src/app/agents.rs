@@ -1,0 +1,11 @@
+//! Agents: what operators see of them and do to them.
+
+mod acts;
+mod list;
+mod view;
+
+pub use acts::{AgentAct, BulkResult};
+pub use list::{AgentPage, AgentQuery, AgentSort, Tally};
+pub use view::{
+    AgentDetail, AgentSummary, ComponentsView, ConfigStanding, DeliveryWord, EffectiveView, TimelineView,
+};

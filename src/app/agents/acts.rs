@@ -1,0 +1,390 @@
+//! What operators do to agents, one by one or many at once.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::app::audit_entry;
+use crate::app::enrolment::check_labels;
+use crate::app::error::Error;
+use crate::auth::actor::Actor;
+use crate::auth::permission::Permission;
+use crate::fleet::agent::{Delivery, HoldReason, Registration, RestartOrder, Standing};
+use crate::fleet::capabilities::Capabilities;
+use crate::fleet::ids::AgentId;
+use crate::fleet::name::Name;
+use crate::store::{AuditEntry, Batch};
+
+/// Something to do to an agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "act", deny_unknown_fields)]
+pub enum AgentAct {
+    /// Name it; an empty name gives it back its own.
+    Rename {
+        /// The name.
+        name: String,
+    },
+    /// Set and remove labels; others stay.
+    Label {
+        /// Labels to set.
+        #[serde(default)]
+        set: BTreeMap<String, String>,
+        /// Keys to remove.
+        #[serde(default)]
+        remove: Vec<String>,
+    },
+    /// Put it into a group, before all selectors.
+    Pin {
+        /// The group.
+        group: Name,
+    },
+    /// Let selectors decide again.
+    Unpin,
+    /// Put it into the group that its facts propose.
+    ConfirmGroup,
+    /// Restart it, once.
+    Restart,
+    /// Offer once more what it refused.
+    Retry,
+    /// Send nothing until released.
+    Hold,
+    /// Send again.
+    Release,
+    /// Give up its own configuration: its group's applies.
+    Unpublish,
+    /// Serve an agent that was in conflict.
+    AcceptConflict,
+    /// Put it away: kept, hidden, given nothing.
+    Archive,
+    /// Bring it back from the archive.
+    Restore,
+    /// Revoke its credential for good.
+    Revoke,
+}
+
+/// What became of an act on many agents.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct BulkResult {
+    /// Where it was done.
+    pub done: Vec<AgentId>,
+    /// Where it wasn't, and why.
+    pub refused: BTreeMap<AgentId, String>,
+}
+
+impl AgentAct {
+    /// The permission that it takes.
+    #[must_use]
+    pub fn permission(&self) -> Permission {
+        match self {
+            Self::Revoke => Permission::RevokeAgents,
+            // These change what reaches a host.
+            Self::Pin { .. }
+            | Self::Unpin
+            | Self::ConfirmGroup
+            | Self::Retry
+            | Self::Release
+            | Self::Unpublish
+            | Self::AcceptConflict
+            | Self::Restore => Permission::Publish,
+            Self::Rename { .. } | Self::Label { .. } | Self::Restart | Self::Hold | Self::Archive => {
+                Permission::OperateAgents
+            }
+        }
+    }
+
+    /// The word for it in the audit log.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Rename { .. } => "agent.rename",
+            Self::Label { .. } => "agent.label",
+            Self::Pin { .. } => "agent.pin",
+            Self::Unpin => "agent.unpin",
+            Self::ConfirmGroup => "agent.confirm_group",
+            Self::Restart => "agent.restart",
+            Self::Retry => "agent.retry",
+            Self::Hold => "agent.hold",
+            Self::Release => "agent.release",
+            Self::Unpublish => "agent.unpublish",
+            Self::AcceptConflict => "agent.accept_conflict",
+            Self::Archive => "agent.archive",
+            Self::Restore => "agent.restore",
+            Self::Revoke => "agent.revoke",
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::Rename { name } => name.clone(),
+            Self::Label { set, remove } => {
+                let set = set.iter().map(|(key, value)| format!("{key}={value}"));
+                set.chain(remove.iter().map(|key| format!("-{key}")))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            }
+            Self::Pin { group } => group.to_string(),
+            Self::Unpin
+            | Self::ConfirmGroup
+            | Self::Restart
+            | Self::Retry
+            | Self::Hold
+            | Self::Release
+            | Self::Unpublish
+            | Self::AcceptConflict
+            | Self::Archive
+            | Self::Restore
+            | Self::Revoke => String::new(),
+        }
+    }
+}
+
+impl App {
+    /// Does something to one agent.
+    ///
+    /// # Errors
+    /// When the actor may not, there is no such agent, or it can't be done to this one.
+    pub async fn act(&self, actor: &Actor, id: AgentId, act: &AgentAct) -> Result<(), Error> {
+        actor.may(act.permission())?;
+        let now = self.clock.now();
+        let entry = AuditEntry {
+            detail: act.detail(),
+            ..audit_entry(actor, act.word(), format!("agent/{id}"), now)
+        };
+        match act {
+            AgentAct::Rename { name } => self.rename(id, entry, name).await?,
+            AgentAct::Label { set, remove } => self.label(id, entry, set, remove).await?,
+            AgentAct::Pin { group } => self.pin(id, entry, group.clone()).await?,
+            AgentAct::Unpin => {
+                self.edit_registration(id, entry, |r| {
+                    r.pin = None;
+                    Ok(())
+                })
+                .await?;
+            }
+            AgentAct::ConfirmGroup => {
+                let proposed = self.snapshot_of(id)?.agent.registration.proposed_group.clone();
+                let group = proposed.ok_or_else(|| Error::Conflict("its facts propose no group".into()))?;
+                self.pin(id, entry, group).await?;
+            }
+            AgentAct::Restart => self.order_restart(actor, id, entry).await?,
+            AgentAct::Retry => self.retry(id, entry).await?,
+            AgentAct::Hold => {
+                self.edit_delivery(id, entry, |d| {
+                    d.hold = Some(HoldReason::Operator);
+                    Ok(())
+                })
+                .await?;
+            }
+            AgentAct::Release => {
+                self.edit_delivery(id, entry, |d| {
+                    d.hold = None;
+                    Ok(())
+                })
+                .await?;
+            }
+            AgentAct::Unpublish => {
+                self.edit_registration(id, entry, |r| {
+                    r.own_target = None;
+                    Ok(())
+                })
+                .await?;
+            }
+            AgentAct::AcceptConflict => {
+                let standing = |r: &mut Registration| match r.standing {
+                    Standing::Conflict { .. } => {
+                        r.standing = Standing::Active;
+                        Ok(())
+                    }
+                    Standing::Active | Standing::Archived { .. } | Standing::Revoked { .. } => {
+                        Err(Error::Conflict("the agent is not in conflict".into()))
+                    }
+                };
+                self.edit_registration(id, entry, standing).await?;
+            }
+            AgentAct::Archive => {
+                self.edit_registration(id, entry, |r| {
+                    r.standing = Standing::Archived { at: now };
+                    Ok(())
+                })
+                .await?;
+            }
+            AgentAct::Restore => {
+                let standing = |r: &mut Registration| match r.standing {
+                    Standing::Archived { .. } => {
+                        r.standing = Standing::Active;
+                        Ok(())
+                    }
+                    Standing::Active | Standing::Conflict { .. } | Standing::Revoked { .. } => {
+                        Err(Error::Conflict("the agent is not archived".into()))
+                    }
+                };
+                self.edit_registration(id, entry, standing).await?;
+            }
+            AgentAct::Revoke => {
+                let credential = self.snapshot_of(id)?.agent.registration.credential;
+                self.revoke_credential(actor, credential).await?;
+            }
+        }
+        self.settle(id).await?;
+        self.nudge(id);
+        self.announce_agent(id);
+        Ok(())
+    }
+
+    /// Does something to many agents. Each is done or refused by itself.
+    ///
+    /// # Errors
+    /// When the actor may not.
+    pub async fn act_on_many(
+        &self,
+        actor: &Actor,
+        ids: &[AgentId],
+        act: &AgentAct,
+    ) -> Result<BulkResult, Error> {
+        actor.may(act.permission())?;
+        let mut result = BulkResult::default();
+        for id in ids {
+            match self.act(actor, *id, act).await {
+                Ok(()) => result.done.push(*id),
+                Err(error @ (Error::Unavailable(_) | Error::Internal(_))) => return Err(error),
+                Err(error) => {
+                    result.refused.insert(*id, error.to_string());
+                }
+            }
+        }
+        Ok(result)
+    }
+
+    async fn rename(&self, id: AgentId, entry: AuditEntry, name: &str) -> Result<(), Error> {
+        let name = name.trim();
+        if name.chars().count() > 128 || name.chars().any(char::is_control) {
+            return Err(Error::invalid(
+                "name",
+                "a name has at most 128 characters and no control characters",
+            ));
+        }
+        let name = (!name.is_empty()).then(|| name.to_owned());
+        self.edit_registration(id, entry, |registration| {
+            registration.name = name;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn label(
+        &self,
+        id: AgentId,
+        entry: AuditEntry,
+        set: &BTreeMap<String, String>,
+        remove: &[String],
+    ) -> Result<(), Error> {
+        self.edit_registration(id, entry, |registration| {
+            registration.labels.retain(|key, _| !remove.contains(key));
+            registration
+                .labels
+                .extend(set.iter().map(|(key, value)| (key.clone(), value.clone())));
+            check_labels(&registration.labels)
+        })
+        .await
+    }
+
+    async fn pin(&self, id: AgentId, entry: AuditEntry, group: Name) -> Result<(), Error> {
+        if group != Name::unassigned() && !self.intentions.has_group(&group) {
+            return Err(Error::not_found("group", &group));
+        }
+        let pin = (group != Name::unassigned()).then_some(group);
+        self.edit_registration(id, entry, |registration| {
+            registration.pin = pin;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn order_restart(&self, actor: &Actor, id: AgentId, entry: AuditEntry) -> Result<(), Error> {
+        let snapshot = self.snapshot_of(id)?;
+        if !snapshot
+            .agent
+            .reported
+            .capabilities
+            .has(Capabilities::ACCEPTS_RESTART_COMMAND)
+        {
+            return Err(Error::Conflict(
+                "the agent doesn't accept a restart command".into(),
+            ));
+        }
+        if !snapshot.agent.registration.is_served() {
+            return Err(Error::Conflict("the agent is not served".into()));
+        }
+        let order = RestartOrder {
+            at: entry.at,
+            by: actor.name.clone(),
+        };
+        self.edit_delivery(id, entry, |delivery| {
+            delivery.restart = Some(order);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn retry(&self, id: AgentId, entry: AuditEntry) -> Result<(), Error> {
+        let snapshot = self.snapshot_of(id)?;
+        let wanted = self.desired(&snapshot.agent.registration).digest();
+        let wanted = wanted.ok_or_else(|| Error::Conflict("nothing is wanted of the agent".into()))?;
+        self.edit_delivery(id, entry, |delivery| {
+            if delivery.forgive(wanted) {
+                Ok(())
+            } else {
+                Err(Error::Conflict(
+                    "the wanted configuration didn't fail here".into(),
+                ))
+            }
+        })
+        .await?;
+        self.live.with(id, |live| {
+            live.contact.offered = None;
+        });
+        Ok(())
+    }
+
+    /// Changes a registration durably with its audit entry, then in memory.
+    pub(in crate::app) async fn edit_registration(
+        &self,
+        id: AgentId,
+        entry: AuditEntry,
+        change: impl FnOnce(&mut Registration) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let _writing = self.registrations.lock(id).await;
+        let before = self.snapshot_of(id)?.agent.registration.clone();
+        let mut after = before.clone();
+        change(&mut after)?;
+        let mut batch = Batch::new();
+        batch.put(&id, &after);
+        batch.audit(entry);
+        self.store.commit(batch).await?;
+        self.adopt_registration(&before, after);
+        Ok(())
+    }
+
+    /// Changes verdicts durably with their audit entry, then in memory.
+    async fn edit_delivery(
+        &self,
+        id: AgentId,
+        entry: AuditEntry,
+        change: impl FnOnce(&mut Delivery) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let turn = self.live.turn(id).ok_or_else(|| Error::not_found("agent", &id))?;
+        let _turn = turn.lock().await;
+        let mut delivery = self.snapshot_of(id)?.agent.delivery.clone();
+        change(&mut delivery)?;
+        let mut batch = Batch::new();
+        batch.put(&id, &delivery);
+        batch.audit(entry);
+        self.store.commit(batch).await?;
+        self.live.with(id, |live| {
+            std::sync::Arc::make_mut(&mut live.agent).delivery = delivery;
+        });
+        Ok(())
+    }
+}

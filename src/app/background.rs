@@ -1,0 +1,69 @@
+//! Background loops. Each takes no input, compares what is with what should be, and may run twice.
+
+mod flush;
+mod presence;
+mod reconcile;
+mod retention;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::App;
+use super::tasks::Tasks;
+
+impl App {
+    /// Starts the loops.
+    pub fn start(self: &Arc<Self>, tasks: &Tasks) {
+        let app = Arc::clone(self);
+        tasks.spawn_loop(
+            "reconcile",
+            self.reconcile.clone(),
+            Duration::from_secs(30),
+            move || {
+                let app = Arc::clone(&app);
+                async move { app.reconcile().await }
+            },
+        );
+        let app = Arc::clone(self);
+        tasks.spawn_loop("flush", self.flush.clone(), Duration::from_secs(2), move || {
+            let app = Arc::clone(&app);
+            async move { app.flush_reported().await }
+        });
+        let app = Arc::clone(self);
+        tasks.spawn_loop(
+            "presence",
+            super::tasks::Activation::new(),
+            Duration::from_secs(1),
+            move || {
+                let app = Arc::clone(&app);
+                async move { app.sweep() }
+            },
+        );
+        let app = Arc::clone(self);
+        tasks.spawn_loop(
+            "pulses",
+            super::tasks::Activation::new(),
+            Duration::from_mins(5),
+            move || {
+                let app = Arc::clone(&app);
+                async move { app.flush_pulses().await }
+            },
+        );
+        let app = Arc::clone(self);
+        tasks.spawn_loop(
+            "retention",
+            super::tasks::Activation::new(),
+            Duration::from_hours(1),
+            move || {
+                let app = Arc::clone(&app);
+                async move { app.retire().await }
+            },
+        );
+    }
+
+    /// Writes all that is written late; after this and a clean stop every agent's number is known.
+    pub async fn flush_all(&self) {
+        self.flush_reported().await;
+        self.flush_pulses().await;
+    }
+}

@@ -1,0 +1,104 @@
+//! Writes what agents reported: late, together, and never for a heartbeat.
+
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::app::records::{PulseRow, Pulses};
+use crate::fleet::agent::Reported;
+use crate::fleet::ids::AgentId;
+use crate::store::Batch;
+
+/// Agents in one batch.
+const AGENTS_A_BATCH: usize = 500;
+/// Pulses in one row.
+const PULSES_A_ROW: usize = 256;
+
+impl App {
+    /// Writes contents, timelines and the reported state of agents that changed.
+    pub(in crate::app) async fn flush_reported(&self) {
+        let waiting = self.pending.take();
+        let changed: Vec<(AgentId, Reported)> = self.live.collect(|entry| {
+            if !std::mem::take(&mut entry.dirty.reported) {
+                return None;
+            }
+            let reported = &mut Arc::make_mut(&mut entry.agent).reported;
+            reported.sequence = entry.pulse.sequence;
+            reported.heard_at = entry.pulse.last_seen;
+            Some((entry.agent.id(), entry.agent.reported.clone()))
+        });
+        if waiting.bodies.is_empty() && waiting.timeline.is_empty() && changed.is_empty() {
+            return;
+        }
+        let mut batch = Batch::new();
+        for bytes in waiting.bodies.values() {
+            batch.put_body(bytes.clone());
+        }
+        for (key, entry) in &waiting.timeline {
+            batch.put(key, entry);
+        }
+        for ((service, hash), set) in self.components.take_unwritten() {
+            batch.put(&(service, hash), &set);
+        }
+        if let Err(error) = self.store.commit(batch).await {
+            tracing::error!(error = %error, "what agents reported could not be stored; it is tried again");
+            self.pending.put_back(waiting);
+            self.mark_dirty(changed.iter().map(|(id, _)| *id));
+            return;
+        }
+        for chunk in changed.chunks(AGENTS_A_BATCH) {
+            let mut batch = Batch::new();
+            for (id, reported) in chunk {
+                batch.put(id, reported);
+            }
+            if let Err(error) = self.store.commit(batch).await {
+                tracing::error!(error = %error, "what agents reported could not be stored; it is tried again");
+                self.mark_dirty(chunk.iter().map(|(id, _)| *id));
+            }
+        }
+    }
+
+    fn mark_dirty(&self, ids: impl Iterator<Item = AgentId>) {
+        for id in ids {
+            self.live.with(id, |entry| entry.dirty.reported = true);
+        }
+    }
+
+    /// Writes numbers and last-seen times of all agents, packed.
+    pub(in crate::app) async fn flush_pulses(&self) {
+        let mut dirty = false;
+        let rows = self.live.collect(|entry| {
+            dirty |= std::mem::take(&mut entry.dirty.pulse);
+            let clean = !entry.dirty.reported && entry.pulse.sequence.is_some();
+            clean.then(|| PulseRow {
+                id: entry.agent.id(),
+                sequence: entry.pulse.sequence,
+                last_seen: entry.pulse.last_seen,
+            })
+        });
+        if !dirty {
+            return;
+        }
+        let mut batch = Batch::new();
+        let chunks = rows.chunks(PULSES_A_ROW);
+        let count = chunks.len() as u64;
+        for (number, chunk) in (0..).zip(chunks) {
+            batch.put(
+                &number,
+                &Pulses {
+                    agents: chunk.to_vec(),
+                },
+            );
+        }
+        let written = self.pulse_rows.swap(count, std::sync::atomic::Ordering::Relaxed);
+        for number in count..written {
+            batch.delete::<Pulses>(&number);
+        }
+        if let Err(error) = self.store.commit(batch).await {
+            tracing::error!(error = %error, "the agents' numbers could not be stored; it is tried again");
+            self.live.collect(|entry| {
+                entry.dirty.pulse = true;
+                None::<()>
+            });
+        }
+    }
+}

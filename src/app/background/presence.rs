@@ -1,0 +1,49 @@
+//! Notices silence, and wakes links whose agents are due to be asked for something.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::fleet::agent::presence::Presence;
+use crate::fleet::agent::{Happening, Transport};
+
+impl App {
+    /// Takes polling agents that fell silent as gone, and nudges links of agents whose full state is to be asked for.
+    pub(in crate::app) fn sweep(&self) {
+        let now = self.clock.now();
+        let threshold: Duration = self.settings.http_silence;
+        let silent = self.live.collect(|entry| {
+            let Presence::Online {
+                transport: Transport::Http,
+                ..
+            } = entry.presence
+            else {
+                return None;
+            };
+            let since = entry.pulse.last_seen;
+            let gone = Presence::is_silent(since, self.started, threshold, now);
+            if gone {
+                entry.presence = Presence::Offline { since };
+            }
+            gone.then(|| entry.agent.id())
+        });
+        for id in silent {
+            self.happen(
+                id,
+                Happening::Disconnected {
+                    reason: "it stopped polling".into(),
+                },
+                now,
+            );
+            self.announce_agent(id);
+        }
+        let due = self.live.collect(|entry| {
+            let due = entry.contact.asking.due().is_some_and(|at| at <= now);
+            entry.route.filter(|_| due).map(|link| (link, entry.agent.id()))
+        });
+        for (link, agent) in due {
+            if let Some(link) = self.connections.get(link) {
+                link.nudge(agent);
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Compares what every agent should have with what it said, and wakes the links of those that differ.
+
+use crate::app::App;
+use crate::fleet::agent::Agent;
+use crate::fleet::group::{Candidate, membership};
+use crate::fleet::ids::AgentId;
+
+impl App {
+    /// Settles memberships, then nudges whoever lacks something.
+    pub(in crate::app) async fn reconcile(&self) {
+        if let Err(error) = self.intentions.refresh().await {
+            tracing::error!(error = %error, "operators' intent could not be read again");
+        }
+        for id in self.live.collect(|entry| Some(entry.agent.id())) {
+            if let Err(error) = self.settle(id).await {
+                tracing::error!(agent_id = %id, error = %error, "an agent's membership could not be settled");
+            }
+        }
+        let lacking = self.live.collect(|entry| {
+            let link = entry.route?;
+            let desired = self.desired(&entry.agent.registration);
+            let wants = desired.digest().is_some_and(|digest| {
+                let offered = entry
+                    .contact
+                    .offered
+                    .is_some_and(|(offered, _)| offered == digest);
+                !entry.agent.delivery.has(digest)
+                    && !offered
+                    && entry.agent.delivery.failure_of(digest).is_none()
+            });
+            (wants || entry.agent.delivery.restart.is_some()).then(|| (link, entry.agent.id()))
+        });
+        for (link, agent) in lacking {
+            if let Some(link) = self.connections.get(link) {
+                link.nudge(agent);
+            }
+        }
+    }
+
+    /// Puts an agent that is in no store yet into its group.
+    pub(in crate::app) fn place(&self, agent: &mut Agent) {
+        let facts = facts(agent);
+        let registration = &mut agent.registration;
+        let candidate = Candidate {
+            labels: &registration.labels,
+            facts: &facts,
+            pin: registration.pin.as_ref(),
+            token_group: registration.token_group.as_ref(),
+        };
+        let decided = membership(
+            &candidate,
+            self.intentions.index().groups().map(|head| &head.group),
+        );
+        registration.settle(decided, |group| self.intentions.has_group(group));
+    }
+
+    /// Moves an agent to the group that it belongs to now, durably.
+    ///
+    /// # Errors
+    /// When the store can't take it.
+    pub(in crate::app) async fn settle(&self, id: AgentId) -> Result<(), crate::app::error::Error> {
+        let differs = |agent: &Agent| {
+            let mut settled = agent.clone();
+            self.place(&mut settled);
+            (settled.registration != agent.registration).then_some(settled.registration)
+        };
+        let Some(snapshot) = self.live.get(id) else {
+            return Ok(());
+        };
+        if differs(&snapshot.agent).is_none() {
+            return Ok(());
+        }
+        let _writing = self.registrations.lock(id).await;
+        let Some(snapshot) = self.live.get(id) else {
+            return Ok(());
+        };
+        let Some(after) = differs(&snapshot.agent) else {
+            return Ok(());
+        };
+        let before = &snapshot.agent.registration;
+        let mut batch = crate::store::Batch::new();
+        batch.put(&id, &after);
+        self.store.commit(batch).await?;
+        if before.group != after.group {
+            let group = after.group.clone();
+            self.happen(
+                id,
+                crate::fleet::agent::Happening::GroupChanged { group },
+                self.clock.now(),
+            );
+        }
+        self.adopt_registration(before, after);
+        self.announce_agent(id);
+        Ok(())
+    }
+}
+
+fn facts(agent: &Agent) -> crate::fleet::attributes::Facts {
+    agent
+        .reported
+        .description
+        .as_ref()
+        .map(|packed| packed.unpack().facts())
+        .unwrap_or_default()
+}

@@ -1,0 +1,517 @@
+//! Letting agents in: tokens, and what they are exchanged for.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::App;
+use super::audit_entry;
+use super::changes::Topic;
+use super::error::Error;
+use super::exchange::newcomer;
+use super::identities::accepted;
+use super::new_agent_id;
+use super::randomness::random;
+use crate::auth::actor::Actor;
+use crate::auth::permission::Permission;
+use crate::auth::secret::{Secret, SecretKind};
+use crate::fleet::agent::{Agent, Happening, Origin, Registration, Standing};
+use crate::fleet::enrolment::{EnrolmentToken, Grants, Network};
+use crate::fleet::identity::{Credential, CredentialState, Scope};
+use crate::fleet::ids::{AgentId, CredentialId, EnrolmentTokenId, InstanceUid};
+use crate::fleet::name::Name;
+use crate::fleet::time::Timestamp;
+use crate::store::{AuditEntry, Batch};
+
+/// What an enrolment token is to be like.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NewEnrolmentToken {
+    /// What it is for.
+    pub note: String,
+    /// How often it may be used; 1 when not stated.
+    pub uses: Option<u32>,
+    /// How long it works, in seconds; an hour when not stated.
+    pub valid_seconds: Option<u64>,
+    /// For a gateway or pool: the most agents behind one credential. Not stated: each use enrols one agent.
+    pub many: Option<u32>,
+    /// Labels of its agents.
+    pub labels: BTreeMap<String, String>,
+    /// The group of its agents.
+    pub group: Option<Name>,
+    /// Networks that it may be used from, as CIDR; none means any.
+    pub networks: Vec<String>,
+}
+
+/// A token that was just made: the only time that its secret is shown.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct MadeEnrolmentToken {
+    /// The secret.
+    pub secret: String,
+    /// The token.
+    pub token: EnrolmentToken,
+}
+
+/// What a host says when it enrols.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Enrol {
+    /// The host's name, to be recognised by.
+    pub host: String,
+    /// The uid that the agent will use, if it has one already.
+    pub instance_uid: Option<InstanceUid>,
+    /// The collector configuration that the host runs now: it becomes revision 1 of a config named after the host, and
+    /// the first thing that the agent receives.
+    pub running_config: Option<String>,
+}
+
+/// What a host gets for its token.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Enrolled {
+    /// The agent's record; `None` for a gateway or pool, whose agents come as they speak.
+    pub agent_id: Option<AgentId>,
+    /// The credential's id, which is not secret.
+    pub credential_id: CredentialId,
+    /// The credential: sent as a bearer token with every request. Shown once.
+    pub credential: String,
+    /// Whether an operator has to look at it first: a living agent already has this uid or host name.
+    pub conflict: bool,
+    /// The config that the host's running configuration became.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adopted_as: Option<Name>,
+}
+
+const MOST_USES: u32 = 100_000;
+const LONGEST_VALIDITY: Duration = Duration::from_hours(24 * 365);
+
+impl App {
+    /// Makes an enrolment token.
+    ///
+    /// # Errors
+    /// When the actor may not, or the wish makes no sense.
+    pub async fn create_enrolment_token(
+        &self,
+        actor: &Actor,
+        wish: NewEnrolmentToken,
+    ) -> Result<MadeEnrolmentToken, Error> {
+        actor.may(Permission::EnrolAgents)?;
+        let now = self.clock.now();
+        let token = self.check_token(actor, wish, now)?;
+        let secret = Secret::new(SecretKind::Enrolment, random()?);
+        let token = EnrolmentToken {
+            secret_digest: secret.digest(),
+            ..token
+        };
+        let mut batch = Batch::new();
+        batch.put(&token.id, &token);
+        batch.audit(AuditEntry {
+            detail: format!("{} uses, until {}", token.uses_allowed, token.expires_at),
+            ..audit_entry(
+                actor,
+                "enrolment_token.create",
+                format!("enrolment-token/{}", token.id),
+                now,
+            )
+        });
+        self.store.commit(batch).await?;
+        self.tokens.put(token.clone());
+        self.changes.announce(Topic::Enrolment);
+        Ok(MadeEnrolmentToken {
+            secret: secret.expose().to_owned(),
+            token,
+        })
+    }
+
+    fn check_token(
+        &self,
+        actor: &Actor,
+        wish: NewEnrolmentToken,
+        now: Timestamp,
+    ) -> Result<EnrolmentToken, Error> {
+        let uses_allowed = wish.uses.unwrap_or(1);
+        if uses_allowed == 0 || uses_allowed > MOST_USES {
+            return Err(Error::invalid(
+                "uses",
+                format!("a token has between 1 and {MOST_USES} uses"),
+            ));
+        }
+        let validity = wish
+            .valid_seconds
+            .map_or(Duration::from_hours(1), Duration::from_secs);
+        if validity.is_zero() || validity > LONGEST_VALIDITY {
+            return Err(Error::invalid(
+                "valid_seconds",
+                "a token is valid for between a second and a year",
+            ));
+        }
+        let grants = match wish.many {
+            None => Grants::One,
+            Some(0) => return Err(Error::invalid("many", "a gateway or pool has at least one agent")),
+            Some(maximum) => Grants::Many { maximum },
+        };
+        if let Some(group) = &wish.group
+            && !self.intentions.has_group(group)
+        {
+            return Err(Error::invalid(
+                "group",
+                format!("there is no group {group:?}; make it first"),
+            ));
+        }
+        check_labels(&wish.labels)?;
+        let networks = wish.networks.iter().filter(|text| !text.trim().is_empty());
+        let networks: Result<Vec<Network>, _> = networks.map(|text| text.trim().parse()).collect();
+        Ok(EnrolmentToken {
+            id: EnrolmentTokenId(random()?),
+            secret_digest: crate::fleet::hash::Digest([0; 32]),
+            note: wish.note.chars().take(200).collect(),
+            grants,
+            uses_allowed,
+            uses: 0,
+            expires_at: now.plus(validity),
+            labels: wish.labels,
+            group: wish.group,
+            networks: networks.map_err(|error| Error::invalid("networks", error.to_string()))?,
+            created_by: actor.name.clone(),
+            created_at: now,
+            withdrawn_at: None,
+        })
+    }
+
+    /// All enrolment tokens, newest first.
+    ///
+    /// # Errors
+    /// When the actor may not.
+    pub fn enrolment_tokens(&self, actor: &Actor) -> Result<Vec<EnrolmentToken>, Error> {
+        actor.may(Permission::EnrolAgents)?;
+        let mut tokens = self.tokens.all();
+        tokens.sort_by_key(|token| std::cmp::Reverse((token.created_at, token.id)));
+        Ok(tokens)
+    }
+
+    /// Withdraws an enrolment token. Agents that it let in stay.
+    ///
+    /// # Errors
+    /// When the actor may not, or there is none.
+    pub async fn withdraw_enrolment_token(&self, actor: &Actor, id: EnrolmentTokenId) -> Result<(), Error> {
+        actor.may(Permission::EnrolAgents)?;
+        let _writing = self.registrations.lock(id).await;
+        let token = self
+            .tokens
+            .get(id)
+            .ok_or_else(|| Error::not_found("enrolment token", &id))?;
+        let now = self.clock.now();
+        let token = EnrolmentToken {
+            withdrawn_at: token.withdrawn_at.or(Some(now)),
+            ..token
+        };
+        let mut batch = Batch::new();
+        batch.put(&id, &token);
+        batch.audit(audit_entry(
+            actor,
+            "enrolment_token.withdraw",
+            format!("enrolment-token/{id}"),
+            now,
+        ));
+        self.store.commit(batch).await?;
+        self.tokens.put(token);
+        self.changes.announce(Topic::Enrolment);
+        Ok(())
+    }
+
+    /// Whether an enrolment token lets somebody in from `address` now. Nothing is used up.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] for every token that lets nobody in; the log says why.
+    pub fn check_enrolment(&self, secret: &str, address: Option<IpAddr>) -> Result<(), Error> {
+        let secret = Secret::parse(SecretKind::Enrolment, secret).map_err(|_| Error::Unauthenticated)?;
+        let token = self
+            .tokens
+            .find(&secret.digest())
+            .and_then(|id| self.tokens.get(id));
+        let token = token.ok_or(Error::Unauthenticated)?;
+        token.accepts(address, self.clock.now()).map_err(|refusal| {
+            tracing::warn!(enrolment_token_id = %token.id, reason = %refusal, "an enrolment was refused");
+            Error::Unauthenticated
+        })
+    }
+
+    /// Exchanges an enrolment token for a credential, and for one agent's record. The use is counted in the transaction
+    /// in which the record appears.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] for every token that lets nobody in; the log says why.
+    pub async fn enrol(&self, secret: &str, wish: Enrol, address: Option<IpAddr>) -> Result<Enrolled, Error> {
+        let secret = Secret::parse(SecretKind::Enrolment, secret).map_err(|_| Error::Unauthenticated)?;
+        let id = self.tokens.find(&secret.digest()).ok_or(Error::Unauthenticated)?;
+        if let Some(config) = &wish.running_config {
+            self.intentions.check_adoptable(config)?;
+        }
+        let _using = self.registrations.lock(id).await;
+        let token = self.tokens.get(id).ok_or(Error::Unauthenticated)?;
+        let now = self.clock.now();
+        if let Err(refusal) = token.accepts(address, now) {
+            tracing::warn!(enrolment_token_id = %id, reason = %refusal, "an enrolment was refused");
+            return Err(Error::Unauthenticated);
+        }
+        let token = EnrolmentToken {
+            uses: token.uses + 1,
+            ..token
+        };
+        let enrolled = self.admit_newcomer(&token, wish, address, now).await?;
+        self.tokens.put(token);
+        self.changes.announce(Topic::Enrolment);
+        Ok(enrolled)
+    }
+
+    async fn admit_newcomer(
+        &self,
+        token: &EnrolmentToken,
+        wish: Enrol,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Enrolled, Error> {
+        let secret = Secret::new(SecretKind::Agent, random()?);
+        let host: String = wish
+            .host
+            .trim()
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(253)
+            .collect();
+        let address = address
+            .map(|address| address.to_canonical().to_string())
+            .unwrap_or_default();
+        let credential_id = CredentialId(random()?);
+        let origin = Origin {
+            at: now,
+            host: host.clone(),
+            address: address.clone(),
+            token: Some(token.id),
+        };
+        let mut agent = Registration::new(new_agent_id(now)?, credential_id, origin);
+        let scope = match token.grants {
+            Grants::One => Scope::One { agent: agent.id },
+            Grants::Many { maximum } => Scope::Many {
+                maximum,
+                labels: token.labels.clone(),
+                group: token.group.clone(),
+                name: host.clone(),
+            },
+        };
+        agent.labels.clone_from(&token.labels);
+        agent.token_group.clone_from(&token.group);
+        let twin = self.living_twin(&host, wish.instance_uid);
+        if let Some(with) = twin {
+            agent.standing = Standing::Conflict { with };
+        }
+        let credential = Credential {
+            id: credential_id,
+            secret_digest: Some(secret.digest()),
+            scope,
+            state: CredentialState::Active,
+            created_at: now,
+            first_used_at: None,
+            token: Some(token.id),
+        };
+        let mut adopted_as = None;
+        if let (Grants::One, Some(yaml)) = (token.grants, &wish.running_config) {
+            let (name, target) = self.intentions.adopt_running(agent.id, &host, yaml).await?;
+            agent.own_target = Some(target);
+            adopted_as = Some(name);
+        }
+        let mut newcomer_agent = Agent::new(agent);
+        self.place(&mut newcomer_agent);
+        let mut batch = Batch::new();
+        batch.put(&token.id, token);
+        batch.put(&credential_id, &credential);
+        if token.grants == Grants::One {
+            batch.put(&newcomer_agent.id(), &newcomer_agent.registration);
+        }
+        batch.audit(AuditEntry {
+            at: now,
+            actor: format!("enrolment-token/{}", token.id),
+            action: "agent.enrol".into(),
+            object: match token.grants {
+                Grants::One => format!("agent/{}", newcomer_agent.id()),
+                Grants::Many { .. } => format!("credential/{credential_id}"),
+            },
+            address: (!address.is_empty()).then_some(address),
+            detail: host,
+            ..AuditEntry::default()
+        });
+        self.store.commit(batch).await?;
+        self.identities.put_credential(credential);
+        let mut agent_id = None;
+        if token.grants == Grants::One {
+            let id = newcomer_agent.id();
+            agent_id = Some(id);
+            self.identities.add(&newcomer_agent.registration);
+            self.live.insert(newcomer(newcomer_agent));
+            self.happen(id, Happening::Enrolled, now);
+            self.announce_agent(id);
+        }
+        Ok(Enrolled {
+            agent_id,
+            credential_id,
+            credential: secret.expose().to_owned(),
+            conflict: twin.is_some() && agent_id.is_some(),
+            adopted_as,
+        })
+    }
+
+    /// An agent that is there now and goes by this uid or host name.
+    fn living_twin(&self, host: &str, uid: Option<InstanceUid>) -> Option<AgentId> {
+        let twins = self.live.ids(|entry| {
+            let registration = &entry.agent.registration;
+            let same_uid = uid.is_some() && registration.uid == uid;
+            let known_as = [
+                registration.origin.host.as_str(),
+                entry.agent.reported.host_name.as_str(),
+            ];
+            let same_host = !host.is_empty() && known_as.contains(&host);
+            registration.is_served() && (same_uid || same_host && entry.presence.is_online())
+        });
+        twins.into_iter().min()
+    }
+
+    /// Revokes a credential: its connections are closed, and it is never accepted again.
+    ///
+    /// # Errors
+    /// When the actor may not, or there is none.
+    pub async fn revoke_credential(&self, actor: &Actor, id: CredentialId) -> Result<(), Error> {
+        actor.may(Permission::RevokeAgents)?;
+        let now = self.clock.now();
+        let state = CredentialState::Revoked { at: now };
+        self.set_credential_state(actor, id, state, "credential.revoke")
+            .await?;
+        self.close_links_of(id);
+        let agents = self.live.ids(|entry| entry.agent.registration.credential == id);
+        let mut agents: Vec<AgentId> = agents.into_iter().collect();
+        agents.sort_unstable();
+        for agent in agents {
+            self.mark_revoked(actor, agent, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn mark_revoked(&self, actor: &Actor, agent: AgentId, now: Timestamp) -> Result<(), Error> {
+        let entry = audit_entry(actor, "agent.revoke", format!("agent/{agent}"), now);
+        self.edit_registration(agent, entry, |registration| {
+            registration.standing = Standing::Revoked { at: now };
+            Ok(())
+        })
+        .await?;
+        self.say_goodbye(agent, None, "its credential was revoked", now);
+        Ok(())
+    }
+
+    /// Accepts a quarantined credential again.
+    ///
+    /// # Errors
+    /// When the actor may not, there is none, or it isn't quarantined.
+    pub async fn release_credential(&self, actor: &Actor, id: CredentialId) -> Result<(), Error> {
+        actor.may(Permission::RevokeAgents)?;
+        let credential = self
+            .identities
+            .credential(id)
+            .ok_or_else(|| Error::not_found("credential", &id))?;
+        if !matches!(credential.state, CredentialState::Quarantined { .. }) {
+            return Err(Error::Conflict(
+                "only a quarantined credential can be released".into(),
+            ));
+        }
+        self.set_credential_state(actor, id, CredentialState::Active, "credential.release")
+            .await?;
+        self.identities.forgive(id);
+        Ok(())
+    }
+
+    /// All credentials, newest first.
+    ///
+    /// # Errors
+    /// When the actor may not.
+    pub fn credentials(&self, actor: &Actor) -> Result<Vec<Credential>, Error> {
+        actor.may(Permission::EnrolAgents)?;
+        let mut credentials: Vec<Credential> = self
+            .identities
+            .credentials()
+            .iter()
+            .map(|credential| (**credential).clone())
+            .collect();
+        credentials.sort_by_key(|credential| std::cmp::Reverse((credential.created_at, credential.id)));
+        Ok(credentials)
+    }
+
+    async fn set_credential_state(
+        &self,
+        actor: &Actor,
+        id: CredentialId,
+        state: CredentialState,
+        action: &str,
+    ) -> Result<(), Error> {
+        let credential = self
+            .identities
+            .credential(id)
+            .ok_or_else(|| Error::not_found("credential", &id))?;
+        let credential = Credential {
+            state,
+            ..(*credential).clone()
+        };
+        let mut batch = Batch::new();
+        batch.put(&id, &credential);
+        batch.audit(audit_entry(
+            actor,
+            action,
+            format!("credential/{id}"),
+            self.clock.now(),
+        ));
+        self.store.commit(batch).await?;
+        self.identities.put_credential(credential);
+        self.changes.announce(Topic::Enrolment);
+        Ok(())
+    }
+
+    /// Has all connections of a credential closed.
+    pub(super) fn close_links_of(&self, credential: CredentialId) {
+        for link in self.connections.all() {
+            if link.credential == credential {
+                link.close(super::connections::CloseReason::Revoked);
+            }
+        }
+    }
+
+    /// Whether a credential is accepted now.
+    #[must_use]
+    pub fn is_accepted(&self, id: CredentialId) -> bool {
+        self.identities
+            .credential(id)
+            .is_some_and(|credential| accepted(&credential).is_ok())
+    }
+}
+
+/// Whether labels can be put on an agent.
+pub(super) fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), Error> {
+    const MOST: usize = 64;
+    if labels.len() > MOST {
+        return Err(Error::invalid(
+            "labels",
+            format!("an agent has at most {MOST} labels"),
+        ));
+    }
+    for (key, value) in labels {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+        if key.is_empty() || key.len() > 64 || !key.chars().all(fits) {
+            let why = format!("{key:?} is no label key: 1 to 64 letters, digits, '-', '_', '.' or '/'");
+            return Err(Error::invalid("labels", why));
+        }
+        if value.len() > 256 || value.chars().any(char::is_control) {
+            let why =
+                format!("the value of {key:?} is too long or has control characters: at most 256 bytes");
+            return Err(Error::invalid("labels", why));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,565 @@
+//! One message of an agent, from admission to the reply: observe, perform, reply.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::App;
+use super::admission::Admitted;
+use super::changes::Topic;
+use super::connections::Link;
+use super::identities::Speaker;
+use super::live::Entry;
+use crate::fleet::agent::presence::Presence;
+use crate::fleet::agent::report::{Component, Report};
+use crate::fleet::agent::{
+    Agent, Asking, Contact, Happening, HoldReason, Observed, Pulse, RefusalKind, Refused, Reply, Seen,
+    Transport, Update,
+};
+use crate::fleet::config::ConfigMap;
+use crate::fleet::hash::Digest;
+use crate::fleet::ids::{AgentId, InstanceUid};
+use crate::fleet::time::Timestamp;
+use crate::store::Batch;
+
+/// One message, as far as it had to be decoded.
+#[derive(Debug)]
+pub enum Message {
+    /// Nothing but uid, number and capabilities.
+    Heartbeat(Heartbeat),
+    /// Anything else.
+    Report(Box<Report>),
+}
+
+/// A message of nothing but uid, number and capabilities.
+#[derive(Clone, Copy, Debug)]
+pub struct Heartbeat {
+    /// The uid that is presented.
+    pub uid: InstanceUid,
+    /// The message's number.
+    pub sequence: u64,
+    /// The digest of its bytes.
+    pub fingerprint: u64,
+    /// Its capabilities, 0 = not sent.
+    pub capabilities: u64,
+}
+
+impl Message {
+    /// The uid that is presented.
+    #[must_use]
+    pub fn uid(&self) -> InstanceUid {
+        match self {
+            Self::Heartbeat(heartbeat) => heartbeat.uid,
+            Self::Report(report) => report.uid,
+        }
+    }
+
+    fn into_report(self) -> Report {
+        match self {
+            Self::Report(report) => *report,
+            Self::Heartbeat(beat) => Report {
+                uid: beat.uid,
+                sequence: beat.sequence,
+                fingerprint: beat.fingerprint,
+                capabilities: (beat.capabilities != 0)
+                    .then_some(crate::fleet::capabilities::Capabilities(beat.capabilities)),
+                parts: crate::fleet::agent::report::Parts::default(),
+                disconnect: false,
+                requests_uid: false,
+            },
+        }
+    }
+}
+
+/// What goes back, and the agent's turn, to be held until the bytes are handed to the socket.
+#[derive(Debug)]
+pub struct Spoken {
+    /// The agent that it is for; `None` when the message reached none.
+    pub agent: Option<AgentId>,
+    /// The uid to echo, or for a push the uid to address.
+    pub uid: InstanceUid,
+    /// The reply.
+    pub reply: Reply,
+    /// Whether there is more to say afterwards: look again.
+    pub again: bool,
+    /// Serialises exchanges of one agent.
+    pub turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl Spoken {
+    /// A refusal of a message that reached no agent.
+    #[must_use]
+    pub fn refused(uid: InstanceUid, kind: RefusalKind, message: impl Into<String>) -> Self {
+        let refused = Refused {
+            kind,
+            message: message.into(),
+            retry_after: None,
+        };
+        Self {
+            uid,
+            reply: Reply::Error(refused),
+            again: false,
+            agent: None,
+            turn: None,
+        }
+    }
+}
+
+/// How often the older of two links must speak on before its speaker counts as a second agent. Once may be a message
+/// that was under way when the agent reconnected.
+const TURNS_OF_A_CLONE: u8 = 2;
+
+impl App {
+    /// Takes one message of an agent. `link` is the WebSocket that it came on; over HTTP there is none.
+    pub async fn exchange(&self, speaker: &Speaker, link: Option<&Arc<Link>>, message: Message) -> Spoken {
+        let uid = message.uid();
+        if let Some(new_uid) = link.and_then(|link| link.reassigned(uid)) {
+            let update = Update {
+                capabilities: true,
+                new_uid: Some(new_uid),
+                ..Update::default()
+            };
+            return Spoken {
+                uid,
+                reply: Reply::Update(update),
+                again: false,
+                agent: None,
+                turn: None,
+            };
+        }
+        let admitted = match self.admit(speaker, uid).await {
+            Ok(admitted) => admitted,
+            Err(refused) => {
+                return Spoken {
+                    uid,
+                    reply: Reply::Error(refused),
+                    again: false,
+                    agent: None,
+                    turn: None,
+                };
+            }
+        };
+        let Some(turn) = self.live.turn(admitted.agent) else {
+            return Spoken::refused(
+                uid,
+                RefusalKind::Unknown,
+                "the agent's record was just deleted; try again",
+            );
+        };
+        let turn = turn.lock_owned().await;
+        self.bind(admitted, link);
+        let (reply, again) = self.hear(admitted, link, message).await;
+        Spoken {
+            agent: Some(admitted.agent),
+            uid,
+            reply,
+            again,
+            turn: Some(turn),
+        }
+    }
+
+    /// Looks whether an agent should be told something unasked. `None` when there is nothing, or it has moved to another
+    /// link.
+    pub async fn push(&self, link: &Arc<Link>, agent: AgentId) -> Option<Spoken> {
+        let turn = self.live.turn(agent)?.lock_owned().await;
+        let now = self.clock.now();
+        let (uid, reply, verdict) = self.live.with(agent, |entry| {
+            if entry.route != Some(link.id) || !entry.presence.is_online() {
+                return None;
+            }
+            let uid = entry.agent.registration.uid?;
+            let desired = self.desired(&entry.agent.registration);
+            let (reply, verdict) = entry.subject().reply(&desired, now);
+            Some((uid, reply, verdict))
+        })??;
+        if matches!(&reply, Reply::Update(update) if update.is_empty()) {
+            return None;
+        }
+        let reply = self.make_durable(agent, reply, verdict, None, now).await;
+        let again = matches!(reply, Reply::Command(_));
+        Some(Spoken {
+            agent: Some(agent),
+            uid,
+            reply,
+            again,
+            turn: Some(turn),
+        })
+    }
+
+    async fn hear(&self, admitted: Admitted, link: Option<&Arc<Link>>, message: Message) -> (Reply, bool) {
+        let now = self.clock.now();
+        let id = admitted.agent;
+        if let Message::Heartbeat(beat) = message
+            && let Some(reply) = self.beat(id, beat, now)
+        {
+            return (reply, false);
+        }
+        let report = message.into_report();
+        let disconnect = report.disconnect;
+        if report.requests_uid
+            && !admitted.replaced
+            && let Err(refused) = self.assign_uid(id, now).await
+        {
+            return (Reply::Error(refused), false);
+        }
+        let ask_at = self.pacer.next(now);
+        let generation = self.store.generation();
+        let epoch = self.store.epoch();
+        let Some((before, observed)) = self.live.with(id, |entry| {
+            let before = entry.pulse;
+            let seen = Seen {
+                key: &self.key,
+                epoch,
+                generation,
+                ask_at,
+            };
+            let observed = entry.subject().observe(report, &seen, now);
+            entry.dirty.reported |= observed.reported_changed;
+            entry.dirty.pulse = true;
+            (before, observed)
+        }) else {
+            return (Reply::Error(gone()), false);
+        };
+        if let Some(staleness) = observed.staleness {
+            self.pacer.take(now);
+            self.metrics.full_state_requests.inc(staleness);
+        }
+        if observed.repetition {
+            let reply = self.live.with(id, |entry| {
+                let desired = self.desired(&entry.agent.registration);
+                entry.subject().repeat(&desired)
+            });
+            return (reply.unwrap_or_else(|| Reply::Error(gone())), false);
+        }
+        let reply = self.perform(id, link, observed, before, now).await;
+        if disconnect {
+            self.say_goodbye(id, link, "it said goodbye", now);
+        }
+        let again = matches!(reply, Reply::Command(_));
+        (reply, again)
+    }
+
+    /// The path of a heartbeat that changes nothing: one lock, no store. `None` when it has to go the long way.
+    fn beat(&self, id: AgentId, beat: Heartbeat, now: Timestamp) -> Option<Reply> {
+        self.live.with(id, |entry| {
+            let desired = self.desired(&entry.agent.registration);
+            let converged = desired.digest().is_none_or(|digest| {
+                entry.agent.delivery.has(digest) || entry.contact.offered.is_some_and(|(d, _)| d == digest)
+            });
+            let quiet = entry.contact.asking == Asking::No && entry.agent.delivery.restart.is_none();
+            let Heartbeat {
+                uid: _,
+                sequence,
+                fingerprint,
+                capabilities,
+            } = beat;
+            let taken = quiet
+                && converged
+                && entry
+                    .subject()
+                    .heartbeat(sequence, fingerprint, capabilities, now);
+            entry.dirty.pulse |= taken;
+            taken.then(|| entry.subject().reply(&desired, now).0)
+        })?
+    }
+
+    /// Does what a report leads to, commits what must be durable, and computes the reply.
+    async fn perform(
+        &self,
+        id: AgentId,
+        link: Option<&Arc<Link>>,
+        observed: Observed,
+        before: Pulse,
+        now: Timestamp,
+    ) -> Reply {
+        if observed.clone_suspected && link.is_none() {
+            self.part_polling_clones(id, now);
+        }
+        if observed.store_went_back {
+            self.note_store_went_back(id);
+        }
+        let facts_changed = observed.facts_changed;
+        let noticed =
+            !observed.happenings.is_empty() || observed.reported_changed || observed.delivery_changed;
+        self.keep_later(
+            id,
+            observed.effective_config,
+            observed.components,
+            observed.happenings,
+            now,
+        );
+        if facts_changed && let Err(error) = self.settle(id).await {
+            tracing::error!(agent_id = %id, error = %error, "an agent's membership could not be settled");
+            self.live.with(id, |entry| entry.pulse.sequence = before.sequence);
+            return Reply::Error(unavailable("the server can't store the report now"));
+        }
+        let spoken = self.live.with(id, |entry| {
+            let desired = self.desired(&entry.agent.registration);
+            let (reply, verdict) = entry.subject().reply(&desired, now);
+            (reply, verdict || observed.delivery_changed)
+        });
+        let Some((reply, verdict)) = spoken else {
+            return Reply::Error(gone());
+        };
+        let reply = self.make_durable(id, reply, verdict, Some(before), now).await;
+        if noticed {
+            self.announce_agent(id);
+        }
+        reply
+    }
+
+    /// Commits what the reply depends on. When that fails the reply is an error, and the message counts as not processed
+    /// (S-061).
+    async fn make_durable(
+        &self,
+        id: AgentId,
+        reply: Reply,
+        verdict: bool,
+        before: Option<Pulse>,
+        now: Timestamp,
+    ) -> Reply {
+        let mut batch = Batch::new();
+        if verdict && let Some(snapshot) = self.live.get(id) {
+            batch.put(&id, &snapshot.agent.delivery);
+        }
+        if let Err(error) = self.store.commit(batch).await {
+            tracing::error!(agent_id = %id, error = %error, "an agent's message could not be made durable");
+            self.live.with(id, |entry| {
+                if let Some(before) = before {
+                    entry.pulse.sequence = before.sequence;
+                    entry.pulse.fingerprint = before.fingerprint;
+                }
+                entry.contact.offered = None;
+            });
+            return Reply::Error(unavailable("the server can't store the report now"));
+        }
+        self.note_reply(id, &reply, now);
+        reply
+    }
+
+    /// Writes what was said into metrics and timeline.
+    fn note_reply(&self, id: AgentId, reply: &Reply, now: Timestamp) {
+        match reply {
+            Reply::Error(_) => {}
+            Reply::Command(_) => self.happen(id, Happening::RestartSent, now),
+            Reply::Update(update) => {
+                if let Some(offer) = &update.remote_config {
+                    self.metrics.offers_sent.inc();
+                    self.happen(
+                        id,
+                        Happening::ConfigOffered {
+                            digest: offer.stamp.digest,
+                        },
+                        now,
+                    );
+                    self.announce_agent(id);
+                }
+                if update.new_uid.is_some() {
+                    self.happen(id, Happening::UidAssigned, now);
+                }
+            }
+        }
+    }
+
+    /// Keeps what the flush will write: bodies, and entries of the timeline.
+    fn keep_later(
+        &self,
+        id: AgentId,
+        effective: Option<ConfigMap>,
+        components: Option<BTreeMap<String, Component>>,
+        happenings: Vec<Happening>,
+        now: Timestamp,
+    ) {
+        if let Some(content) = effective
+            && self.pending.body(content.to_canonical()) > super::pending::Pending::FULL_BYTES
+        {
+            self.flush.activate();
+        }
+        if let Some(set) = components
+            && let Ok(json) = serde_json::to_vec(&set)
+        {
+            let digest = Digest::of(&json);
+            self.pending.body(json);
+            self.live.with(id, |entry| self.learn_components(entry, digest));
+        } else {
+            self.live.with(id, |entry| self.recall_components(entry));
+        }
+        for happening in happenings {
+            self.happen(id, happening, now);
+        }
+    }
+
+    /// Remembers a set of components under the agent's own hash of it, apart for each kind of agent (S-282).
+    fn learn_components(&self, entry: &mut Entry, digest: Digest) {
+        let service = entry.agent.reported.service_name.clone();
+        if let Some(components) = &mut Arc::make_mut(&mut entry.agent).reported.components {
+            components.known = Some(digest);
+            self.components.learn(&service, &components.hash, digest);
+        }
+    }
+
+    /// Fills in a set of components that another agent of the kind reported under the same hash.
+    fn recall_components(&self, entry: &mut Entry) {
+        let reported = &entry.agent.reported;
+        let Some(components) = reported
+            .components
+            .as_ref()
+            .filter(|components| components.known.is_none())
+        else {
+            return;
+        };
+        if let Some(digest) = self.components.recall(&reported.service_name, &components.hash)
+            && let Some(components) = &mut Arc::make_mut(&mut entry.agent).reported.components
+        {
+            components.known = Some(digest);
+        }
+    }
+
+    /// Makes `link` the agent's route. The newest wins; a late close of the older can't take it back. An agent that goes on
+    /// speaking on the older one is a second agent.
+    fn bind(&self, admitted: Admitted, link: Option<&Arc<Link>>) {
+        let now = self.clock.now();
+        let id = admitted.agent;
+        let mut clones = false;
+        let came = self.live.with(id, |entry| {
+            let transport = if link.is_some() {
+                Transport::WebSocket
+            } else {
+                Transport::Http
+            };
+            let was_online = entry.presence.is_online();
+            let same = match link {
+                Some(link) => entry.route == Some(link.id),
+                None => entry.route.is_none() && entry.contact.transport == Transport::Http && was_online,
+            };
+            if !same {
+                let speaks_beside = link
+                    .zip(entry.rival)
+                    .is_some_and(|(link, (rival, _))| rival == link.id);
+                if speaks_beside && was_online {
+                    let times = entry.rival.map_or(0, |(_, times)| times) + 1;
+                    entry.rival = link.map(|link| (link.id, times));
+                    clones = times >= TURNS_OF_A_CLONE;
+                    return None;
+                }
+                entry.rival = entry.route.filter(|_| was_online).map(|old| (old, 0));
+                entry.route = link.map(|link| link.id);
+                entry.contact = Contact::new(transport);
+            }
+            entry.contact.new_uid = admitted.new_uid;
+            if !was_online || !same {
+                entry.presence = Presence::Online {
+                    transport,
+                    since: now,
+                };
+            }
+            (!was_online).then_some(transport)
+        });
+        if let Some(link) = link {
+            link.carries(id);
+        }
+        if clones {
+            self.part_connected_clones(id, now);
+        }
+        if let Some(Some(transport)) = came {
+            self.happen(id, Happening::Connected { transport }, now);
+            self.announce_agent(id);
+        }
+    }
+
+    /// The agent is gone, if it was reached by `link` (or polls and said goodbye).
+    pub(super) fn say_goodbye(&self, id: AgentId, link: Option<&Arc<Link>>, reason: &str, now: Timestamp) {
+        let gone = self.live.with(id, |entry| {
+            let mine = match link {
+                Some(link) => entry.route == Some(link.id),
+                None => entry.route.is_none(),
+            };
+            if entry
+                .rival
+                .zip(link)
+                .is_some_and(|((rival, _), link)| rival == link.id)
+            {
+                entry.rival = None;
+            }
+            if !mine || !entry.presence.is_online() {
+                return false;
+            }
+            entry.presence = Presence::Offline { since: now };
+            entry.route = None;
+            true
+        });
+        if let Some(link) = link {
+            link.forget(id);
+        }
+        if gone == Some(true) {
+            self.happen(
+                id,
+                Happening::Disconnected {
+                    reason: reason.to_owned(),
+                },
+                now,
+            );
+            self.announce_agent(id);
+        }
+    }
+
+    /// A connection of agents was opened with an accepted credential.
+    #[must_use]
+    pub fn open_link(&self, speaker: &Speaker) -> Arc<Link> {
+        self.connections.open(speaker.credential.id, speaker.address)
+    }
+
+    /// A connection ended: every agent on it is gone, unless it has a newer one.
+    pub fn close_link(&self, link: &Arc<Link>, reason: &str) {
+        self.connections.close(link.id);
+        let now = self.clock.now();
+        for agent in link.agents() {
+            self.say_goodbye(agent, Some(link), reason, now);
+        }
+    }
+
+    pub(super) fn announce_agent(&self, id: AgentId) {
+        if self.changes.is_heard() {
+            self.changes.announce(Topic::Agent(id));
+            self.changes.announce(Topic::Agents);
+        }
+    }
+
+    /// An agent knows a newer state than the store: it is held at once, the fleet when that can't be chance.
+    fn note_store_went_back(&self, id: AgentId) {
+        tracing::error!(agent_id = %id, "an agent knows offers that this store has forgotten: it went back in time");
+        let held = self
+            .live
+            .ids(|entry| entry.agent.delivery.hold == Some(HoldReason::StoreWentBack))
+            .len();
+        if held >= 3 || held * 100 >= self.live.len().max(1) && self.live.len() >= 100 {
+            self.intentions.hold_all(HoldReason::StoreWentBack);
+        }
+    }
+}
+
+/// An agent's record vanished between two steps.
+fn gone() -> Refused {
+    Refused {
+        kind: RefusalKind::Unknown,
+        message: "the agent's record was just deleted".into(),
+        retry_after: None,
+    }
+}
+
+/// The server can't take it now; the wait is at least 30 s and spread out (S-306).
+pub(super) fn unavailable(message: &str) -> Refused {
+    let retry_after = Duration::from_millis(fastrand::u64(30_000..60_000));
+    Refused {
+        kind: RefusalKind::Unavailable,
+        message: message.to_owned(),
+        retry_after: Some(retry_after),
+    }
+}
+
+/// An agent that was just made, ready for memory.
+pub(super) fn newcomer(agent: Agent) -> Entry {
+    Entry::new(agent, Pulse::default())
+}

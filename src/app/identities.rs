@@ -1,0 +1,177 @@
+//! The index from credentials and uids to agent records, and the credentials themselves, in memory.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::fleet::agent::Registration;
+use crate::fleet::hash::Digest;
+use crate::fleet::identity::{Credential, CredentialState, STRIKE_WINDOW, STRIKES, Scope};
+use crate::fleet::ids::{AgentId, CredentialId, InstanceUid};
+use crate::fleet::time::Timestamp;
+
+/// Who may speak for whom.
+#[derive(Debug, Default)]
+pub(crate) struct Identities(RwLock<Index>);
+
+#[derive(Debug, Default)]
+struct Index {
+    credentials: HashMap<CredentialId, Arc<Credential>>,
+    by_secret: HashMap<Digest, CredentialId>,
+    /// Uids in use and uids that were replaced, by the credential that may present them.
+    by_uid: HashMap<(CredentialId, InstanceUid), AgentId>,
+    /// The credential whose record uses a uid now.
+    owners: HashMap<InstanceUid, CredentialId>,
+    records: HashMap<CredentialId, u32>,
+    strikes: HashMap<CredentialId, Vec<Timestamp>>,
+}
+
+/// An agent's connection details when it presents itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    /// The record that the credential reaches with the uid.
+    pub(crate) own: Option<AgentId>,
+    /// Whether a record of another credential uses the uid.
+    pub(crate) foreign: bool,
+    /// How many records the credential has.
+    pub(crate) records: u32,
+}
+
+impl Identities {
+    fn read(&self) -> RwLockReadGuard<'_, Index> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Index> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The credential with this secret, whatever its state.
+    pub(crate) fn by_secret(&self, digest: &Digest) -> Option<Arc<Credential>> {
+        let index = self.read();
+        let id = index.by_secret.get(digest)?;
+        index.credentials.get(id).map(Arc::clone)
+    }
+
+    /// The credential with this id.
+    pub(crate) fn credential(&self, id: CredentialId) -> Option<Arc<Credential>> {
+        self.read().credentials.get(&id).map(Arc::clone)
+    }
+
+    /// All credentials, in no order.
+    pub(crate) fn credentials(&self) -> Vec<Arc<Credential>> {
+        self.read().credentials.values().map(Arc::clone).collect()
+    }
+
+    /// Adds or replaces a credential.
+    pub(crate) fn put_credential(&self, credential: Credential) {
+        let mut index = self.write();
+        if let Some(digest) = credential.secret_digest {
+            index.by_secret.insert(digest, credential.id);
+        }
+        index.credentials.insert(credential.id, Arc::new(credential));
+    }
+
+    /// What a credential finds under a uid.
+    pub(crate) fn find(&self, credential: CredentialId, uid: InstanceUid) -> Found {
+        let index = self.read();
+        Found {
+            own: index.by_uid.get(&(credential, uid)).copied(),
+            foreign: index.owners.get(&uid).is_some_and(|owner| *owner != credential),
+            records: index.records.get(&credential).copied().unwrap_or(0),
+        }
+    }
+
+    /// Adds a new record.
+    pub(crate) fn add(&self, registration: &Registration) {
+        let mut index = self.write();
+        *index.records.entry(registration.credential).or_default() += 1;
+        index.link(registration);
+    }
+
+    /// Follows a change of a record's uids.
+    pub(crate) fn change(&self, before: &Registration, after: &Registration) {
+        let mut index = self.write();
+        index.unlink(before);
+        index.link(after);
+    }
+
+    /// Counts a foreign uid presented at `now`. Whether these are too many.
+    pub(crate) fn strike(&self, credential: CredentialId, now: Timestamp) -> bool {
+        let mut index = self.write();
+        let strikes = index.strikes.entry(credential).or_default();
+        strikes.retain(|at| now.since(*at) < STRIKE_WINDOW);
+        strikes.push(now);
+        strikes.len() >= STRIKES
+    }
+
+    /// Forgets the strikes of a credential that an operator released.
+    pub(crate) fn forgive(&self, credential: CredentialId) {
+        self.write().strikes.remove(&credential);
+    }
+}
+
+impl Index {
+    fn link(&mut self, registration: &Registration) {
+        let uids = registration.uid.iter().chain(&registration.replaced_uids);
+        for uid in uids {
+            self.by_uid
+                .insert((registration.credential, *uid), registration.id);
+        }
+        if let Some(uid) = registration.uid {
+            self.owners.insert(uid, registration.credential);
+        }
+    }
+
+    fn unlink(&mut self, registration: &Registration) {
+        let uids = registration.uid.iter().chain(&registration.replaced_uids);
+        for uid in uids {
+            self.by_uid.remove(&(registration.credential, *uid));
+        }
+        if let Some(uid) = registration.uid
+            && self.owners.get(&uid) == Some(&registration.credential)
+        {
+            self.owners.remove(&uid);
+        }
+    }
+}
+
+/// A credential that was presented and is accepted, with where it came from.
+#[derive(Clone, Debug)]
+pub struct Speaker {
+    /// The credential.
+    pub credential: Arc<Credential>,
+    /// The address of the peer.
+    pub address: Option<IpAddr>,
+}
+
+/// Why a credential isn't accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialRefusal {
+    /// There is none like it.
+    #[error("unknown credential")]
+    Unknown,
+    /// It was revoked.
+    #[error("the credential was revoked")]
+    Revoked,
+    /// It is quarantined.
+    #[error("the credential is quarantined: it presented uids of other agents; an operator can release it")]
+    Quarantined,
+}
+
+/// Whether a credential in this state is accepted.
+pub(crate) fn accepted(credential: &Credential) -> Result<(), CredentialRefusal> {
+    match credential.state {
+        CredentialState::Active => Ok(()),
+        CredentialState::Revoked { .. } => Err(CredentialRefusal::Revoked),
+        CredentialState::Quarantined { .. } => Err(CredentialRefusal::Quarantined),
+    }
+}
+
+/// The agent of a scope-`one` credential.
+pub(crate) fn holder(scope: &Scope) -> Option<AgentId> {
+    match scope {
+        Scope::One { agent } => Some(*agent),
+        Scope::Many { .. } => None,
+    }
+}
