@@ -27,6 +27,7 @@ pub mod publish;
 pub mod randomness;
 pub mod records;
 mod stripes;
+mod system;
 pub mod tasks;
 mod tokens;
 

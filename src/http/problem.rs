@@ -17,6 +17,7 @@ pub struct FieldError {
     /// The field as the request named it.
     pub field: String,
     /// What is wrong with it and what to do, in a sentence.
+    #[serde(rename = "why")]
     pub message: String,
 }
 
