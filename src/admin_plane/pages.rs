@@ -3,5 +3,16 @@
 //! [`layout`] is the frame that every page shares, [`parts`] the building blocks inside it. How a page becomes live
 //! without script of its own stands in [`parts::live`](mod@parts::live).
 
+pub mod account;
+pub mod audit;
+pub mod configs;
+pub mod differences;
+pub mod enrolment;
+pub mod groups;
 pub mod layout;
+pub mod login;
 pub mod parts;
+pub mod publish;
+pub mod scene;
+pub mod setup;
+pub mod system;

@@ -1,0 +1,44 @@
+//! Letting agents in: enrolment tokens, what they were exchanged for, and agents that wait for a decision.
+
+mod credentials;
+mod tokens;
+
+pub use credentials::{ConflictView, CredentialView, revoke, words_to_revoke};
+pub use tokens::{TokenForm, made, new, withdraw};
+
+use maud::{Markup, html};
+
+use super::layout::{page_head, section};
+use super::parts::{button_link, live};
+use super::scene::Scene;
+use crate::fleet::enrolment::EnrolmentToken;
+
+/// What the page shows.
+#[derive(Clone, Debug, Default)]
+pub struct EnrolmentPage {
+    /// All tokens, newest first.
+    pub tokens: Vec<EnrolmentToken>,
+    /// All credentials, newest first.
+    pub credentials: Vec<CredentialView>,
+    /// Agents in conflict with another.
+    pub conflicts: Vec<ConflictView>,
+}
+
+/// The page.
+#[must_use]
+pub fn enrolment(view: &EnrolmentPage, scene: &Scene<'_>) -> Markup {
+    let actions = html! {
+        (button_link("New enrolment token", "/enrolment/new", false))
+        (button_link("Add agents", "/agents/add", true))
+    };
+    html! {
+        (page_head(&html! { "Enrolment" }, None, Some(&actions)))
+        (live("enrolment", &["enrolment", "agents"], "/enrolment", &html! {
+            @if !view.conflicts.is_empty() {
+                (section("In conflict", None, &credentials::conflicts(&view.conflicts, scene)))
+            }
+            (section("Tokens", None, &tokens::list(&view.tokens, scene)))
+            (section("Credentials", None, &credentials::list(&view.credentials, scene)))
+        }))
+    }
+}

@@ -1,0 +1,251 @@
+//! Credentials of agents, and agents in conflict with another.
+
+use maud::{Markup, html};
+
+use crate::admin_plane::pages::layout::page_head;
+use crate::admin_plane::pages::parts::{
+    Column, Confirm, Empty, Row, Status, Table, ago, badge, confirm, count, empty, post_button, table,
+    visible,
+};
+use crate::admin_plane::pages::scene::{Errors, Scene, quiet};
+use crate::auth::permission::Permission;
+use crate::fleet::identity::{Credential, CredentialState, Scope};
+use crate::fleet::ids::AgentId;
+use crate::fleet::time::Timestamp;
+
+/// The most agents of a credential that are named.
+const MOST_NAMED: usize = 3;
+
+/// A credential and who is behind it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CredentialView {
+    /// The credential.
+    pub credential: Credential,
+    /// The agents that it speaks for, by what people call them.
+    pub agents: Vec<(AgentId, String)>,
+}
+
+/// An agent that is in conflict with another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConflictView {
+    /// The agent.
+    pub agent: AgentId,
+    /// What people call it.
+    pub title: String,
+    /// The address that it came from; empty when unknown.
+    pub address: String,
+    /// The agent that was there before.
+    pub with: AgentId,
+    /// What people call that one.
+    pub with_title: String,
+    /// When its record was made.
+    pub at: Timestamp,
+}
+
+pub(super) fn list(credentials: &[CredentialView], scene: &Scene<'_>) -> Markup {
+    if credentials.is_empty() {
+        return empty(&Empty {
+            title: "No credentials",
+            words: html! { "Every agent that joins gets a credential of its own. You revoke it here or on the agent's page." },
+            fill: None,
+        });
+    }
+    let row = |view: &CredentialView| {
+        let credential = &view.credential;
+        Row {
+            key: credential.id.to_string(),
+            name: title(view),
+            cells: vec![
+                state(credential, scene.now),
+                html! { div.name { (behind(view)) } },
+                scope(&credential.scope),
+                ago(credential.created_at, scene.now),
+                html! { @match credential.first_used_at { Some(at) => (ago(at, scene.now)), None => "never" } },
+                acts(view, scene),
+            ],
+        }
+    };
+    let rows: Vec<_> = credentials.iter().map(row).collect();
+    table(&Table {
+        id: "credentials",
+        caption: "Credentials, newest first",
+        columns: &[
+            Column {
+                words: "State",
+                ..Column::default()
+            },
+            Column {
+                words: "Agents",
+                ..Column::default()
+            },
+            Column {
+                words: "Scope",
+                wide_only: true,
+                ..Column::default()
+            },
+            Column {
+                words: "Made",
+                number: true,
+                wide_only: true,
+                ..Column::default()
+            },
+            Column {
+                words: "First used",
+                number: true,
+                wide_only: true,
+                ..Column::default()
+            },
+            Column {
+                words: "",
+                number: true,
+                ..Column::default()
+            },
+        ],
+        rows: &rows,
+        picks: false,
+        noun: ("credential", "credentials"),
+        pager: None,
+    })
+}
+
+fn state(credential: &Credential, now: Timestamp) -> Markup {
+    match credential.state {
+        CredentialState::Active => badge(Status::Healthy, Some("Accepted")),
+        CredentialState::Revoked { at } => {
+            html! { (badge(Status::Unknown, Some("Revoked"))) " " (quiet(&ago(at, now))) }
+        }
+        CredentialState::Quarantined { at } => {
+            html! { (badge(Status::Down, Some("Quarantined"))) " " (quiet(&ago(at, now))) }
+        }
+    }
+}
+
+fn behind(view: &CredentialView) -> Markup {
+    let rest = view.agents.len().saturating_sub(MOST_NAMED);
+    html! {
+        @if let Scope::Many { name, .. } = &view.credential.scope { @if !name.is_empty() { strong { (visible(name)) } " " } }
+        @if view.agents.is_empty() { (quiet(&html! { "no agent yet" })) }
+        @for (at, (id, title)) in view.agents.iter().take(MOST_NAMED).enumerate() {
+            @if at > 0 { ", " } a href={ "/agents/" (id) } { (visible(title)) }
+        }
+        @if rest > 0 { " and " (count(rest as u64, "other", "others")) }
+        @if matches!(view.credential.state, CredentialState::Quarantined { .. }) {
+            span.sub { "It kept presenting the uids of other agents. Release it once you know why: a cloned image, or somebody who tries." }
+        }
+    }
+}
+
+fn scope(scope: &Scope) -> Markup {
+    match scope {
+        Scope::One { .. } => html! { "one agent" },
+        Scope::Many { maximum, group, .. } => html! {
+            "at most " (count(u64::from(*maximum), "agent", "agents"))
+            @if let Some(group) = group { " in " a href={ "/groups/" (group) } { (group) } }
+        },
+    }
+}
+
+fn acts(view: &CredentialView, scene: &Scene<'_>) -> Markup {
+    let id = view.credential.id;
+    if !scene.may(Permission::RevokeAgents) {
+        return html! {};
+    }
+    html! {
+        div.buttons {
+            @if matches!(view.credential.state, CredentialState::Quarantined { .. }) {
+                (post_button("Release", &format!("/enrolment/credentials/{id}/release"), &[], scene.form_token))
+            }
+            @if !matches!(view.credential.state, CredentialState::Revoked { .. }) {
+                a href={ "/enrolment/credentials/" (id) "/revoke" } { "Revoke" }
+            }
+        }
+    }
+}
+
+fn title(view: &CredentialView) -> String {
+    match (&view.credential.scope, view.agents.as_slice()) {
+        (Scope::Many { name, .. }, _) if !name.is_empty() => name.clone(),
+        (_, [(_, only)]) => only.clone(),
+        (_, agents) => count(agents.len() as u64, "agent", "agents"),
+    }
+}
+
+/// The words that have to be typed to revoke a credential; none for that of one agent.
+#[must_use]
+pub fn words_to_revoke(view: &CredentialView) -> Option<String> {
+    let many = matches!(view.credential.scope, Scope::Many { .. });
+    many.then(|| format!("revoke {}", count(view.agents.len() as u64, "agent", "agents")))
+}
+
+/// What is asked before a credential is revoked.
+#[must_use]
+pub fn revoke(view: &CredentialView, errors: &Errors, scene: &Scene<'_>) -> Markup {
+    let agents = count(view.agents.len() as u64, "agent", "agents");
+    let words = words_to_revoke(view);
+    html! {
+        (page_head(&html! { "Revoke a credential" }, None, None))
+        (confirm(&Confirm {
+            question: &format!("Revoke the credential of {}?", crate::admin_plane::pages::parts::visible_text(&title(view))),
+            consequences: html! {
+                p { "It speaks for " (agents) ". Their connections close within two seconds, and they can't come back until they enrol again." }
+                p { "The collectors go on with the configuration that they have. This can't be taken back." }
+                @if view.agents.len() > 1 {
+                    ul { @for (id, title) in view.agents.iter().take(20) { li { a href={ "/agents/" (id) } { (visible(title)) } } } }
+                }
+            },
+            typed: words.as_deref(),
+            error: errors.field("confirm"),
+            button: &format!("Revoke the credential of {agents}"),
+            destructive: true,
+            action: &format!("/enrolment/credentials/{}/revoke", view.credential.id),
+            fields: &[],
+            cancel: "/enrolment",
+            form_token: scene.form_token,
+        }))
+    }
+}
+
+pub(super) fn conflicts(conflicts: &[ConflictView], scene: &Scene<'_>) -> Markup {
+    let row = |view: &ConflictView| {
+        let id = view.agent.to_string();
+        Row {
+            key: id.clone(),
+            name: view.title.clone(),
+            cells: vec![
+                badge(Status::Degraded, Some("Conflict")),
+                html! {
+                    div.name {
+                        a href={ "/agents/" (id) } { (visible(&view.title)) }
+                        @if !view.address.is_empty() { span.sub { "from " (visible(&view.address)) } }
+                    }
+                },
+                html! { a href={ "/agents/" (view.with) } { (visible(&view.with_title)) } },
+                ago(view.at, scene.now),
+                html! {
+                    @if scene.may(Permission::Publish) {
+                        (post_button("Accept", "/enrolment/accept", &[("agent", &id)], scene.form_token))
+                    }
+                },
+            ],
+        }
+    };
+    let rows: Vec<_> = conflicts.iter().map(row).collect();
+    html! {
+        p.soft { "These agents go by the host name, uid or credential of an agent that is there already. They are given nothing until you accept them; the agent that was there before is untouched." }
+        (table(&Table {
+            id: "conflicts",
+            caption: "Agents in conflict with another",
+            columns: &[
+                Column { words: "State", ..Column::default() },
+                Column { words: "Agent", ..Column::default() },
+                Column { words: "Looks like", ..Column::default() },
+                Column { words: "Since", number: true, wide_only: true, ..Column::default() },
+                Column { words: "", number: true, ..Column::default() },
+            ],
+            rows: &rows,
+            picks: false,
+            noun: ("agent", "agents"),
+            pager: None,
+        }))
+    }
+}

@@ -1,0 +1,254 @@
+//! Making, editing, deleting a group, and withdrawing what is published to it.
+
+use maud::{Markup, html};
+
+use crate::admin_plane::pages::layout::page_head;
+use crate::admin_plane::pages::parts::{
+    Choice, Confirm, Field, Input, button, check, confirm, count, field, form_token, select_field, visible,
+};
+use crate::admin_plane::pages::scene::{Errors, Scene, encoded};
+use crate::app::intentions::GroupSummary;
+use crate::fleet::group::Group;
+use crate::fleet::name::Name;
+
+/// A group as it is typed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupForm {
+    /// Its name; not asked when it exists.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// One selector a line.
+    pub selectors: String,
+    /// The priority.
+    pub priority: String,
+    /// Whether agents join by what they say of themselves.
+    pub joins_by_facts: bool,
+    /// The config; empty for none.
+    pub config: String,
+    /// The revision of the group that the form was made from; 0 for a new one.
+    pub revision: u64,
+}
+
+impl GroupForm {
+    /// The form of a group as it is.
+    #[must_use]
+    pub fn of(group: &Group, revision: u64) -> Self {
+        let selectors: Vec<_> = group.selectors.iter().map(ToString::to_string).collect();
+        Self {
+            name: group.name.to_string(),
+            description: group.description.clone(),
+            selectors: selectors.join("\n"),
+            priority: group.priority.to_string(),
+            joins_by_facts: group.joins_by_facts,
+            config: group.layers.first().map(ToString::to_string).unwrap_or_default(),
+            revision,
+        }
+    }
+}
+
+/// The form of a new group.
+#[must_use]
+pub fn new(form: &GroupForm, configs: &[Name], errors: &Errors, scene: &Scene<'_>) -> Markup {
+    html! {
+        (page_head(&html! { "New group" }, None, None))
+        (errors.summary())
+        form.form method="post" action="/groups/-/new" {
+            (form_token(scene.form_token))
+            (field(&Field {
+                name: "name",
+                label: "Name",
+                value: &form.name,
+                help: "Small letters, digits, hyphens, dots and underscores. It stays.",
+                error: errors.field("name"),
+                focus: errors.is_empty(),
+                ..Field::default()
+            }))
+            (fields(form, configs, errors))
+            div.buttons { (button("Make group", true)) a.button href="/groups" { "Cancel" } }
+        }
+    }
+}
+
+/// The form of a group that there is. `now` is the group as it is, where somebody else changed it meanwhile.
+#[must_use]
+pub fn edit(
+    form: &GroupForm,
+    now: Option<&GroupSummary>,
+    configs: &[Name],
+    errors: &Errors,
+    scene: &Scene<'_>,
+) -> Markup {
+    let href = format!("/groups/{}", encoded(&form.name));
+    html! {
+        (page_head(&html! { "Edit " (visible(&form.name)) }, None, None))
+        (errors.summary())
+        @if let Some(now) = now { (meanwhile(now)) }
+        form.form method="post" action={ (href) "/edit" } {
+            (form_token(scene.form_token))
+            input type="hidden" name="revision" value=(form.revision);
+            (fields(form, configs, errors))
+            div.buttons { (button("Save group", true)) a.button href=(href) { "Cancel" } }
+        }
+    }
+}
+
+/// What somebody else made of the group while the form was filled in.
+fn meanwhile(now: &GroupSummary) -> Markup {
+    let group = &now.group;
+    html! {
+        section.section {
+            h2 { "As it is now" }
+            p.soft { "Somebody changed it since you opened this form. Below is what you typed; saving it replaces this:" }
+            dl.facts {
+                div { dt { "Selectors" } dd { @for selector in &group.selectors { code { (visible(&selector.to_string())) } br; } @if group.selectors.is_empty() { "none" } } }
+                div { dt { "Priority" } dd { (group.priority) } }
+                div { dt { "By facts" } dd { @if group.joins_by_facts { "agents join" } @else { "agents are only proposed" } } }
+                div { dt { "Config" } dd { @match group.layers.first() { Some(config) => (config), None => "none" } } }
+                @if !group.description.is_empty() { div { dt { "Description" } dd { (visible(&group.description)) } } }
+            }
+        }
+    }
+}
+
+fn fields(form: &GroupForm, configs: &[Name], errors: &Errors) -> Markup {
+    let mut options = vec![Choice {
+        value: "",
+        label: "None yet",
+        help: "",
+    }];
+    options.extend(configs.iter().map(|name| Choice {
+        value: name.as_str(),
+        label: name.as_str(),
+        help: "",
+    }));
+    html! {
+        (field(&Field {
+            name: "description",
+            label: "Description",
+            value: &form.description,
+            error: errors.field("description"),
+            optional: true,
+            ..Field::default()
+        }))
+        (field(&Field {
+            name: "selectors",
+            label: "Selectors",
+            value: &form.selectors,
+            help: "One a line; an agent belongs here when any line fits. None: only agents that are put here by hand or by an enrolment token.",
+            error: errors.field("selectors"),
+            input: Input::Lines(4),
+            optional: true,
+            ..Field::default()
+        }))
+        (grammar())
+        (field(&Field {
+            name: "priority",
+            label: "Priority",
+            value: &form.priority,
+            help: "When several groups claim an agent, the highest number gets it.",
+            error: errors.field("priority"),
+            input: Input::Number,
+            ..Field::default()
+        }))
+        (check(
+            "joins_by_facts",
+            "Let agents join by their facts",
+            "Facts are what an agent says of itself. Whoever holds any agent's credential can say anything, and would then be sent this group's configuration. Leave it off when that holds secrets: then facts only propose, and somebody confirms.",
+            form.joins_by_facts,
+        ))
+        (select_field(&Field {
+            name: "config",
+            label: "Config",
+            value: &form.config,
+            help: "What is published to this group. Choosing it sends nothing; removing it withdraws what is published.",
+            error: errors.field("config"),
+            ..Field::default()
+        }, &options))
+    }
+}
+
+/// The grammar of selectors by examples.
+fn grammar() -> Markup {
+    let examples = [
+        ("label.region = eu", "agents with this label"),
+        (
+            "label.env in (prod, stage), fact.os.type = linux",
+            "both must hold",
+        ),
+        ("label.env != prod", "also agents without such a label"),
+        (
+            "exists label.team, !exists label.retired",
+            "whether there is one at all",
+        ),
+        ("fact.host.name =~ web-[0-9]+", "the whole value fits the pattern"),
+        ("*", "every agent"),
+    ];
+    html! {
+        details {
+            summary { "How to write a selector" }
+            dl.facts {
+                @for (example, words) in examples { div { dt { code { (example) } } dd { (words) } } }
+            }
+            p.soft { "Labels are put on agents by operators and enrolment tokens; facts are what agents report. Values with other characters stand in quotes." }
+        }
+    }
+}
+
+/// What is asked before a group is deleted.
+#[must_use]
+pub fn delete(group: &GroupSummary, error: Option<&str>, scene: &Scene<'_>) -> Markup {
+    let name = group.group.name.as_str();
+    let members = group.members.all;
+    let agents = count(u64::from(members), "agent", "agents");
+    let revision = group.revision.to_string();
+    let members_text = members.to_string();
+    html! {
+        (page_head(&html! { "Delete " (visible(name)) }, None, None))
+        (confirm(&Confirm {
+            question: &format!("Delete the group {name}?"),
+            consequences: html! {
+                @if members == 0 { p { "No agent is in it." } }
+                @else {
+                    p { "Its " (agents) " fall to another group that claims them, and are then sent what is published there; or to no group, and are then sent nothing and keep what they run." }
+                }
+                p { "What was published to it stays in the audit log. Configs are not deleted." }
+            },
+            typed: (members > 0).then_some(name),
+            error,
+            button: &if members == 0 { format!("Delete {name}") } else { format!("Delete {name} with its {agents}") },
+            destructive: true,
+            action: &format!("/groups/{name}/delete"),
+            fields: &[("revision", &revision), ("members", &members_text)],
+            cancel: &format!("/groups/{name}"),
+            form_token: scene.form_token,
+        }))
+    }
+}
+
+/// What is asked before a publication is withdrawn.
+#[must_use]
+pub fn withdraw(group: &GroupSummary, errors: &Errors, scene: &Scene<'_>) -> Markup {
+    let name = group.group.name.as_str();
+    let agents = count(u64::from(group.members.all), "agent", "agents");
+    let revision = group.revision.to_string();
+    html! {
+        (page_head(&html! { "Withdraw from " (visible(name)) }, None, None))
+        (errors.summary())
+        (confirm(&Confirm {
+            question: &format!("Withdraw what is published to {name}?"),
+            consequences: html! {
+                p { "Nothing more is sent to its " (agents) ". They keep what they run: withdrawing never empties a host." }
+                p { "Agents that join later are sent nothing until something is published again." }
+            },
+            typed: None,
+            error: None,
+            button: &format!("Withdraw from {agents}"),
+            destructive: true,
+            action: &format!("/groups/{name}/withdraw"),
+            fields: &[("revision", &revision)],
+            cancel: &format!("/groups/{name}"),
+            form_token: scene.form_token,
+        }))
+    }
+}

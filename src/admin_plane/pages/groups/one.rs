@@ -1,0 +1,239 @@
+//! One group: its agents, what is published, who else claims them, what was published before.
+
+use maud::{Markup, html};
+
+use super::claims::{Claims, proposals, ties};
+use super::{members, publish_to, revision_link};
+use crate::admin_plane::pages::layout::{page_head, section};
+use crate::admin_plane::pages::parts::{
+    Column, Empty, Fact, ProgressPart, Row, Status, Table, ago, button_link, count, empty, facts, live,
+    progress, status_line, table, visible,
+};
+use crate::admin_plane::pages::scene::{Scene, agents_href, bytes, encoded, quiet};
+use crate::app::intentions::{GroupDetail, GroupSummary};
+use crate::auth::permission::Permission;
+use crate::fleet::target::Target;
+
+/// The page.
+#[must_use]
+pub fn group(detail: &GroupDetail, claims: &Claims, scene: &Scene<'_>) -> Markup {
+    let (summary, group) = (&detail.summary, &detail.summary.group);
+    let href = format!("/groups/{}", group.name);
+    let topic = format!("group-{}", group.name);
+    html! {
+        (page_head(&visible(group.name.as_str()), Some(&html! { (count(u64::from(summary.members.all), "agent", "agents")) }), Some(&actions(summary, &href, scene))))
+        @if !group.description.is_empty() { p.soft { (visible(&group.description)) } }
+        (live("group", &[&topic, "groups", "agents"], &href, &html! {
+            (state(summary, scene))
+            (under_way(summary))
+            div.columns {
+                (section("Agents", None, &facts(&[
+                    Fact::new("In it", members(group.name.as_str(), &summary.members, summary.published.is_some())),
+                    Fact::new("Takes", takes(summary)),
+                    Fact::new("Priority", html! { (group.priority) " " (quiet(&html! { "the highest of the groups that claim an agent gets it" })) }),
+                    Fact::new("By facts", html! { @if group.joins_by_facts { "agents join by what they say of themselves" } @else { "what agents say of themselves only proposes them" } }),
+                ])))
+                (section("Published", None, &now_published(summary, scene)))
+            }
+            (proposals(group.name.as_str(), claims, scene))
+            (ties(claims))
+        }))
+        (section("What was published", None, &history(detail, scene)))
+    }
+}
+
+fn actions(summary: &GroupSummary, href: &str, scene: &Scene<'_>) -> Markup {
+    let publish = format!("/publish?group={}", encoded(summary.group.name.as_str()));
+    html! {
+        @if scene.may(Permission::EditGroups) {
+            (button_link("Delete", &format!("{href}/delete"), false))
+            (button_link("Edit", &format!("{href}/edit"), false))
+        }
+        @if scene.may(Permission::Publish) { (button_link("Publish", &publish, true)) }
+    }
+}
+
+fn state(summary: &GroupSummary, scene: &Scene<'_>) -> Markup {
+    let members = &summary.members;
+    let Some(target) = &summary.published else {
+        return status_line(
+            Status::Unknown,
+            Some("Observed"),
+            &html! { "Nothing was ever published to it, so its agents are sent nothing" },
+            &html! {},
+        );
+    };
+    let age = ago(target.published_at, scene.now);
+    let Some(content) = &target.content else {
+        let why = html! { "What was published is withdrawn; nothing is sent, and hosts keep what they run" };
+        return status_line(Status::Unknown, Some("Withdrawn"), &why, &age);
+    };
+    let what = revision_link(content.config.as_str(), content.revision);
+    let agents = |number: u32| count(u64::from(number), "agent", "agents");
+    if members.failed > 0 {
+        let href = agents_href(&format!("group = {}, config = failed", summary.group.name));
+        let why = html! { a href=(href) { (agents(members.failed)) } " refused " (what) };
+        return status_line(Status::Down, Some("Refused"), &why, &age);
+    }
+    if members.waiting > 0 {
+        let filter = format!(
+            "group = {}, config notin (\"in sync\", failed)",
+            summary.group.name
+        );
+        let why = html! { a href=(agents_href(&filter)) { (agents(members.waiting)) } " of " (members.all) " are not at " (what) " yet" };
+        return status_line(Status::InProgress, Some("Under way"), &why, &age);
+    }
+    let words = if members.all == 0 { "No agents" } else { "In sync" };
+    let status = if members.all == 0 {
+        Status::Unknown
+    } else {
+        Status::Healthy
+    };
+    let why = html! {
+        @if members.all == 0 { (what) " waits for the first agent" }
+        @else if members.own_target == members.all { "Every agent has a configuration of its own" }
+        @else { (agents(members.current)) " " @if members.current == 1 { "runs " } @else { "run " } (what) }
+    };
+    status_line(status, Some(words), &why, &age)
+}
+
+/// The counts as a line of progress, while something is on its way or was refused.
+fn under_way(summary: &GroupSummary) -> Markup {
+    let members = &summary.members;
+    let is_published = summary
+        .published
+        .as_ref()
+        .is_some_and(|target| target.content.is_some());
+    let part = |status, word, number: u32| ProgressPart {
+        status,
+        word,
+        count: u64::from(number),
+    };
+    html! {
+        @if is_published && members.waiting + members.failed > 0 {
+            (progress("How far the agents are", &[
+                part(Status::Healthy, "run it", members.current),
+                part(Status::InProgress, "not there yet", members.waiting),
+                part(Status::Down, "refused it", members.failed),
+                part(Status::Unknown, "with a configuration of their own", members.own_target),
+            ], None))
+        }
+    }
+}
+
+fn takes(summary: &GroupSummary) -> Markup {
+    let selectors = &summary.group.selectors;
+    html! {
+        @if selectors.is_empty() { "only agents that are put into it by hand or by an enrolment token" }
+        @for (at, selector) in selectors.iter().enumerate() {
+            @if at > 0 { " " span.quiet { "or" } br; }
+            @let text = selector.to_string();
+            a href=(agents_href(&text)) { code { (visible(&text)) } }
+        }
+    }
+}
+
+fn now_published(summary: &GroupSummary, scene: &Scene<'_>) -> Markup {
+    let name = summary.group.name.as_str();
+    let Some((target, content)) = summary
+        .published
+        .as_ref()
+        .and_then(|target| Some((target, target.content.as_ref()?)))
+    else {
+        let configs = summary.group.layers.first();
+        return empty(&Empty {
+            title: "Nothing is published",
+            words: html! { "Publishing sends a revision of a config to all agents of this group. You see first what that changes." },
+            fill: scene.may(Permission::Publish).then(|| {
+                let href = match configs {
+                    Some(config) => format!(
+                        "/publish?group={}&config={}",
+                        encoded(name),
+                        encoded(config.as_str())
+                    ),
+                    None => format!("/publish?group={}", encoded(name)),
+                };
+                button_link("Publish", &href, false)
+            }),
+        });
+    };
+    html! {
+        (facts(&[
+            Fact::new("What", revision_link(content.config.as_str(), content.revision)),
+            Fact::new("Since", ago(target.published_at, scene.now)),
+            Fact::text("By", Some(&target.published_by)),
+            Fact::text("Why", Some(&target.message)),
+            Fact::new("Size", html! { (bytes(content.size_bytes)) }),
+            Fact::new("Digest", html! { code { (content.digest.short()) } }),
+        ]))
+        div.buttons {
+            @if let (Some(newer), true) = (summary.newer_revision, scene.may(Permission::Publish)) {
+                (button_link(&format!("Publish revision {newer}"), &publish_to(Some(name), content.config.as_str(), newer), false))
+            }
+            @if scene.may(Permission::Publish) { a href={ "/groups/" (name) "/withdraw" } { "Withdraw" } }
+        }
+    }
+}
+
+fn history(detail: &GroupDetail, scene: &Scene<'_>) -> Markup {
+    if detail.history.is_empty() {
+        return html! { p.soft { "Nothing yet." } };
+    }
+    let name = detail.summary.group.name.as_str();
+    let row = |(at, target): (usize, &Target)| Row {
+        key: target.id.to_string(),
+        name: target.published_by.clone(),
+        cells: vec![
+            html! {
+                @match &target.content {
+                    Some(content) => (revision_link(content.config.as_str(), content.revision)),
+                    None => "withdrawn",
+                }
+                @if at == 0 { " " (quiet(&html! { "now" })) }
+            },
+            visible(&target.message),
+            visible(&target.published_by),
+            ago(target.published_at, scene.now),
+            html! {
+                @if let (Some(content), true) = (&target.content, at > 0 && scene.may(Permission::Publish)) {
+                    a href=(publish_to(Some(name), content.config.as_str(), content.revision)) { "Publish again" }
+                }
+            },
+        ],
+    };
+    let rows: Vec<_> = detail.history.iter().enumerate().map(row).collect();
+    table(&Table {
+        id: "history",
+        caption: "All that was published to this group, newest first",
+        columns: &[
+            Column {
+                words: "What",
+                ..Column::default()
+            },
+            Column {
+                words: "Why",
+                wide_only: true,
+                ..Column::default()
+            },
+            Column {
+                words: "By",
+                wide_only: true,
+                ..Column::default()
+            },
+            Column {
+                words: "When",
+                number: true,
+                ..Column::default()
+            },
+            Column {
+                words: "",
+                number: true,
+                ..Column::default()
+            },
+        ],
+        rows: &rows,
+        picks: false,
+        noun: ("publication", "publications"),
+        pager: None,
+    })
+}

@@ -1,0 +1,133 @@
+//! The server itself: who it is, how long its certificates hold, how large its store is.
+
+use maud::{Markup, html};
+
+use super::layout::{page_head, section};
+use super::parts::{
+    Column, Fact, Row, Status, Table, absolute, ago, badge, copy_inline, count, duration_words, facts, since,
+    table, visible,
+};
+use super::scene::{Scene, bytes, quiet};
+use crate::fleet::time::Timestamp;
+
+/// How long before its end a certificate is worth a look.
+const WORTH_A_LOOK: std::time::Duration = std::time::Duration::from_hours(24 * 14);
+
+/// What the page shows.
+#[derive(Clone, Debug)]
+pub struct SystemPage {
+    /// The name of the installation.
+    pub site: String,
+    /// The version of the program.
+    pub version: String,
+    /// When it started.
+    pub started: Timestamp,
+    /// When its store was made.
+    pub founded: Timestamp,
+    /// Where its data lies.
+    pub data_folder: String,
+    /// The names and addresses that it answers to.
+    pub names: Vec<String>,
+    /// The port of agents.
+    pub agent_port: u16,
+    /// The fingerprint of its authority.
+    pub ca_fingerprint: String,
+    /// When the authority's certificate ends; `None` when that isn't known here.
+    pub ca_expires: Option<Timestamp>,
+    /// When the server's own certificate ends; `None` when that isn't known here.
+    pub certificate_expires: Option<Timestamp>,
+    /// Open connections of agents.
+    pub connections: u64,
+    /// The size of the store's file; 0 in memory.
+    pub store_bytes: u64,
+    /// The space left on its disk; `None` when that isn't known.
+    pub free_bytes: Option<u64>,
+    /// The tables: name, rows, bytes.
+    pub tables: Vec<(String, u64, u64)>,
+}
+
+/// The page.
+#[must_use]
+pub fn system(view: &SystemPage, scene: &Scene<'_>) -> Markup {
+    html! {
+        (page_head(&html! { "System" }, Some(&html! { "up " (since(view.started, scene.now)) }), None))
+        div.columns {
+            (section("Server", None, &facts(&[
+                Fact::text("Site", Some(&view.site)),
+                Fact::text("Version", Some(&view.version)),
+                Fact::new("Started", ago(view.started, scene.now)),
+                Fact::new("First started", ago(view.founded, scene.now)),
+                Fact::new("Data folder", html! { code { (visible(&view.data_folder)) } }),
+                Fact::new("Answers to", html! { @for (at, name) in view.names.iter().enumerate() { @if at > 0 { ", " } (visible(name)) } }),
+                Fact::new("Agents connect to", html! { "port " (view.agent_port) ", " (count(view.connections, "connection", "connections")) " open" }),
+            ])))
+            (section("Trust", Some(&html! { a href="/ca.pem" { "Download ca.pem" } }), &html! {
+                (facts(&[
+                    Fact::new("CA fingerprint", copy_inline(&view.ca_fingerprint, "the fingerprint of the authority")),
+                    Fact { term: "CA certificate", value: view.ca_expires.map(|at| ends(at, scene.now)) },
+                    Fact { term: "Server certificate", value: view.certificate_expires.map(|at| ends(at, scene.now)) },
+                ]))
+                p.soft { "The server renews its own certificate by itself. Agents trust the authority that has this fingerprint." }
+            }))
+        }
+        (section("Store", None, &store(view)))
+        (section("For monitoring and scripts", None, &html! {
+            ul {
+                li { a href="/metrics" { "Metrics" } " in the format of Prometheus, with an API token" }
+                li { a href="/healthz" { "/healthz" } " and " a href="/readyz" { "/readyz" } " for a load balancer" }
+                li { a href="/api/v1/openapi.json" { "OpenAPI document" } " of the API" }
+                li { "API tokens are made under " a href="/account" { "Account" } }
+            }
+        }))
+    }
+}
+
+fn ends(at: Timestamp, now: Timestamp) -> Markup {
+    let left = at.since(now);
+    html! {
+        @if at <= now { (badge(Status::Down, Some("Ended"))) " " (ago(at, now)) }
+        @else if left < WORTH_A_LOOK { (badge(Status::Degraded, Some("Ends soon"))) " in " (duration_words(left)) }
+        @else { "valid for " (duration_words(left)) }
+        " " (quiet(&html! { (absolute(at)) }))
+    }
+}
+
+fn store(view: &SystemPage) -> Markup {
+    let rows: Vec<_> = view
+        .tables
+        .iter()
+        .map(|(name, rows, size)| Row {
+            key: name.clone(),
+            name: name.clone(),
+            cells: vec![
+                html! { code { (visible(name)) } },
+                html! { (grouped(*rows)) },
+                html! { (bytes(*size)) },
+            ],
+        })
+        .collect();
+    html! {
+        p {
+            @if view.store_bytes == 0 { "The store is in memory." } @else { "The file has " (bytes(view.store_bytes)) "." }
+            @if let Some(free) = view.free_bytes { " " (bytes(free)) " are left on its disk." }
+        }
+        (table(&Table {
+            id: "tables",
+            caption: "Tables of the store, the largest first",
+            columns: &[
+                Column { words: "Table", ..Column::default() },
+                Column { words: "Rows", number: true, ..Column::default() },
+                Column { words: "Size", number: true, ..Column::default() },
+            ],
+            rows: &rows,
+            picks: false,
+            noun: ("table", "tables"),
+            pager: None,
+        }))
+    }
+}
+
+fn grouped(number: u64) -> String {
+    let words = count(number, "", "");
+    words.trim().to_owned()
+}
