@@ -9,6 +9,7 @@
 
 mod accounts;
 mod api_tokens;
+mod architecture;
 mod audit;
 mod command_line;
 mod configs;
