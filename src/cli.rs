@@ -19,6 +19,7 @@ pub mod client;
 mod completions;
 mod man;
 pub mod output;
+mod serve;
 mod setup_token;
 mod version;
 
@@ -41,8 +42,8 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one per process")]
 enum Verb {
+    Serve(serve::Args),
     Check(check::Args),
     SetupToken(setup_token::Args),
     Completions(completions::Args),
@@ -54,6 +55,7 @@ impl Verb {
     fn run(self, environment: &Environment) -> anyhow::Result<()> {
         let mut output = Output::stdout();
         match self {
+            Self::Serve(args) => args.run(environment, &mut output),
             Self::Check(args) => args.run(environment, &mut output),
             Self::SetupToken(args) => online(args.run(environment, &mut output)),
             Self::Completions(args) => args.run(&mut output),

@@ -21,5 +21,6 @@ pub mod http;
 pub mod observability;
 pub mod opamp;
 pub mod pki;
+pub mod server;
 pub mod settings;
 pub mod store;

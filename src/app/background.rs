@@ -65,5 +65,9 @@ impl App {
     pub async fn flush_all(&self) {
         self.flush_reported().await;
         self.flush_pulses().await;
+        self.audit.flush().await;
+        if let Err(error) = self.accounts.upkeep().await {
+            tracing::error!(error = %error, "when sessions were last used could not be stored");
+        }
     }
 }
