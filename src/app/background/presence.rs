@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::app::App;
 use crate::fleet::agent::presence::Presence;
 use crate::fleet::agent::{Happening, Transport};
+use crate::observability::metrics::Plane;
 
 impl App {
     /// Takes polling agents that fell silent as gone, and nudges links of agents whose full state is to be asked for.
@@ -36,6 +37,7 @@ impl App {
             );
             self.announce_agent(id);
         }
+        self.count_connected();
         let due = self.live.collect(|entry| {
             let due = entry.contact.asking.due().is_some_and(|at| at <= now);
             entry.route.filter(|_| due).map(|link| (link, entry.agent.id()))
@@ -45,5 +47,22 @@ impl App {
                 link.nudge(agent);
             }
         }
+    }
+
+    /// Counts connected agents and their links for the metrics.
+    fn count_connected(&self) {
+        let (mut connected, mut polling) = (0, 0);
+        self.live.collect(|entry| {
+            if let Presence::Online { transport, .. } = entry.presence {
+                match transport {
+                    Transport::WebSocket => connected += 1,
+                    Transport::Http => polling += 1,
+                }
+            }
+            None::<()>
+        });
+        self.metrics.agents_connected.set(Transport::WebSocket, connected);
+        self.metrics.agents_connected.set(Transport::Http, polling);
+        self.metrics.connections.set(Plane::Agent, self.connections.len());
     }
 }
