@@ -4,7 +4,7 @@
 //! Everything derives from one table of rows, [`routes`]: what is routed, who may, how requests are protected, and the
 //! document that describes the API. A handler parses, calls one use case and renders; it decides nothing.
 
-#![expect(dead_code, reason = "pages and API use all of the frame, and follow it")]
+#![expect(dead_code, reason = "the pages use all of the frame, and follow it")]
 
 mod api;
 pub mod assets;
@@ -36,7 +36,7 @@ use tokio_util::task::TaskTracker;
 use call::{Call, Visit};
 use failure::{Failure, Outcome};
 use identity::Who;
-use routes::{Face, Handler, Row, Rule};
+use routes::{Handler, Row, Rule};
 
 use crate::app::App;
 use crate::app::clock::Stopwatch;
@@ -47,7 +47,7 @@ use crate::http::router::Lookup;
 use crate::http::{Peer, Request, RequestId, Response, Router, RouterError};
 use crate::observability::metrics::Plane;
 
-pub use routes::{Described, Need, described};
+pub use routes::{Described, Face, Need, described};
 
 /// How long a request's body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);

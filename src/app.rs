@@ -18,7 +18,6 @@ mod fleet_intent;
 pub mod groups;
 pub mod identities;
 pub mod intentions;
-pub mod join;
 mod live;
 mod load;
 pub mod own_targets;
@@ -28,7 +27,7 @@ pub mod publish;
 pub mod randomness;
 pub mod records;
 mod stripes;
-mod system;
+pub mod system;
 pub mod tasks;
 mod tokens;
 

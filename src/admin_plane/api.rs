@@ -1,5 +1,13 @@
 //! The API: JSON for scripts and the command line. A file for each noun; each handler is one call of a use case.
 
+pub(super) mod account;
+pub(super) mod agents;
+pub(super) mod audit;
+pub(super) mod configs;
+pub(super) mod enrolment;
+pub(super) mod groups;
+pub(super) mod system;
+
 use http::header::{ETAG, LOCATION};
 use http::{HeaderValue, StatusCode};
 use schemars::JsonSchema;

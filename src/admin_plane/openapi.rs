@@ -108,7 +108,7 @@ fn parameters(row: &Row, query: &Value) -> Vec<Value> {
             "Repeating the request with the same key makes nothing twice.",
         ));
     }
-    if matches!(row.method, Method::PATCH | Method::DELETE | Method::PUT) {
+    if row.versioned {
         parameters.push(header(
             "If-Match",
             "The ETag that was read; 412 when it has changed since.",

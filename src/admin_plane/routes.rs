@@ -98,6 +98,8 @@ pub(super) struct Row {
     pub(super) body_bytes: usize,
     /// Whether `Idempotency-Key` counts.
     pub(super) repeats: bool,
+    /// Whether `If-Match` counts.
+    pub(super) versioned: bool,
     /// What it does, for the API's document.
     pub(super) summary: &'static str,
     pub(super) schema: Option<ApiSchema>,
@@ -141,6 +143,7 @@ impl Row {
             rate,
             body_bytes,
             repeats: false,
+            versioned: false,
             summary: "",
             schema: None,
             handler,
@@ -253,6 +256,14 @@ impl Row {
     pub(super) fn repeatable(self) -> Self {
         Self {
             repeats: true,
+            ..self
+        }
+    }
+
+    /// With `If-Match`: it changes something that has revisions.
+    pub(super) fn versioned(self) -> Self {
+        Self {
+            versioned: true,
             ..self
         }
     }

@@ -8,6 +8,7 @@
 )]
 
 mod accounts;
+mod admin;
 mod api_tokens;
 mod architecture;
 mod audit;

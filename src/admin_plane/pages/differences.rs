@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn lines_that_are_left_out_are_counted() {
-        let before: String = (1..40).map(|n| format!("line {n}\n")).collect();
+        let before = (1..40).fold(String::new(), |text, n| format!("{text}line {n}\n"));
         let after = before
             .replace("line 2\n", "line two\n")
             .replace("line 30\n", "line thirty\n");

@@ -1,0 +1,156 @@
+//! Agents: lists, single ones, and what is done to them.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Answer, Given, Nothing};
+use crate::admin_plane::call::Call;
+use crate::app::agents::{
+    AgentAct, AgentDetail, AgentPage, AgentQuery, BulkResult, ComponentsView, EffectiveView, TimelineView,
+};
+use crate::app::error::Error;
+use crate::app::intentions::Saved;
+use crate::fleet::ids::AgentId;
+
+/// The most agents that one request acts on.
+const MOST: usize = 20_000;
+
+pub(in crate::admin_plane) async fn list(call: Call, query: AgentQuery, _: Nothing) -> Given<AgentPage> {
+    Ok(Answer::ok(call.app().agents(&call.actor, &query)?))
+}
+
+pub(in crate::admin_plane) async fn one(call: Call, _: Nothing, _: Nothing) -> Given<AgentDetail> {
+    let id: AgentId = call.parse("id")?;
+    Ok(Answer::ok(call.app().agent(&call.actor, id)?))
+}
+
+/// How much of a timeline is asked for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin_plane) struct Newest {
+    /// The most entries, at most 1,000.
+    #[serde(default = "hundred")]
+    limit: usize,
+}
+
+fn hundred() -> usize {
+    100
+}
+
+pub(in crate::admin_plane) async fn timeline(call: Call, query: Newest, _: Nothing) -> Given<TimelineView> {
+    let id: AgentId = call.parse("id")?;
+    let limit = query.limit.clamp(1, 1_000);
+    Ok(Answer::ok(call.app().timeline(&call.actor, id, limit)?))
+}
+
+pub(in crate::admin_plane) async fn effective(call: Call, _: Nothing, _: Nothing) -> Given<EffectiveView> {
+    let id: AgentId = call.parse("id")?;
+    let found = call.app().effective_config(&call.actor, id)?;
+    Ok(Answer::ok(found.ok_or_else(|| {
+        Error::not_found("reported configuration of agent", &id)
+    })?))
+}
+
+pub(in crate::admin_plane) async fn components(call: Call, _: Nothing, _: Nothing) -> Given<ComponentsView> {
+    let id: AgentId = call.parse("id")?;
+    let found = call.app().components(&call.actor, id)?;
+    Ok(Answer::ok(found.ok_or_else(|| {
+        Error::not_found("reported components of agent", &id)
+    })?))
+}
+
+pub(in crate::admin_plane) async fn act(call: Call, _: Nothing, act: AgentAct) -> Given<AgentDetail> {
+    let id: AgentId = call.parse("id")?;
+    call.app().act(&call.actor, id, &act).await?;
+    Ok(Answer::ok(call.app().agent(&call.actor, id)?))
+}
+
+/// An act on many agents: those that are named, or those that a filter takes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin_plane) struct ActOnMany {
+    /// What to do.
+    act: AgentAct,
+    /// The agents; or else a filter.
+    #[serde(default)]
+    ids: Vec<AgentId>,
+    /// A filter, as in the list of agents.
+    #[serde(default)]
+    filter: Option<String>,
+    /// How many agents the filter took when it was looked at; nothing is done when it takes another number now.
+    #[serde(default)]
+    count: Option<usize>,
+}
+
+pub(in crate::admin_plane) async fn act_on_many(
+    call: Call,
+    _: Nothing,
+    wish: ActOnMany,
+) -> Given<BulkResult> {
+    let ids = match (&wish.filter, wish.ids.is_empty()) {
+        (None, false) => wish.ids,
+        (Some(filter), true) => {
+            let ids = call.app().matching_agents(&call.actor, filter)?;
+            if wish.count != Some(ids.len()) {
+                let why = format!(
+                    "the filter takes {} agents now; state that number as `count`",
+                    ids.len()
+                );
+                return Err(Error::Conflict(why).into());
+            }
+            ids
+        }
+        (None, true) | (Some(_), false) => {
+            return Err(
+                Error::invalid("ids", "name the agents by `ids`, or all that a `filter` takes").into(),
+            );
+        }
+    };
+    if ids.len() > MOST {
+        return Err(Error::invalid("ids", format!("one request acts on at most {MOST} agents")).into());
+    }
+    Ok(Answer::ok(
+        call.app().act_on_many(&call.actor, &ids, &wish.act).await?,
+    ))
+}
+
+/// A revision that one agent gets as its own, before its group's.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin_plane) struct OwnConfig {
+    /// The config.
+    config: String,
+    /// The revision of it.
+    revision: u64,
+    /// Why; may be empty.
+    #[serde(default)]
+    message: String,
+    /// Says that a content which tells the agent to run nothing is meant.
+    #[serde(default)]
+    allow_blank: bool,
+}
+
+pub(in crate::admin_plane) async fn publish(call: Call, _: Nothing, wish: OwnConfig) -> Given<AgentDetail> {
+    let id: AgentId = call.parse("id")?;
+    let what = (wish.config.as_str(), wish.revision, wish.message.as_str());
+    call.app()
+        .publish_to_agent(&call.actor, id, what, wish.allow_blank)
+        .await?;
+    Ok(Answer::ok(call.app().agent(&call.actor, id)?))
+}
+
+/// What to call the config that is made of what an agent runs.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin_plane) struct Adopt {
+    /// Its name; the agent's own when empty.
+    #[serde(default)]
+    name: String,
+}
+
+pub(in crate::admin_plane) async fn adopt(call: Call, _: Nothing, wish: Adopt) -> Given<Saved> {
+    let id: AgentId = call.parse("id")?;
+    let saved = call.app().adopt(&call.actor, id, &wish.name).await?;
+    let location = format!("/api/v1/configs/{}", saved.revision.config);
+    Ok(Answer::created(saved, location))
+}

@@ -1,0 +1,103 @@
+//! Configs and their revisions.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Given, Nothing};
+use crate::admin_plane::call::Call;
+use crate::app::configs::{self, NewConfig, NewRevision};
+use crate::app::intentions::{ConfigDetail, ConfigSummary, RevisionContent, Saved};
+use crate::fleet::config::{Content, Diff, Problem};
+
+/// All configs.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::admin_plane) struct Configs {
+    /// In the order of their names.
+    configs: Vec<ConfigSummary>,
+}
+
+pub(in crate::admin_plane) async fn list(call: Call, _: Nothing, _: Nothing) -> Given<Configs> {
+    Ok(Answer::ok(Configs {
+        configs: call.app().intentions.configs(&call.actor)?,
+    }))
+}
+
+pub(in crate::admin_plane) async fn one(call: Call, _: Nothing, _: Nothing) -> Given<ConfigDetail> {
+    let config = call.app().intentions.config(&call.actor, call.param("name"))?;
+    let revision = config.summary.config.latest;
+    Ok(Answer::ok(config).at_revision(revision))
+}
+
+pub(in crate::admin_plane) async fn create(call: Call, _: Nothing, new: NewConfig) -> Given<Saved> {
+    let saved = call.app().intentions.create_config(&call.actor, new).await?;
+    let (location, number) = (
+        format!("/api/v1/configs/{}", saved.revision.config),
+        saved.revision.number,
+    );
+    Ok(Answer::created(saved, location).at_revision(number))
+}
+
+pub(in crate::admin_plane) async fn save(call: Call, _: Nothing, new: NewRevision) -> Given<Saved> {
+    let name = call.param("name");
+    let saved = call
+        .app()
+        .intentions
+        .save_revision(&call.actor, name, new)
+        .await?;
+    let number = saved.revision.number;
+    let location = format!("/api/v1/configs/{name}/revisions/{number}");
+    let answer = if saved.created {
+        Answer::created(saved, location)
+    } else {
+        Answer::ok(saved)
+    };
+    Ok(answer.at_revision(number))
+}
+
+pub(in crate::admin_plane) async fn delete(call: Call, _: Nothing, _: Nothing) -> Given<()> {
+    let app = call.app();
+    app.intentions
+        .delete_config(&call.actor, call.param("name"), &app.fleet())
+        .await?;
+    Ok(Answer::done())
+}
+
+pub(in crate::admin_plane) async fn revision(call: Call, _: Nothing, _: Nothing) -> Given<RevisionContent> {
+    let number: u64 = call.parse("number")?;
+    let found = call
+        .app()
+        .intentions
+        .revision(&call.actor, call.param("name"), number)?;
+    Ok(Answer::ok(found))
+}
+
+/// Two revisions.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin_plane) struct FromTo {
+    /// The number of the one before.
+    from: u64,
+    /// The number of the one after.
+    to: u64,
+}
+
+pub(in crate::admin_plane) async fn diff(call: Call, query: FromTo, _: Nothing) -> Given<Diff> {
+    let found = call
+        .app()
+        .intentions
+        .diff(&call.actor, call.param("name"), query.from, query.to)?;
+    Ok(Answer::ok(found))
+}
+
+/// What a check finds.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::admin_plane) struct Findings {
+    /// By line and column.
+    problems: Vec<Problem>,
+}
+
+pub(in crate::admin_plane) async fn check(_: Call, _: Nothing, content: Content) -> Given<Findings> {
+    Ok(Answer::ok(Findings {
+        problems: configs::check(&content),
+    }))
+}

@@ -1,0 +1,153 @@
+//! Groups, and what is published to them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Given, Nothing};
+use crate::admin_plane::call::Call;
+use crate::app::groups::{GroupEdit, NewGroup};
+use crate::app::intentions::{Deleted, GroupDetail, GroupSummary, Preview, PublishResult};
+use crate::app::publish::Publish;
+use crate::fleet::target::Target;
+
+/// All groups.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::admin_plane) struct Groups {
+    /// In the order of their names.
+    groups: Vec<GroupSummary>,
+}
+
+pub(in crate::admin_plane) async fn list(call: Call, _: Nothing, _: Nothing) -> Given<Groups> {
+    let app = call.app();
+    Ok(Answer::ok(Groups {
+        groups: app.intentions.groups(&call.actor, &app.fleet())?,
+    }))
+}
+
+pub(in crate::admin_plane) async fn one(call: Call, _: Nothing, _: Nothing) -> Given<GroupDetail> {
+    detail(&call, call.param("name"))
+}
+
+fn detail(call: &Call, name: &str) -> Given<GroupDetail> {
+    let app = call.app();
+    let group = app.intentions.group(&call.actor, name, &app.fleet())?;
+    let revision = group.summary.revision;
+    Ok(Answer::ok(group).at_revision(revision))
+}
+
+pub(in crate::admin_plane) async fn create(call: Call, _: Nothing, new: NewGroup) -> Given<GroupDetail> {
+    let (app, name) = (call.app(), new.name.clone());
+    let revision = app
+        .intentions
+        .create_group(&call.actor, new, app.known_keys())
+        .await?;
+    let group = app.intentions.group(&call.actor, &name, &app.fleet())?;
+    Ok(Answer::created(group, format!("/api/v1/groups/{name}")).at_revision(revision))
+}
+
+pub(in crate::admin_plane) async fn edit(call: Call, _: Nothing, edit: GroupEdit) -> Given<GroupDetail> {
+    let (app, name) = (call.app(), call.param("name"));
+    app.intentions
+        .edit_group(&call.actor, name, edit, call.if_match()?, app.known_keys())
+        .await?;
+    detail(&call, name)
+}
+
+/// What becomes of a group's agents.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin_plane) struct WithMembers {
+    /// Says that its agents shall fall to another group or to none.
+    #[serde(default)]
+    with_members: bool,
+}
+
+pub(in crate::admin_plane) async fn delete(call: Call, query: WithMembers, _: Nothing) -> Given<Deleted> {
+    let (app, name, expected) = (call.app(), call.param("name"), call.if_match()?);
+    let fleet = app.fleet();
+    let deleted = app
+        .intentions
+        .delete_group(&call.actor, name, expected, query.with_members, &fleet)
+        .await?;
+    Ok(Answer::ok(deleted))
+}
+
+/// A revision of a config.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin_plane) struct Which {
+    /// The config.
+    config: String,
+    /// The revision of it.
+    revision: u64,
+}
+
+pub(in crate::admin_plane) async fn impact(call: Call, query: Which, _: Nothing) -> Given<Preview> {
+    let preview = call
+        .app()
+        .impact(&call.actor, call.param("name"), &query.config, query.revision)?;
+    let revision = preview.group_revision;
+    Ok(Answer::ok(preview).at_revision(revision))
+}
+
+/// What is published to a group. `If-Match` states the revision of the group that was looked at.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin_plane) struct ToPublish {
+    /// The config.
+    config: String,
+    /// The revision of it; an older one rolls back.
+    revision: u64,
+    /// Why; may be empty.
+    #[serde(default)]
+    message: String,
+    /// The number of agents that it reaches, where the impact asks for it.
+    #[serde(default)]
+    confirm: Option<u32>,
+    /// Says that a content which tells agents to run nothing is meant.
+    #[serde(default)]
+    allow_blank: bool,
+}
+
+pub(in crate::admin_plane) async fn publish(call: Call, _: Nothing, wish: ToPublish) -> Given<PublishResult> {
+    let ToPublish {
+        config,
+        revision,
+        message,
+        confirm,
+        allow_blank,
+    } = wish;
+    let group = call.param("name").to_owned();
+    let expected_revision = call.if_match()?;
+    let publish = Publish {
+        group,
+        config,
+        revision,
+        message,
+        expected_revision,
+        confirm,
+        allow_blank,
+    };
+    let result = call.app().publish(&call.actor, publish).await?;
+    let revision = result.group_revision;
+    Ok(Answer::ok(result).at_revision(revision))
+}
+
+/// Why something is done.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin_plane) struct Why {
+    /// In a sentence; may be empty.
+    #[serde(default)]
+    message: String,
+}
+
+pub(in crate::admin_plane) async fn withdraw(call: Call, _: Nothing, why: Why) -> Given<Target> {
+    let (name, expected) = (call.param("name"), call.if_match()?);
+    let target = call
+        .app()
+        .intentions
+        .withdraw(&call.actor, name, &why.message, expected)
+        .await?;
+    Ok(Answer::ok(target))
+}

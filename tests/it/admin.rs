@@ -1,0 +1,8 @@
+//! The admin plane over real sockets, with the real use cases on a store in memory.
+
+mod events;
+mod guards;
+mod openapi;
+mod rows;
+mod site;
+mod walk;
