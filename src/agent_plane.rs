@@ -1,9 +1,10 @@
-//! The agent plane: what agents reach, and nothing else. Every request is authenticated before its body is read; nothing
-//! here decides what an agent hears, see [`crate::app::exchange`].
+//! The agent plane: what agents reach, and nothing else. Every request is authenticated before its body is read, but for
+//! the join script, which is public; nothing here decides what an agent hears, see [`crate::app::exchange`].
 
 mod answer;
 mod enrol;
 mod entry;
+mod joining;
 mod polling;
 mod throttle;
 mod websocket;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub first_message_deadline: Duration,
     /// How long a request's body may take.
     pub body_deadline: Duration,
+    /// The authority that the join script tells hosts to trust, as PEM.
+    pub ca_pem: String,
 }
 
 /// The agent plane.
@@ -55,6 +58,8 @@ enum Route {
     Poll,
     Connect,
     Enrol,
+    Standing,
+    JoinScript,
 }
 
 impl AgentPlane {
@@ -72,6 +77,8 @@ impl AgentPlane {
             (Method::POST, "/v1/opamp", Route::Poll),
             (Method::GET, "/v1/opamp", Route::Connect),
             (Method::POST, "/v1/enroll", Route::Enrol),
+            (Method::GET, "/v1/agent", Route::Standing),
+            (Method::GET, "/join.sh", Route::JoinScript),
         ])?;
         let throttle = throttle::Throttle::per_minute(settings.messages_per_minute);
         let offers = answer::Offers::default();
@@ -102,6 +109,8 @@ impl AgentPlane {
             Route::Enrol => self.enrol(request, address).await,
             Route::Poll => self.poll(request, address).await,
             Route::Connect => self.connect(request, address),
+            Route::Standing => self.standing(&request, address),
+            Route::JoinScript => self.join_script(&request),
         };
         answered.unwrap_or_else(Problem::into_response)
     }

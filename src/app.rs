@@ -18,6 +18,7 @@ mod fleet_intent;
 pub mod groups;
 pub mod identities;
 pub mod intentions;
+pub mod join;
 mod live;
 mod load;
 pub mod own_targets;

@@ -166,6 +166,7 @@ impl Server {
             write_deadline: Duration::from_secs(20),
             first_message_deadline: Duration::from_mins(1),
             body_deadline: Duration::from_secs(30),
+            ca_pem: self.authority.ca_pem().to_owned(),
         };
         let plane = AgentPlane::new(
             Arc::clone(&self.app),

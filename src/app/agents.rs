@@ -2,10 +2,12 @@
 
 mod acts;
 mod list;
+mod standing;
 mod view;
 
 pub use acts::{AgentAct, BulkResult};
 pub use list::{AgentPage, AgentQuery, AgentSort, Tally};
+pub use standing::OwnStanding;
 pub use view::{
     AgentDetail, AgentSummary, ComponentsView, ConfigStanding, DeliveryWord, EffectiveView, TimelineView,
 };

@@ -1,0 +1,48 @@
+//! What an agent's own host may ask: how the server sees it.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::DeliveryWord;
+use crate::app::App;
+use crate::app::identities::Speaker;
+use crate::fleet::agent::health::Condition;
+use crate::fleet::identity::Scope;
+use crate::fleet::ids::AgentId;
+
+/// How the server sees one agent, for the host that the agent runs on.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct OwnStanding {
+    /// The agent's record.
+    pub agent_id: AgentId,
+    /// Whether it is there.
+    pub online: bool,
+    /// How it is.
+    pub condition: Condition,
+    /// Why, as one sentence without an end mark.
+    pub reason: String,
+    /// Where its configuration stands.
+    pub config: DeliveryWord,
+    /// The agent's own words for why its configuration failed; empty otherwise.
+    pub error: String,
+}
+
+impl App {
+    /// How the agent of this credential stands; `None` when the credential speaks for many.
+    #[must_use]
+    pub fn own_standing(&self, speaker: &Speaker) -> Option<OwnStanding> {
+        let Scope::One { agent } = speaker.credential.scope else {
+            return None;
+        };
+        let snapshot = self.live.get(agent)?;
+        let summary = self.summarise(&snapshot, self.clock.now());
+        Some(OwnStanding {
+            agent_id: agent,
+            online: summary.presence.is_online(),
+            condition: summary.status.condition,
+            reason: summary.status.reason,
+            config: summary.config.state,
+            error: summary.config.error,
+        })
+    }
+}
