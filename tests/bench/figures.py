@@ -55,7 +55,7 @@ def heartbeats(server, token, agents, figures):
 
 
 def publish(server, simulations, agents, figures):
-    server.api("POST", "/api/v1/configs", {"name": "bench", "content": {"yaml": config(5000)}})
+    server.api("POST", "/api/v1/configs", {"name": "bench", "yaml": config(5000)})
     for simulation in simulations:
         simulation.say("reset")
     cpu, resident = server.cpu_seconds(), server.resident_kib()

@@ -39,18 +39,18 @@ class Operator(threading.Thread):
 
     def act(self, number):
         name = f"c{number % 7}"
-        body = {"yaml": CONFIG + f"# {number}\n"}
+        yaml = CONFIG + f"# {number}\n"
         known = self.revisions.get(name)
         if known is None:
             try:
-                self.server.api("POST", "/api/v1/configs", {"name": name, "content": body})
+                self.server.api("POST", "/api/v1/configs", {"name": name, "yaml": yaml})
             except Refused:
                 # An earlier attempt was made durable although its answer was lost.
                 pass
             self.revisions[name] = self.server.api("GET", f"/api/v1/configs/{name}")["latest"]
         else:
             latest = self.server.api("GET", f"/api/v1/configs/{name}")["latest"]
-            saved = self.server.api("POST", f"/api/v1/configs/{name}/revisions", {"base": latest, "content": body})
+            saved = self.server.api("POST", f"/api/v1/configs/{name}/revisions", {"base": latest, "yaml": yaml})
             self.revisions[name] = saved["revision"]["number"]
         self.acknowledged += 1
         if number % 3 == 0:
