@@ -177,7 +177,7 @@ impl Server {
         let wanted = settings.limits.connections;
         let room = usize::try_from(files.saturating_sub(FILES_RESERVED)).unwrap_or(wanted);
         if room < wanted {
-            tracing::warn!(
+            tracing::info!(
                 connections = room,
                 "the system allows fewer open files than limits.connections needs"
             );
