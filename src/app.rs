@@ -7,6 +7,7 @@ pub mod agents;
 pub mod audit;
 mod background;
 pub mod changes;
+pub mod claims;
 pub mod clock;
 mod components;
 pub mod configs;

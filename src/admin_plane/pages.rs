@@ -9,6 +9,7 @@ pub mod configs;
 pub mod differences;
 pub mod enrolment;
 pub mod groups;
+pub(in crate::admin_plane) mod handle;
 pub mod layout;
 pub mod login;
 pub mod parts;

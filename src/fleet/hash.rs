@@ -25,6 +25,13 @@ impl Digest {
     pub fn short(&self) -> String {
         self.to_string().chars().take(12).collect()
     }
+
+    /// Upper-case pairs with colons, the way OpenSSL and browsers print fingerprints.
+    #[must_use]
+    pub fn pairs(&self) -> String {
+        let pairs: Vec<String> = self.0.iter().map(|byte| format!("{byte:02X}")).collect();
+        pairs.join(":")
+    }
 }
 
 impl fmt::Display for Digest {

@@ -9,8 +9,7 @@ pub struct FingerprintError;
 
 /// The fingerprint as upper-case pairs with colons, the way OpenSSL and browsers print it.
 pub fn fingerprint_pairs(digest: &Digest) -> String {
-    let pairs: Vec<String> = digest.0.iter().map(|byte| format!("{byte:02X}")).collect();
-    pairs.join(":")
+    digest.pairs()
 }
 
 /// Reads a fingerprint in either form: plain digits (any case), or pairs with colons, with or without a leading

@@ -16,7 +16,7 @@ fn before(seconds: u64) -> Timestamp {
 }
 
 /// The page as text: one element a line, asset names without their hashes.
-fn stable(markup: Markup) -> String {
+pub(super) fn stable(markup: Markup) -> String {
     let mut html = markup.into_string();
     for name in assets::names() {
         html = html.replace(&assets::url(name), &format!("{}{name}", assets::PREFIX));

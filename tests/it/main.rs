@@ -21,6 +21,8 @@ mod login;
 mod opamp_bytes;
 mod opamp_examples;
 mod opamp_schema;
+mod pages_of_intent;
+mod pages_of_people;
 mod people;
 mod pki;
 mod publish;

@@ -1,5 +1,7 @@
 //! One's own account: password, sessions, API tokens.
 
+pub(in crate::admin_plane) mod handle;
+
 use maud::{Markup, html};
 
 use super::layout::{page_head, section};

@@ -1,5 +1,7 @@
 //! The audit log: what people did, newest first.
 
+pub(in crate::admin_plane) mod handle;
+
 use maud::{Markup, html};
 
 use super::layout::page_head;

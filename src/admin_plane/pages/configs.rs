@@ -1,7 +1,10 @@
 //! Configs: documents with revisions. Saving reaches nobody; publishing does.
 
+mod change;
 mod edit;
+pub(in crate::admin_plane) mod handle;
 mod one;
+mod posted;
 
 pub use edit::{ConfigForm, FileForm, Meanwhile, delete, edit, new};
 pub use one::{config, difference, revision};

@@ -1,9 +1,10 @@
 //! Letting agents in: enrolment tokens, what they were exchanged for, and agents that wait for a decision.
 
 mod credentials;
+pub(in crate::admin_plane) mod handle;
 mod tokens;
 
-pub use credentials::{ConflictView, CredentialView, revoke, words_to_revoke};
+pub use credentials::{revoke, words_to_revoke};
 pub use tokens::{TokenForm, made, new, withdraw};
 
 use maud::{Markup, html};
@@ -11,6 +12,7 @@ use maud::{Markup, html};
 use super::layout::{page_head, section};
 use super::parts::{button_link, live};
 use super::scene::Scene;
+use crate::app::claims::{ConflictView, CredentialView};
 use crate::fleet::enrolment::EnrolmentToken;
 
 /// What the page shows.

@@ -1,10 +1,11 @@
 //! Groups: who is in them, and what is published to them.
 
+mod change;
 mod claims;
 mod edit;
+pub(in crate::admin_plane) mod handle;
 mod one;
 
-pub use claims::{Claims, Proposed};
 pub use edit::{GroupForm, delete, edit, new, withdraw};
 pub use one::group;
 

@@ -1,5 +1,7 @@
 //! Signing in.
 
+pub(in crate::admin_plane) mod handle;
+
 use maud::{Markup, html};
 
 use super::parts::{Field, Input, button, field, form_token};

@@ -1,5 +1,7 @@
 //! Publishing: what it would do, before it is done.
 
+pub(in crate::admin_plane) mod handle;
+
 use maud::{Markup, html};
 
 use super::differences::differences;

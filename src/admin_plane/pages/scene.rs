@@ -74,7 +74,9 @@ impl Errors {
 
     /// Adds another wrong field.
     pub fn add(&mut self, field: &str, message: &str) {
-        self.found.push((field.to_owned(), sentence(message)));
+        // It may quote what was typed.
+        self.found
+            .push((field.to_owned(), sentence(&visible_text(message))));
         self.status = StatusCode::UNPROCESSABLE_ENTITY;
     }
 
@@ -149,12 +151,8 @@ impl Errors {
     /// All of it, for the top of the form.
     #[must_use]
     pub fn summary(&self) -> Markup {
-        let shown: Vec<_> = self
+        let errors: Vec<_> = self
             .found
-            .iter()
-            .map(|(field, message)| (field.as_str(), visible_text(message)))
-            .collect();
-        let errors: Vec<_> = shown
             .iter()
             .map(|(field, message)| FieldError { field, message })
             .collect();

@@ -1,5 +1,7 @@
 //! Claiming the server: the first account, for whoever has the setup token.
 
+pub(in crate::admin_plane) mod handle;
+
 use maud::{Markup, html};
 
 use super::parts::{

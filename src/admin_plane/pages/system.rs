@@ -1,5 +1,7 @@
 //! The server itself: who it is, how long its certificates hold, how large its store is.
 
+pub(in crate::admin_plane) mod handle;
+
 use maud::{Markup, html};
 
 use super::layout::{page_head, section};
@@ -8,6 +10,7 @@ use super::parts::{
     table, visible,
 };
 use super::scene::{Scene, bytes, quiet};
+use crate::app::system::{ServerState, TableState};
 use crate::fleet::time::Timestamp;
 
 /// How long before its end a certificate is worth a look.
@@ -16,14 +19,10 @@ const WORTH_A_LOOK: std::time::Duration = std::time::Duration::from_hours(24 * 1
 /// What the page shows.
 #[derive(Clone, Debug)]
 pub struct SystemPage {
+    /// The server as it stands.
+    pub state: ServerState,
     /// The name of the installation.
     pub site: String,
-    /// The version of the program.
-    pub version: String,
-    /// When it started.
-    pub started: Timestamp,
-    /// When its store was made.
-    pub founded: Timestamp,
     /// Where its data lies.
     pub data_folder: String,
     /// The names and addresses that it answers to.
@@ -36,30 +35,22 @@ pub struct SystemPage {
     pub ca_expires: Option<Timestamp>,
     /// When the server's own certificate ends; `None` when that isn't known here.
     pub certificate_expires: Option<Timestamp>,
-    /// Open connections of agents.
-    pub connections: u64,
-    /// The size of the store's file; 0 in memory.
-    pub store_bytes: u64,
-    /// The space left on its disk; `None` when that isn't known.
-    pub free_bytes: Option<u64>,
-    /// The tables: name, rows, bytes.
-    pub tables: Vec<(String, u64, u64)>,
 }
 
 /// The page.
 #[must_use]
 pub fn system(view: &SystemPage, scene: &Scene<'_>) -> Markup {
     html! {
-        (page_head(&html! { "System" }, Some(&html! { "up " (since(view.started, scene.now)) }), None))
+        (page_head(&html! { "System" }, Some(&html! { "up " (since(view.state.started, scene.now)) }), None))
         div.columns {
             (section("Server", None, &facts(&[
                 Fact::text("Site", Some(&view.site)),
-                Fact::text("Version", Some(&view.version)),
-                Fact::new("Started", ago(view.started, scene.now)),
-                Fact::new("First started", ago(view.founded, scene.now)),
+                Fact::text("Version", Some(&view.state.version)),
+                Fact::new("Started", ago(view.state.started, scene.now)),
+                Fact::new("First started", ago(view.state.founded, scene.now)),
                 Fact::new("Data folder", html! { code { (visible(&view.data_folder)) } }),
                 Fact::new("Answers to", html! { @for (at, name) in view.names.iter().enumerate() { @if at > 0 { ", " } (visible(name)) } }),
-                Fact::new("Agents connect to", html! { "port " (view.agent_port) ", " (count(view.connections, "connection", "connections")) " open" }),
+                Fact::new("Agents connect to", html! { "port " (view.agent_port) ", " (count(view.state.connections, "connection", "connections")) " open" }),
             ])))
             (section("Trust", Some(&html! { a href="/ca.pem" { "Download ca.pem" } }), &html! {
                 (facts(&[
@@ -94,22 +85,29 @@ fn ends(at: Timestamp, now: Timestamp) -> Markup {
 
 fn store(view: &SystemPage) -> Markup {
     let rows: Vec<_> = view
+        .state
         .tables
         .iter()
-        .map(|(name, rows, size)| Row {
-            key: name.clone(),
-            name: name.clone(),
-            cells: vec![
-                html! { code { (visible(name)) } },
-                html! { (grouped(*rows)) },
-                html! { (bytes(*size)) },
-            ],
-        })
+        .map(
+            |TableState {
+                 name,
+                 rows,
+                 bytes: size,
+             }| Row {
+                key: name.clone(),
+                name: name.clone(),
+                cells: vec![
+                    html! { code { (visible(name)) } },
+                    html! { (grouped(*rows)) },
+                    html! { (bytes(*size)) },
+                ],
+            },
+        )
         .collect();
     html! {
         p {
-            @if view.store_bytes == 0 { "The store is in memory." } @else { "The file has " (bytes(view.store_bytes)) "." }
-            @if let Some(free) = view.free_bytes { " " (bytes(free)) " are left on its disk." }
+            @if view.state.store_bytes == 0 { "The store is in memory." } @else { "The file has " (bytes(view.state.store_bytes)) "." }
+            @if let Some(free) = view.state.free_bytes { " " (bytes(free)) " are left on its disk." }
         }
         (table(&Table {
             id: "tables",

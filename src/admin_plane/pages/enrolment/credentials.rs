@@ -8,39 +8,13 @@ use crate::admin_plane::pages::parts::{
     visible,
 };
 use crate::admin_plane::pages::scene::{Errors, Scene, quiet};
+use crate::app::claims::{ConflictView, CredentialView, NamedAgent};
 use crate::auth::permission::Permission;
 use crate::fleet::identity::{Credential, CredentialState, Scope};
-use crate::fleet::ids::AgentId;
 use crate::fleet::time::Timestamp;
 
 /// The most agents of a credential that are named.
 const MOST_NAMED: usize = 3;
-
-/// A credential and who is behind it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CredentialView {
-    /// The credential.
-    pub credential: Credential,
-    /// The agents that it speaks for, by what people call them.
-    pub agents: Vec<(AgentId, String)>,
-}
-
-/// An agent that is in conflict with another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConflictView {
-    /// The agent.
-    pub agent: AgentId,
-    /// What people call it.
-    pub title: String,
-    /// The address that it came from; empty when unknown.
-    pub address: String,
-    /// The agent that was there before.
-    pub with: AgentId,
-    /// What people call that one.
-    pub with_title: String,
-    /// When its record was made.
-    pub at: Timestamp,
-}
 
 pub(super) fn list(credentials: &[CredentialView], scene: &Scene<'_>) -> Markup {
     if credentials.is_empty() {
@@ -125,7 +99,7 @@ fn behind(view: &CredentialView) -> Markup {
     html! {
         @if let Scope::Many { name, .. } = &view.credential.scope { @if !name.is_empty() { strong { (visible(name)) } " " } }
         @if view.agents.is_empty() { (quiet(&html! { "no agent yet" })) }
-        @for (at, (id, title)) in view.agents.iter().take(MOST_NAMED).enumerate() {
+        @for (at, NamedAgent { id, title }) in view.agents.iter().take(MOST_NAMED).enumerate() {
             @if at > 0 { ", " } a href={ "/agents/" (id) } { (visible(title)) }
         }
         @if rest > 0 { " and " (count(rest as u64, "other", "others")) }
@@ -165,7 +139,7 @@ fn acts(view: &CredentialView, scene: &Scene<'_>) -> Markup {
 fn title(view: &CredentialView) -> String {
     match (&view.credential.scope, view.agents.as_slice()) {
         (Scope::Many { name, .. }, _) if !name.is_empty() => name.clone(),
-        (_, [(_, only)]) => only.clone(),
+        (_, [only]) => only.title.clone(),
         (_, agents) => count(agents.len() as u64, "agent", "agents"),
     }
 }
@@ -190,7 +164,7 @@ pub fn revoke(view: &CredentialView, errors: &Errors, scene: &Scene<'_>) -> Mark
                 p { "It speaks for " (agents) ". Their connections close within two seconds, and they can't come back until they enrol again." }
                 p { "The collectors go on with the configuration that they have. This can't be taken back." }
                 @if view.agents.len() > 1 {
-                    ul { @for (id, title) in view.agents.iter().take(20) { li { a href={ "/agents/" (id) } { (visible(title)) } } } }
+                    ul { @for NamedAgent { id, title } in view.agents.iter().take(20) { li { a href={ "/agents/" (id) } { (visible(title)) } } } }
                 }
             },
             typed: words.as_deref(),
@@ -207,19 +181,19 @@ pub fn revoke(view: &CredentialView, errors: &Errors, scene: &Scene<'_>) -> Mark
 
 pub(super) fn conflicts(conflicts: &[ConflictView], scene: &Scene<'_>) -> Markup {
     let row = |view: &ConflictView| {
-        let id = view.agent.to_string();
+        let id = view.agent.id.to_string();
         Row {
             key: id.clone(),
-            name: view.title.clone(),
+            name: view.agent.title.clone(),
             cells: vec![
                 badge(Status::Degraded, Some("Conflict")),
                 html! {
                     div.name {
-                        a href={ "/agents/" (id) } { (visible(&view.title)) }
+                        a href={ "/agents/" (id) } { (visible(&view.agent.title)) }
                         @if !view.address.is_empty() { span.sub { "from " (visible(&view.address)) } }
                     }
                 },
-                html! { a href={ "/agents/" (view.with) } { (visible(&view.with_title)) } },
+                html! { a href={ "/agents/" (view.with.id) } { (visible(&view.with.title)) } },
                 ago(view.at, scene.now),
                 html! {
                     @if scene.may(Permission::Publish) {

@@ -5,35 +5,14 @@ use maud::{Markup, html};
 use crate::admin_plane::pages::layout::section;
 use crate::admin_plane::pages::parts::{Column, Row, Table, count, post_button, table, visible};
 use crate::admin_plane::pages::scene::Scene;
+use crate::app::claims::{GroupClaims, ProposedAgent};
 use crate::auth::permission::Permission;
-use crate::fleet::ids::AgentId;
-use crate::fleet::name::Name;
 
-/// Agents that a group claims without having them for sure.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Claims {
-    /// Agents whose own words propose this group.
-    pub proposed: Vec<Proposed>,
-    /// Other groups that claim agents of this one with the same priority, and how many.
-    pub ties: Vec<(Name, u32)>,
-}
-
-/// An agent whose own words propose a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proposed {
-    /// The agent.
-    pub agent: AgentId,
-    /// What people call it.
-    pub title: String,
-    /// Where it is now.
-    pub present: Name,
-}
-
-pub(super) fn proposals(name: &str, claims: &Claims, scene: &Scene<'_>) -> Markup {
+pub(super) fn proposals(name: &str, claims: &GroupClaims, scene: &Scene<'_>) -> Markup {
     if claims.proposed.is_empty() {
         return html! {};
     }
-    let row = |proposed: &Proposed| {
+    let row = |proposed: &ProposedAgent| {
         let id = proposed.agent.to_string();
         Row {
             key: id.clone(),
@@ -72,7 +51,7 @@ pub(super) fn proposals(name: &str, claims: &Claims, scene: &Scene<'_>) -> Marku
     )
 }
 
-pub(super) fn ties(claims: &Claims) -> Markup {
+pub(super) fn ties(claims: &GroupClaims) -> Markup {
     html! {
         @if !claims.ties.is_empty() {
             (section("Ties", None, &html! {

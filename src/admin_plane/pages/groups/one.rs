@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::claims::{Claims, proposals, ties};
+use super::claims::{proposals, ties};
 use super::{members, publish_to, revision_link};
 use crate::admin_plane::pages::layout::{page_head, section};
 use crate::admin_plane::pages::parts::{
@@ -10,13 +10,14 @@ use crate::admin_plane::pages::parts::{
     progress, status_line, table, visible,
 };
 use crate::admin_plane::pages::scene::{Scene, agents_href, bytes, encoded, quiet};
+use crate::app::claims::GroupClaims;
 use crate::app::intentions::{GroupDetail, GroupSummary};
 use crate::auth::permission::Permission;
 use crate::fleet::target::Target;
 
 /// The page.
 #[must_use]
-pub fn group(detail: &GroupDetail, claims: &Claims, scene: &Scene<'_>) -> Markup {
+pub fn group(detail: &GroupDetail, claims: &GroupClaims, scene: &Scene<'_>) -> Markup {
     let (summary, group) = (&detail.summary, &detail.summary.group);
     let href = format!("/groups/{}", group.name);
     let topic = format!("group-{}", group.name);

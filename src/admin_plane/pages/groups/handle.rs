@@ -1,0 +1,85 @@
+//! Routes of groups, and looking at them.
+
+use http::StatusCode;
+
+use super::change::{ask_delete, ask_withdraw, confirm, make, remove, save, show_edit, show_new, take_back};
+use super::{group, groups};
+use crate::admin_plane::call::{Call, View};
+use crate::admin_plane::failure::Outcome;
+use crate::admin_plane::pages::handle::Stage;
+use crate::admin_plane::pages::layout::Nav;
+use crate::admin_plane::pages::parts::Markup;
+use crate::admin_plane::routes::Row;
+use crate::auth::permission::Permission;
+use crate::http::Response;
+
+pub(in crate::admin_plane) fn rows() -> Vec<Row> {
+    let edit = Permission::EditGroups;
+    vec![
+        Row::page("/groups", Permission::ViewFleet, list),
+        Row::page("/groups/-/new", edit, show_new),
+        Row::form("/groups/-/new", edit, make),
+        Row::page("/groups/{name}", Permission::ViewFleet, show),
+        Row::page("/groups/{name}/edit", edit, show_edit),
+        Row::form("/groups/{name}/edit", edit, save),
+        Row::page("/groups/{name}/delete", edit, ask_delete),
+        Row::form("/groups/{name}/delete", edit, remove),
+        Row::page("/groups/{name}/withdraw", Permission::Publish, ask_withdraw),
+        Row::form("/groups/{name}/withdraw", Permission::Publish, take_back),
+        Row::form("/groups/{name}/confirm", Permission::Publish, confirm),
+    ]
+}
+
+/// A page of groups; `crumbs` beyond the list.
+pub(super) fn page(
+    call: &Call,
+    status: StatusCode,
+    title: &str,
+    crumbs: &[(&str, &str)],
+    topics: &[&str],
+    body: Markup,
+) -> Response {
+    call.page(
+        status,
+        View {
+            title,
+            active: Some(Nav::Groups),
+            crumbs,
+            topics,
+            body,
+            ..View::default()
+        },
+    )
+}
+
+async fn list(call: Call) -> Outcome {
+    let all = call.app().intentions.groups(&call.actor, &call.app().fleet())?;
+    let body = groups(&all, &Stage::of(&call).scene());
+    Ok(page(
+        &call,
+        StatusCode::OK,
+        "Groups",
+        &[],
+        &["groups", "agents"],
+        body,
+    ))
+}
+
+async fn show(call: Call) -> Outcome {
+    let name = call.param("name");
+    let detail = call
+        .app()
+        .intentions
+        .group(&call.actor, name, &call.app().fleet())?;
+    let claims = call.app().group_claims(&call.actor, name)?;
+    let topic = format!("group-{name}");
+    let body = group(&detail, &claims, &Stage::of(&call).scene());
+    Ok(page(
+        &call,
+        StatusCode::OK,
+        name,
+        &[("Groups", "/groups")],
+        &[&topic, "groups", "agents"],
+        body,
+    ))
+}

@@ -1,0 +1,54 @@
+//! The server itself, and the certificate that hosts have to trust.
+
+use http::header::CONTENT_DISPOSITION;
+use http::{HeaderValue, StatusCode};
+
+use super::{SystemPage, system};
+use crate::admin_plane::call::{Call, View};
+use crate::admin_plane::failure::Outcome;
+use crate::admin_plane::pages::handle::Stage;
+use crate::admin_plane::routes::Row;
+use crate::admin_plane::text;
+use crate::auth::permission::Permission;
+
+pub(in crate::admin_plane) fn rows() -> Vec<Row> {
+    vec![
+        Row::page("/system", Permission::ManageSystem, show).heavy(),
+        Row::page("/ca.pem", Permission::ViewFleet, ca_pem),
+    ]
+}
+
+async fn show(call: Call) -> Outcome {
+    let site = &call.plane.site;
+    let view = SystemPage {
+        state: call.app().server_state(&call.actor).await?,
+        site: site.name.clone(),
+        data_folder: site.data_folder.display().to_string(),
+        names: site.names.clone(),
+        agent_port: site.agent_port,
+        ca_fingerprint: site.ca_fingerprint.pairs(),
+        ca_expires: None,
+        certificate_expires: None,
+    };
+    let stage = Stage::of(&call);
+    let body = system(&view, &stage.scene());
+    Ok(call.page(
+        StatusCode::OK,
+        View {
+            title: "System",
+            body,
+            ..View::default()
+        },
+    ))
+}
+
+async fn ca_pem(call: Call) -> Outcome {
+    let mut response = text(
+        StatusCode::OK,
+        "application/x-pem-file",
+        call.plane.site.ca_pem.clone(),
+    );
+    let name = HeaderValue::from_static("attachment; filename=\"muster-ca.pem\"");
+    response.headers_mut().insert(CONTENT_DISPOSITION, name);
+    Ok(response)
+}

@@ -1,0 +1,578 @@
+//! The pages of groups, configs and publishing with fixed data.
+
+use std::time::Duration;
+
+use maud::Markup;
+use muster::admin_plane::pages::configs::{self, ConfigForm, Meanwhile};
+use muster::admin_plane::pages::groups::{self, GroupForm};
+use muster::admin_plane::pages::parts::DiffView;
+use muster::admin_plane::pages::publish::{self, Chosen, PublishForm};
+use muster::admin_plane::pages::scene::{Errors, Scene};
+use muster::app::claims::{GroupClaims, ProposedAgent};
+use muster::app::error::{Error, FieldError};
+use muster::app::intentions::{
+    ConfigDetail, ConfigSummary, GroupDetail, GroupSummary, MemberCounts, Preview, RevisionContent,
+};
+use muster::auth::permission::Role;
+use muster::fleet::config::{
+    Config, ConfigFile, ConfigMap, Content, Diff, Kind, Position, Problem, Revision,
+};
+use muster::fleet::group::Group;
+use muster::fleet::hash::Digest;
+use muster::fleet::ids::{AgentId, TargetId};
+use muster::fleet::name::Name;
+use muster::fleet::target::{
+    AffectedAgent, Blocker, Confirmation, ConfirmationReason, Effect, Frozen, Impact, Scope, Target,
+};
+use muster::fleet::time::Timestamp;
+
+use crate::gallery::stable;
+
+pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_795_341_849);
+
+pub(super) fn before(seconds: u64) -> Timestamp {
+    NOW.minus(Duration::from_secs(seconds))
+}
+
+pub(super) fn scene(role: Role) -> Scene<'static> {
+    Scene {
+        now: NOW,
+        form_token: "form-token",
+        role,
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+/// Texts that somebody chose: plain ones for snapshots, hostile ones for the property below.
+#[derive(Clone, Debug)]
+struct Texts {
+    author: String,
+    message: String,
+    title: String,
+    yaml: String,
+}
+
+impl Texts {
+    fn plain() -> Self {
+        Self {
+            author: "mara".into(),
+            message: "Send to the new gateway".into(),
+            title: "edge-fra-2".into(),
+            yaml: "receivers:\n  otlp:\nexporters:\n  otlphtp:\n".into(),
+        }
+    }
+
+    fn all(text: &str) -> Self {
+        let text = || text.to_owned();
+        Self {
+            author: text(),
+            message: text(),
+            title: text(),
+            yaml: text(),
+        }
+    }
+}
+
+fn target(texts: &Texts, id: u8, revision: Option<u64>, ago: u64) -> Target {
+    Target {
+        id: TargetId([id; 16]),
+        scope: Scope::Group(name("edge")),
+        content: revision.map(|revision| Frozen {
+            config: name("edge-base"),
+            revision,
+            digest: Digest([id; 32]),
+            size_bytes: 4_312,
+        }),
+        published_by: texts.author.clone(),
+        published_at: before(ago),
+        message: texts.message.clone(),
+        supersedes: None,
+    }
+}
+
+fn group(texts: &Texts) -> GroupSummary {
+    GroupSummary {
+        group: Group {
+            name: name("edge"),
+            description: texts.message.clone(),
+            selectors: vec![
+                "label.tier = edge".parse().unwrap(),
+                "fact.host.name =~ edge-.*".parse().unwrap(),
+            ],
+            priority: 10,
+            joins_by_facts: false,
+            layers: vec![name("edge-base")],
+            target: Some(TargetId([3; 16])),
+            created_at: before(900_000),
+            updated_at: before(720),
+        },
+        revision: 7,
+        published: Some(target(texts, 3, Some(14), 720)),
+        newer_revision: Some(15),
+        members: MemberCounts {
+            all: 48,
+            current: 38,
+            failed: 2,
+            own_target: 1,
+            waiting: 7,
+        },
+    }
+}
+
+fn detail(texts: &Texts) -> GroupDetail {
+    GroupDetail {
+        summary: group(texts),
+        history: vec![
+            target(texts, 3, Some(14), 720),
+            target(texts, 2, None, 90_000),
+            target(texts, 1, Some(13), 700_000),
+        ],
+    }
+}
+
+fn claims(texts: &Texts) -> GroupClaims {
+    GroupClaims {
+        proposed: vec![ProposedAgent {
+            agent: AgentId([9; 16]),
+            title: texts.title.clone(),
+            present: name("unassigned"),
+        }],
+        ties: [(name("web"), 3)].into(),
+    }
+}
+
+fn unpublished() -> GroupDetail {
+    let mut detail = detail(&Texts::plain());
+    detail.summary.group.name = name("lab");
+    detail.history.clear();
+    detail.summary.published = None;
+    detail.summary.newer_revision = None;
+    detail.summary.group.target = None;
+    detail.summary.members = MemberCounts::default();
+    detail
+}
+
+fn revision(texts: &Texts, number: u64) -> Revision {
+    Revision {
+        config: name("edge-base"),
+        number,
+        digest: Digest([u8::try_from(number).unwrap(); 32]),
+        size_bytes: 4_312 + number,
+        author: texts.author.clone(),
+        at: before(100_000 / number),
+        message: texts.message.clone(),
+    }
+}
+
+fn config_summary(texts: &Texts) -> ConfigSummary {
+    ConfigSummary {
+        config: Config {
+            name: name("edge-base"),
+            kind: Kind::Collector,
+            description: texts.message.clone(),
+            latest: 3,
+            created_at: before(900_000),
+            updated_at: before(33_333),
+        },
+        newest: Some(revision(texts, 3)),
+        groups: vec![name("edge"), name("web")],
+    }
+}
+
+fn problems(texts: &Texts) -> Vec<Problem> {
+    vec![
+        Problem::error(
+            Position { line: 4, column: 3 },
+            format!("unknown exporter {}", texts.title),
+        ),
+        Problem::warning(
+            Position { line: 2, column: 3 },
+            "no pipeline uses the receiver otlp",
+        ),
+    ]
+}
+
+fn config_detail(texts: &Texts) -> ConfigDetail {
+    ConfigDetail {
+        summary: config_summary(texts),
+        revisions: vec![revision(texts, 3), revision(texts, 2), revision(texts, 1)],
+        content: Content::Yaml(texts.yaml.clone()),
+        problems: problems(texts),
+    }
+}
+
+fn files(texts: &Texts) -> Content {
+    let file = |body: &[u8]| ConfigFile {
+        body: body.to_vec(),
+        content_type: texts.title.clone(),
+        ..ConfigFile::default()
+    };
+    Content::Files(
+        [
+            (texts.title.clone(), file(texts.yaml.as_bytes())),
+            ("image".into(), file(&[0xff, 0])),
+        ]
+        .into(),
+    )
+}
+
+fn diff(texts: &Texts) -> Diff {
+    let after = texts.yaml.replace("otlphtp", "otlphttp") + "# more\n";
+    Diff::between(&ConfigMap::document(&texts.yaml), &ConfigMap::document(&after))
+}
+
+fn preview(texts: &Texts) -> Preview {
+    let agent = |id: u8, effect| AffectedAgent {
+        id: AgentId([id; 16]),
+        title: texts.title.clone(),
+        effect,
+    };
+    let blocked = |because| Effect::Blocked { because };
+    Preview {
+        group: name("edge"),
+        group_revision: 7,
+        config: name("edge-base"),
+        revision: 15,
+        digest: Digest([15; 32]),
+        published: Some(target(texts, 3, Some(14), 720)),
+        already_published: false,
+        diff: diff(texts),
+        warnings: problems(texts),
+        impact: Impact {
+            members: 5,
+            will_change: 1,
+            runs_it: 1,
+            own_target: 1,
+            blocked: 3,
+            fleet: 9,
+            confirmation: Some(Confirmation {
+                count: 3,
+                because: ConfirmationReason::LacksComponents,
+            }),
+            agents: vec![
+                agent(
+                    1,
+                    blocked(Blocker::FailedBefore {
+                        error: texts.message.clone(),
+                        at: before(60),
+                    }),
+                ),
+                agent(
+                    2,
+                    blocked(Blocker::MissingComponents {
+                        components: vec![texts.message.clone()],
+                    }),
+                ),
+                agent(3, blocked(Blocker::Offline)),
+                agent(4, Effect::Changes),
+                agent(5, Effect::OwnTarget),
+                agent(6, Effect::RunsIt),
+            ],
+        },
+    }
+}
+
+fn chosen() -> Chosen {
+    Chosen {
+        group: "edge".into(),
+        config: "edge-base".into(),
+        revision: "15".into(),
+        groups: vec![name("edge"), name("web")],
+        configs: vec![name("edge-base")],
+        errors: Errors::default(),
+    }
+}
+
+fn group_form(texts: &Texts) -> GroupForm {
+    GroupForm {
+        name: "edge".into(),
+        description: texts.message.clone(),
+        selectors: texts.yaml.clone(),
+        priority: texts.title.clone(),
+        joins_by_facts: true,
+        config: "edge-base".into(),
+        revision: 7,
+    }
+}
+
+fn wrong(texts: &Texts) -> Errors {
+    let errors = [("selectors", texts.message.as_str()), ("", texts.title.as_str())];
+    let field = |(field, why): (&str, &str)| FieldError {
+        field: field.to_owned(),
+        why: why.to_owned(),
+    };
+    Errors::of(Error::Invalid(errors.map(field).into())).unwrap()
+}
+
+/// Every page, with these texts wherever somebody chooses one.
+fn pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
+    let admin = scene(Role::Admin);
+    let collector = ConfigForm {
+        message: texts.message.clone(),
+        description: texts.title.clone(),
+        ..ConfigForm::of("edge-base", &Content::Yaml(texts.yaml.clone()), 2)
+    };
+    let files_form = ConfigForm::of("unit-files", &files(texts), 1);
+    let now = Meanwhile {
+        latest: 3,
+        author: texts.author.clone(),
+        diff: diff(texts),
+    };
+    let blank = PublishForm {
+        message: texts.message.clone(),
+        confirm: texts.title.clone(),
+        allow_blank: false,
+        errors: Errors::at("allow_blank", &texts.message),
+    };
+    let configs_names = [name("edge-base")];
+    vec![
+        (
+            "groups",
+            groups::groups(&[group(texts), unpublished().summary], &admin),
+        ),
+        ("groups_none", groups::groups(&[], &admin)),
+        ("group", groups::group(&detail(texts), &claims(texts), &admin)),
+        (
+            "group_unpublished",
+            groups::group(&unpublished(), &GroupClaims::default(), &admin),
+        ),
+        (
+            "group_for_a_viewer",
+            groups::group(&detail(texts), &claims(texts), &scene(Role::Viewer)),
+        ),
+        (
+            "group_new",
+            groups::new(&GroupForm::default(), &configs_names, &Errors::default(), &admin),
+        ),
+        (
+            "group_edit_wrong",
+            groups::edit(&group_form(texts), None, &configs_names, &wrong(texts), &admin),
+        ),
+        (
+            "group_edit_conflict",
+            groups::edit(
+                &group_form(texts),
+                Some(&group(texts)),
+                &configs_names,
+                &wrong(texts),
+                &admin,
+            ),
+        ),
+        (
+            "group_delete",
+            groups::delete(
+                &group(texts),
+                Some("Type edge to delete the group with its agents"),
+                &admin,
+            ),
+        ),
+        (
+            "group_withdraw",
+            groups::withdraw(&group(texts), &Errors::default(), &admin),
+        ),
+        ("configs", configs::configs(&[config_summary(texts)], &admin)),
+        ("configs_none", configs::configs(&[], &scene(Role::Viewer))),
+        ("config", configs::config(&config_detail(texts), &admin)),
+        (
+            "config_files",
+            configs::revision(
+                &RevisionContent {
+                    revision: revision(texts, 1),
+                    content: files(texts),
+                },
+                3,
+                &admin,
+            ),
+        ),
+        (
+            "config_diff",
+            configs::difference("edge-base", 2, 3, &diff(texts), DiffView::Split, &admin),
+        ),
+        (
+            "config_new",
+            configs::new(
+                &ConfigForm::empty(Kind::Collector),
+                &[],
+                &Errors::default(),
+                &admin,
+            ),
+        ),
+        (
+            "config_new_wrong",
+            configs::new(&collector, &problems(texts), &wrong(texts), &admin),
+        ),
+        (
+            "config_edit_conflict",
+            configs::edit(&collector, &[], Some(&now), &wrong(texts), &admin),
+        ),
+        (
+            "config_edit_files",
+            configs::edit(
+                &files_form,
+                &[],
+                None,
+                &Errors::at("content", &texts.message),
+                &admin,
+            ),
+        ),
+        (
+            "config_delete",
+            configs::delete(&config_summary(texts), &wrong(texts), &admin),
+        ),
+        (
+            "publish_choice",
+            publish::publish(&chosen(), None, DiffView::Unified, &admin),
+        ),
+        (
+            "publish",
+            publish::publish(
+                &chosen(),
+                Some((&preview(texts), &PublishForm::default())),
+                DiffView::Unified,
+                &admin,
+            ),
+        ),
+        (
+            "publish_blank",
+            publish::publish(
+                &chosen(),
+                Some((&preview(texts), &blank)),
+                DiffView::Split,
+                &admin,
+            ),
+        ),
+    ]
+}
+
+#[test]
+fn every_page_renders_as_agreed() {
+    for (page, html) in pages(&Texts::plain()) {
+        insta::assert_snapshot!(format!("page_{page}"), stable(html));
+    }
+}
+
+#[test]
+fn ids_are_unique_and_every_label_has_its_field() {
+    for (page, html) in pages(&Texts::plain()) {
+        check_ids(page, &html.into_string());
+    }
+}
+
+#[test]
+fn a_viewer_is_offered_nothing_to_change() {
+    for (page, html) in pages(&Texts::plain()) {
+        if page == "group_for_a_viewer" || page == "configs_none" {
+            let html = html.into_string();
+            assert!(
+                !html.contains("<form method=\"post\"")
+                    && !html.contains("/edit\"")
+                    && !html.contains("/publish?"),
+                "{html}"
+            );
+        }
+    }
+}
+
+pub(super) fn check_ids(page: &str, html: &str) {
+    let values = |attribute: &str| -> Vec<String> {
+        let pattern = format!(" {attribute}=\"");
+        html.split(pattern.as_str())
+            .skip(1)
+            .map(|rest| rest.split('"').next().unwrap().to_owned())
+            .collect()
+    };
+    let mut ids = values("id");
+    let count = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "{page}: {ids:?}");
+    for target in values("for").iter().chain(
+        &values("aria-describedby")
+            .join(" ")
+            .split(' ')
+            .map(str::to_owned)
+            .collect::<Vec<_>>(),
+    ) {
+        assert!(target.is_empty() || ids.contains(target), "{page}: {target}");
+    }
+}
+
+/// Tags and the text between them say the same whatever is put into the fields: nothing that is chosen becomes markup.
+pub(super) fn check_inert(page: &str, html: &str) {
+    for tag in html.split('<').skip(1) {
+        let tag = tag.split('>').next().unwrap();
+        let lower = tag.to_lowercase();
+        for forbidden in [
+            "script",
+            "img",
+            "onerror=",
+            "onload=",
+            "javascript:",
+            "iframe",
+            " style=",
+        ] {
+            // Quotes inside a value are escaped, so that what looks like an attribute stands within one.
+            let outside: String = lower.split('"').step_by(2).collect();
+            assert!(!outside.contains(forbidden), "{page}: {tag}");
+        }
+        for url in ["href=\"", "src=\"", "action=\"", "hx-get=\""] {
+            for value in tag.split(url).skip(1) {
+                assert!(
+                    value.starts_with(['/', '#', '?']) && !value.starts_with("//"),
+                    "{page}: {tag}"
+                );
+            }
+        }
+    }
+    // What is typed into a field is kept as it is; everywhere else what hides itself is shown by name.
+    let shown = html
+        .split("<textarea")
+        .map(|part| part.split_once("</textarea>").map_or(part, |(_, after)| after));
+    for part in shown.flat_map(|part| part.split(" value=\"").enumerate()) {
+        let text = if part.0 == 0 {
+            part.1
+        } else {
+            part.1.split_once('"').unwrap().1
+        };
+        assert!(!text.contains(['\u{202e}', '\u{2066}', '\0']), "{page}: {text}");
+    }
+}
+
+pub(super) const HOSTILE: [&str; 8] = [
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "' onload='alert(1)",
+    "</textarea><script>alert(1)</script>",
+    "javascript:alert(1)",
+    "</title></style><iframe src=//evil.example>",
+    "\u{202e}gnp.exe\u{2066}",
+    "&lt;b&gt;&#x3c;script&#x3e;",
+];
+
+#[test]
+fn nothing_that_somebody_chose_becomes_markup() {
+    for text in HOSTILE {
+        for (page, html) in pages(&Texts::all(text)) {
+            check_inert(page, &html.into_string());
+        }
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+    #[test]
+    fn no_text_changes_the_tags_of_a_page(text in "[<>\"'&/= a-z:\\n]{1,40}") {
+        // The same text once harmless: as many tags stand on the page.
+        let harmless: String = text.chars().map(|c| if c.is_ascii_lowercase() || c == '\n' { c } else { 'x' }).collect();
+        let count = |texts: &Texts| -> Vec<usize> {
+            // Without differences, where the words that are marked depend on the text.
+            let pages = pages(texts).into_iter();
+            let alike = pages.filter(|(page, _)| !page.contains("publish") && !page.contains("diff") && !page.contains("conflict"));
+            alike.map(|(_, html)| html.into_string().matches('<').count()).collect()
+        };
+        proptest::prop_assert_eq!(count(&Texts::all(&text)), count(&Texts::all(&harmless)));
+    }
+}
