@@ -307,26 +307,9 @@ fn wrong(texts: &Texts) -> Errors {
     Errors::of(Error::Invalid(errors.map(field).into())).unwrap()
 }
 
-/// Every page, with these texts wherever somebody chooses one.
-fn pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
+/// The pages of groups, with these texts wherever somebody chooses one.
+fn group_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
     let admin = scene(Role::Admin);
-    let collector = ConfigForm {
-        message: texts.message.clone(),
-        description: texts.title.clone(),
-        ..ConfigForm::of("edge-base", &Content::Yaml(texts.yaml.clone()), 2)
-    };
-    let files_form = ConfigForm::of("unit-files", &files(texts), 1);
-    let now = Meanwhile {
-        latest: 3,
-        author: texts.author.clone(),
-        diff: diff(texts),
-    };
-    let blank = PublishForm {
-        message: texts.message.clone(),
-        confirm: texts.title.clone(),
-        allow_blank: false,
-        errors: Errors::at("allow_blank", &texts.message),
-    };
     let configs_names = [name("edge-base")];
     vec![
         (
@@ -373,6 +356,30 @@ fn pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
             "group_withdraw",
             groups::withdraw(&group(texts), &Errors::default(), &admin),
         ),
+    ]
+}
+
+/// The pages of configs and of publishing.
+fn config_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
+    let admin = scene(Role::Admin);
+    let collector = ConfigForm {
+        message: texts.message.clone(),
+        description: texts.title.clone(),
+        ..ConfigForm::of("edge-base", &Content::Yaml(texts.yaml.clone()), 2)
+    };
+    let files_form = ConfigForm::of("unit-files", &files(texts), 1);
+    let now = Meanwhile {
+        latest: 3,
+        author: texts.author.clone(),
+        diff: diff(texts),
+    };
+    let blank = PublishForm {
+        message: texts.message.clone(),
+        confirm: texts.title.clone(),
+        allow_blank: false,
+        errors: Errors::at("allow_blank", &texts.message),
+    };
+    vec![
         ("configs", configs::configs(&[config_summary(texts)], &admin)),
         ("configs_none", configs::configs(&[], &scene(Role::Viewer))),
         ("config", configs::config(&config_detail(texts), &admin)),
@@ -445,6 +452,13 @@ fn pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
             ),
         ),
     ]
+}
+
+/// Every page.
+fn pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
+    let mut pages = group_pages(texts);
+    pages.extend(config_pages(texts));
+    pages
 }
 
 #[test]
