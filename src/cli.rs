@@ -21,6 +21,7 @@ mod man;
 pub mod output;
 mod serve;
 mod setup_token;
+mod simulate;
 mod version;
 
 const EXIT_CODES: &str = "\
@@ -46,6 +47,7 @@ enum Verb {
     Serve(serve::Args),
     Check(check::Args),
     SetupToken(setup_token::Args),
+    Simulate(simulate::Args),
     Completions(completions::Args),
     Man(man::Args),
     Version(version::Args),
@@ -58,6 +60,7 @@ impl Verb {
             Self::Serve(args) => args.run(environment, &mut output),
             Self::Check(args) => args.run(environment, &mut output),
             Self::SetupToken(args) => online(args.run(environment, &mut output)),
+            Self::Simulate(args) => args.run(environment, &mut output),
             Self::Completions(args) => args.run(&mut output),
             Self::Man(args) => args.run(&mut output),
             Self::Version(args) => args.run(&mut output),

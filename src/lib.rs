@@ -7,6 +7,7 @@
 //! - **resources**: [`pki`], [`store`];
 //! - **use cases**: [`app`], the one door to memory and store;
 //! - **faces**: [`http`] (what both planes share), [`agent_plane`], [`admin_plane`], [`cli`];
+//! - **clients**: [`simulator`], many agents for rehearsals and measurements;
 //! - **composition**: [`settings`], [`observability`], [`server`].
 //!
 //! `tests/it/architecture.rs` holds the table of who may import whom.
@@ -23,4 +24,5 @@ pub mod opamp;
 pub mod pki;
 pub mod server;
 pub mod settings;
+pub mod simulator;
 pub mod store;

@@ -347,7 +347,8 @@ fn parse_server(server: &str) -> Result<(String, u16), ClientError> {
     }
 }
 
-fn trust(ca: Option<PathBuf>, pin: Option<String>) -> Result<Arc<ClientConfig>, ClientError> {
+/// What to trust: the authorities in a file, the one with this fingerprint, or those of the system.
+pub(super) fn trust(ca: Option<PathBuf>, pin: Option<String>) -> Result<Arc<ClientConfig>, ClientError> {
     if let Some(pin) = pin {
         let digest = pki::parse_fingerprint(&pin)
             .map_err(|error| ClientError::Arguments(format!("--ca-sha256: {error}")))?;

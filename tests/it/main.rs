@@ -29,5 +29,6 @@ mod publish;
 mod selectors;
 mod sessions;
 mod setup;
+mod simulator;
 mod store;
 mod websocket;
