@@ -59,7 +59,10 @@ func (a *agent) onRemoteConfig(ctx context.Context, config *protobufs.AgentRemot
 		body := string(file.GetBody())
 		entries = append(entries, fields{"name": name, "content_type": file.GetContentType(), "body": body})
 		if a.options.failOn != "" && strings.Contains(body, a.options.failOn) {
-			failure = fmt.Sprintf("config %q contains %q", name, a.options.failOn)
+			failure = a.options.failWith
+			if failure == "" {
+				failure = fmt.Sprintf("config %q contains %q", name, a.options.failOn)
+			}
 		}
 	}
 	slices.SortFunc(entries, func(x, y fields) int { return strings.Compare(x["name"].(string), y["name"].(string)) })

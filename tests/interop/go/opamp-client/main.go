@@ -34,6 +34,7 @@ type options struct {
 	interval     *time.Duration
 	gzip         bool
 	failOn       string
+	failWith     string
 	applyDelay   time.Duration
 	appliedHash  []byte
 	effective    bool
@@ -72,6 +73,7 @@ func run() error {
 	flag.StringVar(&o.name, "name", "interop", "service.name")
 	flag.BoolVar(&o.gzip, "gzip", false, "compress what is sent")
 	flag.StringVar(&o.failOn, "fail-on", "", "report configs that contain this text as FAILED")
+	flag.StringVar(&o.failWith, "fail-with", "", "the reason to give for it, instead of naming the text")
 	flag.BoolVar(&o.effective, "effective", false, "report the applied config as the effective config")
 	flag.BoolVar(&o.components, "components", false, "report available components")
 	flag.BoolVar(&o.adopt, "adopt-offers", false, "reconnect with the OpAMP connection settings that are offered")

@@ -1,0 +1,114 @@
+// What a person does, in the words of the pages.
+
+import assert from "node:assert/strict";
+
+export const admin = { name: "ada", password: "correct horse battery staple" };
+
+/** Claims a fresh server, which signs in. */
+export async function claim(reader, server) {
+  const { page } = reader;
+  await reader.go(server.setupPath());
+  await page.getByLabel("Account name").fill(admin.name);
+  await page.getByLabel("Password", { exact: true }).fill(admin.password);
+  await page.getByLabel("The password again").fill(admin.password);
+  await reader.press("Claim this server");
+}
+
+export async function logIn(reader, { name, password } = admin) {
+  const { page } = reader;
+  await page.getByLabel("Name", { exact: true }).fill(name);
+  await page.getByLabel("Password", { exact: true }).fill(password);
+  await reader.press("Sign in");
+}
+
+export async function logOut(reader) {
+  await reader.page.locator("header").getByRole("button", { name: "Account" }).click();
+  await reader.press("Log out");
+  assert.equal(await reader.heading(), "Sign in");
+}
+
+/** Makes an enrolment token on the page Add agents, which stays open, and returns its secret. */
+export async function addAgents(reader, { hosts = 1, group, labels, behind } = {}) {
+  const { page } = reader;
+  await reader.go("/agents/add");
+  await page.getByLabel("Any other OpAMP client").check();
+  await page.getByLabel("How many hosts").fill(String(hosts));
+  if (group) await page.getByLabel("Group").selectOption(group);
+  if (labels) await page.getByLabel("Labels").fill(labels);
+  if (behind) {
+    await page.getByText("Gateways, networks, note").click();
+    await page.getByLabel("Agents behind one credential").fill(String(behind));
+  }
+  await reader.press("Make the line to paste");
+  const secret = /mst_enrol[a-z]*_[a-z0-9]+/.exec(await page.locator("main").innerText());
+  assert.ok(secret, "no token on the page");
+  return secret[0];
+}
+
+/** Types a document into the form of a config, in the editor where there is script and in the text area otherwise. */
+export async function typeConfig(reader, text) {
+  const { page } = reader;
+  const area = page.locator("textarea[name=content]");
+  if (!reader.script) return area.fill(text);
+  const editor = page.locator(".cm-content");
+  await editor.waitFor();
+  await editor.fill(text);
+  assert.equal((await area.inputValue()).trimEnd(), text.trimEnd(), "the text area follows the editor");
+}
+
+export async function makeConfig(reader, name, text, description = "") {
+  const { page } = reader;
+  await reader.go("/configs/-/new");
+  await page.getByLabel("Name", { exact: true }).fill(name);
+  await page.getByLabel("Description").fill(description);
+  await typeConfig(reader, text);
+  await reader.press("Make config");
+}
+
+export async function saveRevision(reader, name, text, message) {
+  const { page } = reader;
+  await reader.go(`/configs/${name}/edit`);
+  await typeConfig(reader, text);
+  await page.getByLabel("Why").fill(message);
+  await reader.press(/^Save revision/);
+}
+
+export async function makeGroup(reader, name, { selectors = "", config = "", description = "", priority = "10", byFacts = false } = {}) {
+  const { page } = reader;
+  await reader.go("/groups/-/new");
+  await page.getByLabel("Name", { exact: true }).fill(name);
+  await page.getByLabel("Description").fill(description);
+  await page.getByLabel("Selectors").fill(selectors);
+  await page.getByLabel("Priority").fill(priority);
+  if (byFacts) await page.getByLabel("Let agents join by their facts").check();
+  if (config) await page.getByLabel("Config", { exact: true }).selectOption(config);
+  await reader.press("Make group");
+}
+
+/** Publishes a revision to a group by way of the page that shows what it does. */
+export async function publish(reader, group, config, revision, message = "") {
+  const { page } = reader;
+  await reader.go(`/publish?group=${group}&config=${config}&revision=${revision}`);
+  await page.getByLabel("Why").fill(message);
+  const confirm = page.getByLabel("Number of agents");
+  if (await confirm.isVisible()) {
+    const words = await page.locator("#confirm-help").innerText();
+    await confirm.fill(/[Tt]ype (?:that number, )?(\d+)|, (\d+), to go on/.exec(words).slice(1).find(Boolean));
+  }
+  await reader.press(new RegExp(`^Send revision ${revision} to `));
+}
+
+/** A collector's configuration that says something of its own. */
+export const collector = (endpoint) => `receivers:
+  otlp:
+    protocols:
+      grpc:
+        endpoint: ${endpoint}
+exporters:
+  debug:
+service:
+  pipelines:
+    traces:
+      receivers: [otlp]
+      exporters: [debug]
+`;
