@@ -66,7 +66,7 @@ pub struct Failure {
 }
 
 /// Why an agent is offered nothing although something is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldReason {
     /// The agent knows a newer generation of our offers than the store: the store went back in time.
