@@ -14,6 +14,7 @@ mod architecture;
 mod audit;
 mod command_line;
 mod configs;
+mod fleet_pages;
 mod gallery;
 mod groups;
 mod http;
