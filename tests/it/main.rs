@@ -36,4 +36,5 @@ mod sessions;
 mod setup;
 mod simulator;
 mod store;
+mod verbs;
 mod websocket;
