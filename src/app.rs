@@ -22,7 +22,6 @@ pub mod intentions;
 pub mod join;
 mod live;
 mod load;
-pub mod overview;
 pub mod own_targets;
 mod pacer;
 mod pending;

@@ -7,7 +7,7 @@ umask 077
 server='@SERVER@'
 supervisor='' collector='' adopt='' adopting=yes base='' ca_given='' host='' user='' prefix='' mode=''
 wait_seconds=120 apply_seconds=15
-force='' dry='' resume='' service=systemd
+force='' dry='' resume='' service=systemd asked_service=''
 old_service='' old_pid='' swapped='' work='' taken_over='' stopped='' hushed=''
 
 usage() {
@@ -28,7 +28,8 @@ The enrolment token is read from MUSTER_TOKEN, else from standard input, else as
   --force              enrol again, as a new agent, although this host is enrolled already
   --resume             start what was enrolled before, and wait for it again
   --no-service         run in the background without systemd
-  --prefix FOLDER      keep all files beneath this folder, as whoever runs this; implies --no-service
+  --prefix FOLDER      keep all files beneath this folder, as whoever runs this; without systemd
+  --with-service       with --prefix: use systemctl all the same
   --server URL         another address of the server, as in https://muster.example.com:4320
   --ca FILE            another authority to trust, as a PEM file
   --dry-run            say what would be done
@@ -51,6 +52,7 @@ parse() {
         --help | -h) usage && exit 0 ;;
         --no-adopt) adopting='' ;;
         --no-service) service='' ;;
+        --with-service) asked_service=yes ;;
         --force) force=yes ;;
         --resume) resume=yes ;;
         --dry-run) dry=yes ;;
@@ -85,7 +87,9 @@ parse() {
     etc=$prefix/etc/muster-agent state=$prefix/var/lib/muster-agent
     unit=$prefix/etc/systemd/system/muster-agent.service
     log=$prefix/var/log/muster-agent.log pidfile=$prefix/run/muster-agent.pid
-    if [ -n "$service" ] && ! { have systemctl && [ -d /run/systemd/system ]; }; then
+    if [ -n "$asked_service" ]; then
+        service=yes
+    elif [ -n "$service" ] && ! { have systemctl && [ -d /run/systemd/system ]; }; then
         die "systemd doesn't run here; --no-service runs the agent in the background without it"
     fi
     [ -n "$prefix$dry" ] || [ "$(id -u)" = 0 ] || die "this has to run as root (or with --prefix, for a trial)"
@@ -290,13 +294,19 @@ enrol() {
     fi
 }
 
-# Drops the lines of the Supervisor's file whose keys this Supervisor doesn't know.
+# Drops the lines of the Supervisor's file whose keys this Supervisor doesn't know: it refuses to start over one. Those
+# that it knows stand in the program; a wrapper around it doesn't tell, and gets what most releases know.
 only_known_keys() {
+    readable=''
+    if LC_ALL=C grep -aqF accepts_remote_config "$supervisor"; then readable=yes; fi
     while IFS= read -r line; do
         key=$(printf %s "$line" | sed -n 's/^  *\([a-z_]*\):.*/\1/p')
-        if [ -z "$key" ] || LC_ALL=C grep -aqF "$key" "$supervisor"; then
-            printf '%s\n' "$line"
-        fi
+        case $readable:$key in
+        *:automatic_config_rollback | *:collector_crash_log_snippet_kib | yes:?*)
+            LC_ALL=C grep -aqF "$key" "$supervisor" || continue
+            ;;
+        esac
+        printf '%s\n' "$line"
     done
 }
 
@@ -467,7 +477,12 @@ wait_for_agent() {
         if [ -z "$service" ] && ! running; then break; fi
         sleep 2
     done
-    warn "the new agent isn't there, or not healthy. The server says: $(field reason) $(field error)"
+    warn "the new agent isn't there, or not healthy."
+    if [ -s "$work/answer" ]; then
+        warn "the server says: $(field reason) $(field error)"
+    else
+        warn "the server couldn't be asked: $server"
+    fi
     warn 'the last lines of its log:'
     last_lines >&2
     cat >&2 <<'END'
@@ -567,6 +582,7 @@ clean_up() {
 
 main() {
     work=$(mktemp -d)
+    : >"$work/answer"
     trap clean_up EXIT
     parse "$@"
     trap 'exit 130' HUP INT TERM

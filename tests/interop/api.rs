@@ -48,6 +48,13 @@ impl Api {
             .unwrap_or_else(|error| panic!("POST {path}: {error} {error:?}"))
     }
 
+    pub(crate) fn delete(&self, path: &str) {
+        let answer = self
+            .runtime
+            .block_on(self.client.send(Method::DELETE, path, None, None));
+        answer.unwrap_or_else(|error| panic!("DELETE {path}: {error}"));
+    }
+
     /// One number of the metrics page, 0 when it isn't there.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let answer = self

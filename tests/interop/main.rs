@@ -18,4 +18,5 @@ mod patience;
 mod peer;
 mod proxy;
 mod revealing;
+mod script;
 mod supervisor;

@@ -23,6 +23,11 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 const APPLY_SECONDS: u64 = 3;
 const APPLIED: Duration = Duration::from_secs(APPLY_SECONDS + 20);
 
+/// Waits for one's turn to start a Supervisor.
+pub(crate) fn one_at_a_time() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A host with a folder in the place of its root.
 struct Host {
     prefix: PathBuf,
@@ -32,7 +37,7 @@ struct Host {
 
 impl Host {
     fn new(lab: &Lab) -> Self {
-        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = one_at_a_time();
         let prefix = lab.folder().join("host");
         fs::create_dir_all(&prefix).unwrap();
         Self {
@@ -127,7 +132,7 @@ fn run(command: &mut Command) -> Output {
     output
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -136,7 +141,7 @@ fn free_port() -> u16 {
 }
 
 /// A configuration that receives OTLP on `port`.
-fn receiving_on(port: u16) -> String {
+pub(crate) fn receiving_on(port: u16) -> String {
     format!(
         "# what this host runs\nreceivers:\n  otlp:\n    protocols:\n      http:\n        endpoint: \"127.0.0.1:{port}\"\n\
          exporters:\n  debug: {{}}\nservice:\n  telemetry: {{metrics: {{level: none}}}}\n  pipelines:\n    traces:\n      \
@@ -144,7 +149,7 @@ fn receiving_on(port: u16) -> String {
     )
 }
 
-fn listens(port: u16) -> bool {
+pub(crate) fn listens(port: u16) -> bool {
     std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 

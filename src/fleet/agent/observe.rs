@@ -151,8 +151,7 @@ enum Continuity {
 }
 
 impl Pulse {
-    /// `answered` tells whether anything was said on the present link.
-    fn continuity(&self, report: &Report, answered: bool) -> Continuity {
+    fn continuity(&self, report: &Report) -> Continuity {
         let Some(last) = self.sequence else {
             return Continuity::First;
         };
@@ -160,12 +159,8 @@ impl Pulse {
             return Continuity::Bare;
         }
         let full = report.parts.description.is_some();
-        let same = report.sequence == last && report.fingerprint == self.fingerprint;
         match report.sequence {
-            // On a new link nothing was answered yet that could be repeated.
-            _ if same && answered => Continuity::Repetition,
-            _ if same && full => Continuity::Restart,
-            _ if same => Continuity::Continues,
+            number if number == last && report.fingerprint == self.fingerprint => Continuity::Repetition,
             number if number == last.wrapping_add(1) => Continuity::Continues,
             number if number < last && full => Continuity::Restart,
             _ => Continuity::Gap,
@@ -182,8 +177,7 @@ impl Subject<'_> {
             .sequence
             .is_some_and(|last| sequence == last.wrapping_add(1));
         let same = capabilities == 0 || capabilities == self.agent.reported.capabilities.0;
-        let whole = self.agent.reported.completeness != Completeness::Unknown;
-        if !continues || !same || !whole {
+        if !continues || !same {
             return false;
         }
         self.pulse.sequence = Some(sequence);
@@ -194,7 +188,7 @@ impl Subject<'_> {
 
     /// Folds one report into the agent.
     pub fn observe(&mut self, report: Report, seen: &Seen<'_>, now: Timestamp) -> Observed {
-        let continuity = self.pulse.continuity(&report, self.contact.capabilities_stated);
+        let continuity = self.pulse.continuity(&report);
         self.pulse.last_seen = now;
         let mut observed = Observed::default();
         match continuity {
@@ -526,6 +520,3 @@ fn excerpt(text: &str) -> String {
     const CHARACTERS: usize = 2_000;
     text.chars().take(CHARACTERS).collect()
 }
-
-#[cfg(test)]
-mod tests;
