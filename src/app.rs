@@ -22,6 +22,7 @@ pub mod intentions;
 pub mod join;
 mod live;
 mod load;
+pub mod overview;
 pub mod own_targets;
 mod pacer;
 mod pending;

@@ -14,14 +14,30 @@ use crate::settings::{Environment, Problems};
 use client::ClientError;
 use output::Output;
 
+mod account;
+mod agents;
+mod audit;
 mod check;
 pub mod client;
+mod columns;
 mod completions;
+mod configs;
+mod confirm;
+mod credentials;
+mod enroll;
+mod groups;
 mod man;
 pub mod output;
+mod overview;
+mod publish;
 mod serve;
+mod session;
 mod setup_token;
+mod shown;
 mod simulate;
+mod system;
+mod tokens;
+mod users;
 mod version;
 
 const EXIT_CODES: &str = "\
@@ -48,6 +64,18 @@ enum Verb {
     Check(check::Args),
     SetupToken(setup_token::Args),
     Simulate(simulate::Args),
+    Overview(overview::Args),
+    Agents(agents::Args),
+    Groups(groups::Args),
+    Configs(configs::Args),
+    Publish(publish::Args),
+    Enroll(enroll::Args),
+    Credentials(credentials::Args),
+    Users(users::Args),
+    Account(account::Args),
+    Tokens(tokens::Args),
+    Audit(audit::Args),
+    System(system::Args),
     Completions(completions::Args),
     Man(man::Args),
     Version(version::Args),
@@ -61,6 +89,18 @@ impl Verb {
             Self::Check(args) => args.run(environment, &mut output),
             Self::SetupToken(args) => online(args.run(environment, &mut output)),
             Self::Simulate(args) => args.run(environment, &mut output),
+            Self::Overview(args) => online(args.run(environment, &mut output)),
+            Self::Agents(args) => online(args.run(environment, &mut output)),
+            Self::Groups(args) => online(args.run(environment, &mut output)),
+            Self::Configs(args) => online(args.run(environment, &mut output)),
+            Self::Publish(args) => online(args.run(environment, &mut output)),
+            Self::Enroll(args) => online(args.run(environment, &mut output)),
+            Self::Credentials(args) => online(args.run(environment, &mut output)),
+            Self::Users(args) => online(args.run(environment, &mut output)),
+            Self::Account(args) => online(args.run(environment, &mut output)),
+            Self::Tokens(args) => online(args.run(environment, &mut output)),
+            Self::Audit(args) => online(args.run(environment, &mut output)),
+            Self::System(args) => online(args.run(environment, &mut output)),
             Self::Completions(args) => args.run(&mut output),
             Self::Man(args) => args.run(&mut output),
             Self::Version(args) => args.run(&mut output),

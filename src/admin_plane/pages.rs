@@ -4,6 +4,9 @@
 //! without script of its own stands in [`parts::live`](mod@parts::live).
 
 pub mod account;
+pub mod add_agents;
+pub mod agent;
+pub mod agents;
 pub mod audit;
 pub mod configs;
 pub mod differences;
@@ -12,6 +15,7 @@ pub mod groups;
 pub(in crate::admin_plane) mod handle;
 pub mod layout;
 pub mod login;
+pub mod overview;
 pub mod parts;
 pub mod publish;
 pub mod scene;

@@ -2,11 +2,12 @@
 //! or the end.
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep, timeout};
 
 use super::AgentPlane;
 use super::entry::spread_wait;
@@ -32,6 +33,13 @@ struct End {
     reason: &'static str,
 }
 
+impl End {
+    const REVOKED: Self = Self {
+        code: Some(1008),
+        reason: "its credential is not accepted any more",
+    };
+}
+
 /// A conversation's state between messages: small, for there are many.
 struct Conversation {
     plane: Arc<AgentPlane>,
@@ -39,7 +47,8 @@ struct Conversation {
     link: Arc<Link>,
     socket: Socket,
     form: frame::Form,
-    heard: bool,
+    /// Runs out unless a first message comes; pings don't stop it.
+    first_message: Option<Pin<Box<Sleep>>>,
     unanswered_pings: u8,
     garbage: u32,
 }
@@ -84,12 +93,17 @@ impl AgentPlane {
             speaker,
             socket,
             form: frame::Form::default(),
-            heard: false,
+            first_message: Some(Box::pin(sleep(self.settings.first_message_deadline))),
             unanswered_pings: 0,
             garbage: 0,
             plane: Arc::clone(&self),
         };
-        let end = conversation.run().await;
+        // A revocation during the upgrade found no link to close.
+        let end = if self.app.is_accepted(link.credential) {
+            conversation.run().await
+        } else {
+            End::REVOKED
+        };
         self.app.close_link(&link, end.reason);
         if let Some(code) = end.code {
             conversation.socket.close(code, end.reason, CLOSING).await;
@@ -101,20 +115,18 @@ impl Conversation {
     async fn run(&mut self) -> End {
         let plane = Arc::clone(&self.plane);
         loop {
-            let settings = &plane.settings;
-            let patience = if self.heard {
-                settings.ping
-            } else {
-                settings.first_message_deadline
-            };
             let end = tokio::select! {
                 biased;
                 () = plane.stop.cancelled() => {
-                    tokio::time::sleep(Duration::from_millis(fastrand::u64(0..STOP_SPREAD_MS))).await;
+                    sleep(Duration::from_millis(fastrand::u64(0..STOP_SPREAD_MS))).await;
                     Some(End { code: Some(1012), reason: "the server stops" })
                 }
                 wake = self.link.woken() => self.woken(wake).await,
-                incoming = timeout(patience, self.socket.recv()) => match incoming {
+                () = run_out(&mut self.first_message) => Some(End {
+                    code: Some(1008),
+                    reason: "it never sent a message",
+                }),
+                incoming = timeout(plane.settings.ping, self.socket.recv()) => match incoming {
                     Ok(incoming) => self.received(incoming).await,
                     Err(_) => self.silent().await,
                 },
@@ -191,7 +203,7 @@ impl Conversation {
             }
         };
         self.form = form;
-        self.heard = true;
+        self.first_message = None;
         self.garbage = 0;
         plane.app.metrics.messages_received.inc(kind(&message));
         let spoken = plane.app.exchange(&self.speaker, Some(&self.link), message).await;
@@ -211,10 +223,7 @@ impl Conversation {
 
     async fn woken(&mut self, wake: Wake) -> Option<End> {
         match wake {
-            Wake::Close(CloseReason::Revoked) => Some(End {
-                code: Some(1008),
-                reason: "its credential is not accepted any more",
-            }),
+            Wake::Close(CloseReason::Revoked) => Some(End::REVOKED),
             Wake::Close(CloseReason::Stopping) => Some(End {
                 code: Some(1012),
                 reason: "the server stops",
@@ -248,12 +257,6 @@ impl Conversation {
     }
 
     async fn silent(&mut self) -> Option<End> {
-        if !self.heard {
-            return Some(End {
-                code: Some(1008),
-                reason: "it never sent a message",
-            });
-        }
         if self.unanswered_pings >= 2 {
             return Some(End {
                 code: Some(1011),
@@ -279,5 +282,13 @@ impl Conversation {
                 reason: "it doesn't take what it is sent",
             }
         })
+    }
+}
+
+/// Waits until a deadline runs out; for ever when there is none.
+async fn run_out(deadline: &mut Option<Pin<Box<Sleep>>>) {
+    match deadline {
+        Some(deadline) => deadline.as_mut().await,
+        None => std::future::pending().await,
     }
 }

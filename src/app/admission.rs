@@ -9,7 +9,8 @@ use super::identities::{CredentialRefusal, Speaker, accepted, holder};
 use super::{new_agent_id, new_uid};
 use crate::auth::secret::{Secret, SecretKind};
 use crate::fleet::agent::{
-    Agent, Completeness, Contact, Happening, Origin, RefusalKind, Refused, Registration, Standing, Transport,
+    Agent, Completeness, Contact, Delivery, Happening, Origin, RefusalKind, Refused, Registration, Standing,
+    Transport,
 };
 use crate::fleet::identity::{Admission, Claim, Credential, CredentialState, Holder, Scope, admit};
 use crate::fleet::ids::{AgentId, InstanceUid};
@@ -73,6 +74,9 @@ impl App {
             .admissions
             .lock(admission_key(&speaker.credential, uid))
             .await;
+        if self.still_accepted(speaker).is_err() {
+            return Err(refused("the credential is not accepted any more"));
+        }
         let found = self.identities.find(credential, uid);
         let scope = &speaker.credential.scope;
         let now = self.clock.now();
@@ -106,6 +110,12 @@ impl App {
                 "the agent changed its uid too often within an hour; it is welcome again later",
             )),
         }
+    }
+
+    /// A speaker's credential as it is now: what a connection was opened with may be old.
+    fn present(&self, speaker: &Speaker) -> Credential {
+        let known = self.identities.credential(speaker.credential.id);
+        (*known.unwrap_or_else(|| Arc::clone(&speaker.credential))).clone()
     }
 
     fn known(&self, agent: AgentId, uid: InstanceUid) -> Admitted {
@@ -151,7 +161,7 @@ impl App {
     ) -> Result<Admitted, Refused> {
         let used = Credential {
             first_used_at: Some(now),
-            ..(*speaker.credential).clone()
+            ..self.present(speaker)
         };
         let mut batch = Batch::new();
         batch.put(&used.id, &used);
@@ -182,6 +192,16 @@ impl App {
             detail: format!("came back with the uid {uid}"),
             ..AuditEntry::default()
         });
+        // What the one before had says nothing about this one; what failed on the host may fail again.
+        let delivery = self.live.get(agent).map(|known| Delivery {
+            offered: None,
+            acknowledged: None,
+            applied: None,
+            ..known.agent.delivery.clone()
+        });
+        if let Some(delivery) = &delivery {
+            batch.put(&agent, delivery);
+        }
         self.change_registration(agent, batch, |registration| {
             let hour = std::time::Duration::from_hours(1);
             registration.rekeyed_at.retain(|at| now.since(*at) < hour);
@@ -192,7 +212,9 @@ impl App {
         .await?;
         self.live.with(agent, |entry| {
             entry.pulse.sequence = None;
-            Arc::make_mut(&mut entry.agent).reported.completeness = Completeness::Unknown;
+            let agent = Arc::make_mut(&mut entry.agent);
+            agent.reported.completeness = Completeness::Unknown;
+            agent.delivery = delivery.unwrap_or_default();
         });
         Ok(Admitted {
             agent,
@@ -274,7 +296,7 @@ impl App {
         ));
         let quarantined = too_many.then(|| Credential {
             state: CredentialState::Quarantined { at: now },
-            ..(*speaker.credential).clone()
+            ..self.present(speaker)
         });
         if let Some(credential) = &quarantined {
             batch.put(&id, credential);

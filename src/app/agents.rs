@@ -1,11 +1,13 @@
 //! Agents: what operators see of them and do to them.
 
 mod acts;
+mod configuration;
 mod list;
 mod standing;
 mod view;
 
 pub use acts::{AgentAct, BulkResult};
+pub use configuration::{AgentConfiguration, AgentIdentity, RevisionName, Said, Wanted};
 pub use list::{AgentPage, AgentQuery, AgentSort, Tally};
 pub use standing::OwnStanding;
 pub use view::{

@@ -452,6 +452,8 @@ impl App {
         state: CredentialState,
         action: &str,
     ) -> Result<(), Error> {
+        // An admission under way writes the credential too: it must not make a revoked one valid again.
+        let _admitting = self.admissions.lock(id.0).await;
         let credential = self
             .identities
             .credential(id)

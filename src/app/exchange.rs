@@ -107,6 +107,37 @@ impl Spoken {
     }
 }
 
+/// From how long a queue of agents on they are asked for their full state one after the other.
+const WAVE: Duration = Duration::from_secs(1);
+
+/// An agent as it was before a message or push: what memory returns to when the store can't keep up. Without that, a
+/// verdict would be known here, never be written, and be forgotten by the next restart.
+struct Before {
+    agent: Arc<Agent>,
+    pulse: Pulse,
+    contact: Contact,
+}
+
+impl Before {
+    fn of(entry: &Entry) -> Self {
+        Self {
+            agent: Arc::clone(&entry.agent),
+            pulse: entry.pulse,
+            contact: entry.contact.clone(),
+        }
+    }
+
+    /// Reported state stays: the number that goes back has the agent report it again.
+    fn restore(self, entry: &mut Entry) {
+        Arc::make_mut(&mut entry.agent).delivery = self.agent.delivery.clone();
+        entry.pulse = Pulse {
+            last_seen: entry.pulse.last_seen,
+            ..self.pulse
+        };
+        entry.contact = self.contact;
+    }
+}
+
 /// How often the older of two links must speak on before its speaker counts as a second agent. Once may be a message
 /// that was under way when the agent reconnected.
 const TURNS_OF_A_CLONE: u8 = 2;
@@ -165,19 +196,19 @@ impl App {
     pub async fn push(&self, link: &Arc<Link>, agent: AgentId) -> Option<Spoken> {
         let turn = self.live.turn(agent)?.lock_owned().await;
         let now = self.clock.now();
-        let (uid, reply, verdict) = self.live.with(agent, |entry| {
+        let (uid, reply, verdict, before) = self.live.with(agent, |entry| {
             if entry.route != Some(link.id) || !entry.presence.is_online() {
                 return None;
             }
             let uid = entry.agent.registration.uid?;
-            let desired = self.desired(&entry.agent.registration);
-            let (reply, verdict) = entry.subject().reply(&desired, now);
-            Some((uid, reply, verdict))
+            let before = Before::of(entry);
+            let (reply, verdict) = self.speak(entry, now);
+            Some((uid, reply, verdict, before))
         })??;
         if matches!(&reply, Reply::Update(update) if update.is_empty()) {
             return None;
         }
-        let reply = self.make_durable(agent, reply, verdict, None, now).await;
+        let reply = self.make_durable(agent, reply, verdict, before, now).await;
         let again = matches!(reply, Reply::Command(_));
         Some(Spoken {
             agent: Some(agent),
@@ -204,11 +235,13 @@ impl App {
         {
             return (Reply::Error(refused), false);
         }
-        let ask_at = self.pacer.next(now);
+        // A few at once are no wave: whoever polls would otherwise wait for a whole interval.
+        let turn = self.pacer.next(now);
+        let ask_at = if turn.since(now) < WAVE { now } else { turn };
         let generation = self.store.generation();
         let epoch = self.store.epoch();
         let Some((before, observed)) = self.live.with(id, |entry| {
-            let before = entry.pulse;
+            let before = Before::of(entry);
             let seen = Seen {
                 key: &self.key,
                 epoch,
@@ -231,6 +264,9 @@ impl App {
                 let desired = self.desired(&entry.agent.registration);
                 entry.subject().repeat(&desired)
             });
+            if disconnect {
+                self.say_goodbye(id, link, "it said goodbye", now);
+            }
             return (reply.unwrap_or_else(|| Reply::Error(gone())), false);
         }
         let reply = self.perform(id, link, observed, before, now).await;
@@ -246,7 +282,8 @@ impl App {
         self.live.with(id, |entry| {
             let desired = self.desired(&entry.agent.registration);
             let converged = desired.digest().is_none_or(|digest| {
-                entry.agent.delivery.has(digest) || entry.contact.offered.is_some_and(|(d, _)| d == digest)
+                entry.agent.delivery.settled_on(digest)
+                    || entry.contact.offered.is_some_and(|(d, _)| d == digest)
             });
             let quiet = entry.contact.asking == Asking::No && entry.agent.delivery.restart.is_none();
             let Heartbeat {
@@ -261,8 +298,18 @@ impl App {
                     .subject()
                     .heartbeat(sequence, fingerprint, capabilities, now);
             entry.dirty.pulse |= taken;
-            taken.then(|| entry.subject().reply(&desired, now).0)
+            taken.then(|| self.speak(entry, now).0)
         })?
+    }
+
+    /// What the agent should hear now, and whether a verdict changed with it.
+    fn speak(&self, entry: &mut Entry, now: Timestamp) -> (Reply, bool) {
+        let desired = self.desired(&entry.agent.registration);
+        let known = entry.agent.reported.completeness;
+        let spoken = entry.subject().reply(&desired, now);
+        // Who was asked often enough in vain is not asked again after a restart of ours.
+        entry.dirty.reported |= known != entry.agent.reported.completeness;
+        spoken
     }
 
     /// Does what a report leads to, commits what must be durable, and computes the reply.
@@ -271,7 +318,7 @@ impl App {
         id: AgentId,
         link: Option<&Arc<Link>>,
         observed: Observed,
-        before: Pulse,
+        before: Before,
         now: Timestamp,
     ) -> Reply {
         if observed.clone_suspected && link.is_none() {
@@ -292,18 +339,17 @@ impl App {
         );
         if facts_changed && let Err(error) = self.settle(id).await {
             tracing::error!(agent_id = %id, error = %error, "an agent's membership could not be settled");
-            self.live.with(id, |entry| entry.pulse.sequence = before.sequence);
+            self.live.with(id, |entry| before.restore(entry));
             return Reply::Error(unavailable("the server can't store the report now"));
         }
         let spoken = self.live.with(id, |entry| {
-            let desired = self.desired(&entry.agent.registration);
-            let (reply, verdict) = entry.subject().reply(&desired, now);
+            let (reply, verdict) = self.speak(entry, now);
             (reply, verdict || observed.delivery_changed)
         });
         let Some((reply, verdict)) = spoken else {
             return Reply::Error(gone());
         };
-        let reply = self.make_durable(id, reply, verdict, Some(before), now).await;
+        let reply = self.make_durable(id, reply, verdict, before, now).await;
         if noticed {
             self.announce_agent(id);
         }
@@ -317,7 +363,7 @@ impl App {
         id: AgentId,
         reply: Reply,
         verdict: bool,
-        before: Option<Pulse>,
+        before: Before,
         now: Timestamp,
     ) -> Reply {
         let mut batch = Batch::new();
@@ -326,13 +372,7 @@ impl App {
         }
         if let Err(error) = self.store.commit(batch).await {
             tracing::error!(agent_id = %id, error = %error, "an agent's message could not be made durable");
-            self.live.with(id, |entry| {
-                if let Some(before) = before {
-                    entry.pulse.sequence = before.sequence;
-                    entry.pulse.fingerprint = before.fingerprint;
-                }
-                entry.contact.offered = None;
-            });
+            self.live.with(id, |entry| before.restore(entry));
             return Reply::Error(unavailable("the server can't store the report now"));
         }
         self.note_reply(id, &reply, now);
@@ -396,6 +436,7 @@ impl App {
         let service = entry.agent.reported.service_name.clone();
         if let Some(components) = &mut Arc::make_mut(&mut entry.agent).reported.components {
             components.known = Some(digest);
+            entry.dirty.reported = true;
             self.components.learn(&service, &components.hash, digest);
         }
     }
@@ -414,6 +455,7 @@ impl App {
             && let Some(components) = &mut Arc::make_mut(&mut entry.agent).reported.components
         {
             components.known = Some(digest);
+            entry.dirty.reported = true;
         }
     }
 
@@ -444,9 +486,16 @@ impl App {
                     clones = times >= TURNS_OF_A_CLONE;
                     return None;
                 }
-                entry.rival = entry.route.filter(|_| was_online).map(|old| (old, 0));
+                // Only two that stay connected can be two: a poll in between is the same agent by its other transport.
+                let other = entry.route.filter(|_| was_online && link.is_some());
+                entry.rival = other.map(|old| (old, 0));
                 entry.route = link.map(|link| link.id);
-                entry.contact = Contact::new(transport);
+                // What was asked stays asked: an agent whose answer is too large reconnects at once, again and again.
+                let asking = entry.contact.asking;
+                entry.contact = Contact {
+                    asking,
+                    ..Contact::new(transport)
+                };
             }
             entry.contact.new_uid = admitted.new_uid;
             if !was_online || !same {

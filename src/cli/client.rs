@@ -41,6 +41,7 @@ pub struct ClientArgs {
     /// The data folder of the server on this machine.
     #[arg(
         long,
+        global = true,
         value_name = "FOLDER",
         conflicts_with = "server",
         help = "Ask the server on this machine that has this data folder; also MUSTER_DATA [default: ./muster-data]"
@@ -49,6 +50,7 @@ pub struct ClientArgs {
     /// The URL of another server.
     #[arg(
         long,
+        global = true,
         value_name = "URL",
         help = "Ask the server at this address, as in https://muster.example.com:4321; also MUSTER_SERVER"
     )]
@@ -56,6 +58,7 @@ pub struct ClientArgs {
     /// The API token for that server.
     #[arg(
         long,
+        global = true,
         value_name = "TOKEN",
         help = "The API token for --server; better given as MUSTER_TOKEN, which other users don't see"
     )]
@@ -63,6 +66,7 @@ pub struct ClientArgs {
     /// A PEM file with the authorities to trust.
     #[arg(
         long,
+        global = true,
         value_name = "FILE",
         conflicts_with = "ca_sha256",
         help = "Trust only the authorities in this PEM file; also MUSTER_CA [default: those of this system]"
@@ -71,6 +75,7 @@ pub struct ClientArgs {
     /// The fingerprint of the authority to trust.
     #[arg(
         long,
+        global = true,
         value_name = "HEX",
         help = "Trust only the authority with this SHA-256 fingerprint; also MUSTER_CA_SHA256"
     )]

@@ -13,7 +13,7 @@ use crate::observability::plain::plain;
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct OutputArgs {
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub json: bool,
 }
 
@@ -22,6 +22,9 @@ pub struct OutputArgs {
 pub struct Output {
     sink: Sink,
     terminal: bool,
+    /// What a person answers in tests, the last one first.
+    #[cfg(test)]
+    pub(super) answers: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -39,7 +42,37 @@ impl Output {
         Self {
             terminal: stdout.is_terminal(),
             sink: Sink::Stdout(stdout),
+            #[cfg(test)]
+            answers: Vec::new(),
         }
+    }
+
+    /// Whether a person reads it.
+    #[must_use]
+    pub const fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// Asks the person at the terminal, beside the output; `None` when nobody is there to answer.
+    ///
+    /// # Errors
+    /// The terminal can't be read or written.
+    pub fn ask(&mut self, question: &str) -> anyhow::Result<Option<String>> {
+        #[cfg(test)]
+        if matches!(self.sink, Sink::Captured(_)) {
+            return Ok(self.answers.pop());
+        }
+        let (stdin, mut stderr) = (io::stdin(), io::stderr());
+        if !stdin.is_terminal() || !stderr.is_terminal() {
+            return Ok(None);
+        }
+        stderr
+            .write_all(question.as_bytes())
+            .and_then(|()| stderr.flush())
+            .context("cannot ask")?;
+        let mut answer = String::new();
+        stdin.read_line(&mut answer).context("cannot read the answer")?;
+        Ok(Some(answer))
     }
 
     /// Prints a listing: with headings on a terminal, one tab-separated line per row in a pipe, or a JSON array.
@@ -122,6 +155,12 @@ pub fn report(error: &anyhow::Error) {
     let _ = io::stderr().write_all(block(error).as_bytes());
 }
 
+/// Says something beside the output, for people: what goes on while a verb waits.
+pub fn note(text: &str) {
+    // Nobody to tell is no failure.
+    let _ = writeln!(io::stderr(), "{}", plain(text));
+}
+
 fn block(error: &anyhow::Error) -> String {
     let mut causes = error.chain().map(ToString::to_string);
     let mut block = format!(
@@ -155,6 +194,7 @@ impl Output {
         Self {
             sink: Sink::Captured(Vec::new()),
             terminal,
+            answers: Vec::new(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The admin plane over real sockets, with the real use cases on a store in memory.
 
 mod events;
+mod fleet;
 mod guards;
 mod openapi;
 mod rows;

@@ -7,6 +7,7 @@
     reason = "a test that can't go on fails"
 )]
 
+mod abuse;
 mod accounts;
 mod admin;
 mod api_tokens;
@@ -14,9 +15,13 @@ mod architecture;
 mod audit;
 mod command_line;
 mod configs;
+mod conformance;
+mod fleet_pages;
 mod gallery;
 mod groups;
+mod harness;
 mod http;
+mod laws;
 mod login;
 mod opamp_bytes;
 mod opamp_examples;
@@ -31,4 +36,5 @@ mod sessions;
 mod setup;
 mod simulator;
 mod store;
+mod verbs;
 mod websocket;

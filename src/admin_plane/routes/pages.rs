@@ -1,10 +1,17 @@
 //! Routes of pages and their forms.
 
 use super::Row;
-use crate::admin_plane::pages::{account, audit, configs, enrolment, groups, login, publish, setup, system};
+use crate::admin_plane::pages::{
+    account, add_agents, agent, agents, audit, configs, enrolment, groups, login, overview, publish, setup,
+    system,
+};
 
 pub(super) fn rows() -> Vec<Row> {
     [
+        overview::handle::rows(),
+        agents::handle::rows(),
+        agent::handle::rows(),
+        add_agents::handle::rows(),
         setup::handle::rows(),
         login::handle::rows(),
         account::handle::rows(),

@@ -12,10 +12,12 @@ use crate::app::error::Error;
 use crate::app::live::Snapshot;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
-use crate::fleet::agent::Standing;
 use crate::fleet::agent::health::{Condition, status};
+use crate::fleet::agent::presence::Presence;
+use crate::fleet::agent::{HoldReason, Standing};
 use crate::fleet::attributes::Facts;
 use crate::fleet::ids::AgentId;
+use crate::fleet::name::Name;
 use crate::fleet::selector::{Filter, Known, Source};
 use crate::fleet::time::Timestamp;
 
@@ -225,6 +227,8 @@ impl App {
         let id = agent.id().to_string();
         let uid = registration.uid.map(|uid| uid.to_string()).unwrap_or_default();
         let config = self.config_standing(snapshot).state.words();
+        let token = registration.origin.token.map(|token| token.to_string());
+        let token = token.unwrap_or_default();
         let texts = [
             title,
             &reported.host_name,
@@ -242,11 +246,25 @@ impl App {
                 "name" => Some(title),
                 "version" => Some(reported.service_version.as_str()),
                 "config" => Some(config),
-                "presence" => Some(if snapshot.presence.is_online() {
-                    "online"
-                } else {
-                    "offline"
+                "presence" => Some(match snapshot.presence {
+                    Presence::NeverSeen => "never seen",
+                    Presence::Online { .. } => "online",
+                    Presence::Offline { .. } => "offline",
                 }),
+                "standing" => Some(match registration.standing {
+                    Standing::Active => "active",
+                    Standing::Conflict { .. } => "conflict",
+                    Standing::Archived { .. } => "archived",
+                    Standing::Revoked { .. } => "revoked",
+                }),
+                "health" => Some(match reported.healthy {
+                    None => "not reported",
+                    Some(true) => "healthy",
+                    Some(false) => "unhealthy",
+                }),
+                "proposed" => registration.proposed_group.as_ref().map(Name::as_str),
+                "held" => agent.delivery.hold.map(HoldReason::short),
+                "token" => Some(token.as_str()),
                 _ => None,
             },
         })
@@ -258,7 +276,10 @@ impl App {
     }
 }
 
-const COLUMNS: [&str; 6] = ["status", "group", "name", "version", "config", "presence"];
+/// The keys of filters that are no label and no fact.
+const COLUMNS: [&str; 11] = [
+    "status", "group", "name", "version", "config", "presence", "standing", "health", "proposed", "held", "token",
+];
 
 fn resolve(filter: &Filter, snapshots: &[Snapshot]) -> Result<Filter, Error> {
     if filter

@@ -24,7 +24,7 @@ impl App {
                     .contact
                     .offered
                     .is_some_and(|(offered, _)| offered == digest);
-                !entry.agent.delivery.has(digest)
+                !entry.agent.delivery.settled_on(digest)
                     && !offered
                     && entry.agent.delivery.failure_of(digest).is_none()
             });

@@ -1,5 +1,7 @@
 //! Verdicts: what was offered to an agent and what became of it.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +68,7 @@ pub struct Failure {
 }
 
 /// Why an agent is offered nothing although something is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldReason {
     /// The agent knows a newer generation of our offers than the store: the store went back in time.
@@ -86,6 +88,11 @@ pub struct RestartOrder {
     pub at: Timestamp,
     /// Who.
     pub by: String,
+}
+
+impl RestartOrder {
+    /// How long an order waits for its agent. Whoever comes back later has been restarted since, or would be surprised.
+    pub const VALID: Duration = Duration::from_mins(10);
 }
 
 impl Delivery {
@@ -128,6 +135,16 @@ impl Delivery {
             .is_some_and(|said| said.digest == Some(digest))
     }
 
+    /// Whether the agent has `digest` and was offered nothing else since: something else it may take without a word.
+    #[must_use]
+    pub fn settled_on(&self, digest: Digest) -> bool {
+        let since = self.acknowledged.as_ref().map(|said| said.at);
+        let offered_since = self
+            .offered
+            .is_some_and(|offered| offered.digest != digest && since.is_none_or(|since| offered.at >= since));
+        self.has(digest) && !offered_since
+    }
+
     /// Whether the agent runs `digest`, as it says.
     #[must_use]
     pub fn runs(&self, digest: Digest) -> bool {
@@ -135,5 +152,37 @@ impl Delivery {
         self.acknowledged
             .as_ref()
             .is_some_and(|said| said.digest == Some(digest) && said.outcome == applied)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_offered_since_an_acknowledgement_unsettles_it() {
+        let (a, b) = (Digest([1; 32]), Digest([2; 32]));
+        let offered = |digest, seconds| {
+            Some(Offered {
+                digest,
+                at: Timestamp::from_seconds(seconds),
+            })
+        };
+        let mut delivery = Delivery {
+            acknowledged: Some(Acknowledgement {
+                digest: Some(a),
+                outcome: RemoteConfigOutcome::Applied,
+                error: String::new(),
+                at: Timestamp::from_seconds(10),
+            }),
+            ..Delivery::default()
+        };
+        assert!(delivery.settled_on(a) && !delivery.settled_on(b));
+        delivery.offered = offered(a, 9);
+        assert!(delivery.settled_on(a));
+        delivery.offered = offered(b, 5);
+        assert!(delivery.settled_on(a), "it rolled back by itself");
+        delivery.offered = offered(b, 11);
+        assert!(!delivery.settled_on(a), "it may run the other by now");
     }
 }

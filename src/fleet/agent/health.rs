@@ -196,6 +196,17 @@ fn first_line(text: &str) -> String {
 }
 
 impl super::HoldReason {
+    /// One or two words for it, as filters use it.
+    #[must_use]
+    pub fn short(self) -> &'static str {
+        match self {
+            Self::StoreWentBack => "went back",
+            Self::Operator => "operator",
+            Self::NothingLeft => "nothing left",
+            Self::Unreadable => "unreadable",
+        }
+    }
+
     /// The reason in words.
     #[must_use]
     pub fn words(self) -> &'static str {

@@ -151,7 +151,8 @@ enum Continuity {
 }
 
 impl Pulse {
-    fn continuity(&self, report: &Report) -> Continuity {
+    /// `answered` tells whether anything was said on the present link.
+    fn continuity(&self, report: &Report, answered: bool) -> Continuity {
         let Some(last) = self.sequence else {
             return Continuity::First;
         };
@@ -159,8 +160,12 @@ impl Pulse {
             return Continuity::Bare;
         }
         let full = report.parts.description.is_some();
+        let same = report.sequence == last && report.fingerprint == self.fingerprint;
         match report.sequence {
-            number if number == last && report.fingerprint == self.fingerprint => Continuity::Repetition,
+            // On a new link nothing was answered yet that could be repeated.
+            _ if same && answered => Continuity::Repetition,
+            _ if same && full => Continuity::Restart,
+            _ if same => Continuity::Continues,
             number if number == last.wrapping_add(1) => Continuity::Continues,
             number if number < last && full => Continuity::Restart,
             _ => Continuity::Gap,
@@ -177,7 +182,8 @@ impl Subject<'_> {
             .sequence
             .is_some_and(|last| sequence == last.wrapping_add(1));
         let same = capabilities == 0 || capabilities == self.agent.reported.capabilities.0;
-        if !continues || !same {
+        let whole = self.agent.reported.completeness != Completeness::Unknown;
+        if !continues || !same || !whole {
             return false;
         }
         self.pulse.sequence = Some(sequence);
@@ -188,7 +194,7 @@ impl Subject<'_> {
 
     /// Folds one report into the agent.
     pub fn observe(&mut self, report: Report, seen: &Seen<'_>, now: Timestamp) -> Observed {
-        let continuity = self.pulse.continuity(&report);
+        let continuity = self.pulse.continuity(&report, self.contact.capabilities_stated);
         self.pulse.last_seen = now;
         let mut observed = Observed::default();
         match continuity {
@@ -520,3 +526,6 @@ fn excerpt(text: &str) -> String {
     const CHARACTERS: usize = 2_000;
     text.chars().take(CHARACTERS).collect()
 }
+
+#[cfg(test)]
+mod tests;

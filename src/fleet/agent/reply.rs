@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::contact::{Asking, Contact, Transport};
-use super::delivery::Offered;
+use super::delivery::{Offered, RestartOrder};
 use super::reported::Completeness;
 use super::{HoldReason, Subject};
 use crate::fleet::capabilities::Capabilities;
@@ -123,21 +123,22 @@ impl Subject<'_> {
     /// Decides what the agent should hear now and notes that it was said. Silent once agent and intent agree.
     /// The second value is whether a verdict changed, which must be durable before the reply is sent.
     pub fn reply(&mut self, desired: &Desired, now: Timestamp) -> (Reply, bool) {
+        let ordered = self.agent.delivery.restart.is_some();
         if let Some(command) = self.command(now) {
             return (Reply::Command(command), true);
         }
         let mut update = Update {
             capabilities: !self.contact.capabilities_stated || self.contact.transport == Transport::Http,
-            new_uid: self.contact.new_uid,
+            new_uid: self.contact.new_uid.take(),
             ..Update::default()
         };
         self.contact.capabilities_stated = true;
-        let mut verdict = false;
+        let mut verdict = ordered && self.agent.delivery.restart.is_none();
         if self.agent.registration.is_served() {
             update.full_state = self.asks_for_full_state(now);
             update.available_components = !update.full_state && self.asks_for_components();
             if let Some(offer) = self.offers(desired) {
-                verdict = self.note_offer(offer.stamp.digest, now);
+                verdict |= self.note_offer(offer.stamp.digest, now);
                 update.remote_config = Some(offer);
             }
         }
@@ -165,14 +166,19 @@ impl Subject<'_> {
         })
     }
 
-    /// A pending command, taken out of the record: at most once (S-293).
-    fn command(&mut self, _now: Timestamp) -> Option<Command> {
+    /// A pending command, taken out of the record: at most once (S-293), and not long after it was meant.
+    fn command(&mut self, now: Timestamp) -> Option<Command> {
         let agent = &self.agent;
+        let order = agent.delivery.restart.as_ref()?;
+        if now.since(order.at) > RestartOrder::VALID {
+            Arc::make_mut(self.agent).delivery.restart = None;
+            return None;
+        }
         let accepts = agent
             .reported
             .capabilities
             .has(Capabilities::ACCEPTS_RESTART_COMMAND);
-        if agent.delivery.restart.is_none() || !accepts || !agent.registration.is_served() {
+        if !accepts || !agent.registration.is_served() {
             return None;
         }
         Arc::make_mut(self.agent).delivery.restart = None;
@@ -231,7 +237,7 @@ impl Subject<'_> {
         let wanted = offer.stamp.digest;
         // A stale agent would be made to apply again what it may already run.
         let stale = self.contact.asking != Asking::No && !desired.own;
-        if stale || !self.may_be_offered(wanted) || self.agent.delivery.has(wanted) {
+        if stale || !self.may_be_offered(wanted) || self.agent.delivery.settled_on(wanted) {
             return None;
         }
         let offered_here = self.contact.offered.filter(|(digest, _)| *digest == wanted);

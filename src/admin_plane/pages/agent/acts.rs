@@ -1,0 +1,201 @@
+//! What is asked before something is done to one agent.
+
+use maud::{Markup, html};
+
+use super::super::layout::page_head;
+use super::super::parts::{Confirm, button_link, confirm, visible, visible_text};
+use super::super::scene::Scene;
+use super::path;
+use crate::app::agents::{AgentAct, AgentDetail};
+
+/// What is typed before a credential is revoked.
+pub const REVOKE_WORD: &str = "revoke";
+
+/// An act on one agent that needs no further input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Restart it.
+    Restart,
+    /// Send nothing.
+    Hold,
+    /// Send again.
+    Release,
+    /// Offer again what it refused.
+    Retry,
+    /// Put it into the group that its facts propose.
+    ConfirmGroup,
+    /// Let selectors decide.
+    Unpin,
+    /// Give up its own configuration.
+    Unpublish,
+    /// Serve it although it was in conflict.
+    AcceptConflict,
+    /// Put it away.
+    Archive,
+    /// Bring it back.
+    Restore,
+    /// Revoke its credential.
+    Revoke,
+}
+
+impl Act {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Restart,
+        Self::Hold,
+        Self::Release,
+        Self::Retry,
+        Self::ConfirmGroup,
+        Self::Unpin,
+        Self::Unpublish,
+        Self::AcceptConflict,
+        Self::Archive,
+        Self::Restore,
+        Self::Revoke,
+    ];
+
+    /// Its name in the path.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Restart => "restart",
+            Self::Hold => "hold",
+            Self::Release => "release",
+            Self::Retry => "retry",
+            Self::ConfirmGroup => "confirm-group",
+            Self::Unpin => "unpin",
+            Self::Unpublish => "unpublish",
+            Self::AcceptConflict => "accept-conflict",
+            Self::Archive => "archive",
+            Self::Restore => "restore",
+            Self::Revoke => "revoke",
+        }
+    }
+
+    /// The act that a path names.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|act| act.name() == name)
+    }
+
+    /// What the use case is asked.
+    #[must_use]
+    pub fn asked(self) -> AgentAct {
+        match self {
+            Self::Restart => AgentAct::Restart,
+            Self::Hold => AgentAct::Hold,
+            Self::Release => AgentAct::Release,
+            Self::Retry => AgentAct::Retry,
+            Self::ConfirmGroup => AgentAct::ConfirmGroup,
+            Self::Unpin => AgentAct::Unpin,
+            Self::Unpublish => AgentAct::Unpublish,
+            Self::AcceptConflict => AgentAct::AcceptConflict,
+            Self::Archive => AgentAct::Archive,
+            Self::Restore => AgentAct::Restore,
+            Self::Revoke => AgentAct::Revoke,
+        }
+    }
+
+    /// The button, about "this agent".
+    const fn button(self) -> &'static str {
+        match self {
+            Self::Restart => "Restart this agent",
+            Self::Hold => "Hold this agent",
+            Self::Release => "Release this agent",
+            Self::Retry => "Offer it once more",
+            Self::ConfirmGroup => "Put it into this group",
+            Self::Unpin => "Let selectors decide again",
+            Self::Unpublish => "Give up its own configuration",
+            Self::AcceptConflict => "Serve this agent",
+            Self::Archive => "Archive this agent",
+            Self::Restore => "Bring this agent back",
+            Self::Revoke => "Revoke its credential",
+        }
+    }
+
+    /// What will happen.
+    const fn consequence(self) -> &'static str {
+        match self {
+            Self::Restart => {
+                "It stops and starts its collector once; its telemetry pauses for some seconds. If it isn't connected, it restarts when it comes back."
+            }
+            Self::Hold => "Nothing is sent to it until it is released. What it runs keeps running.",
+            Self::Release => "It is sent what is wanted of it, from now on.",
+            Self::Retry => {
+                "It is offered once more what it refused. If it refuses again, what it runs keeps running."
+            }
+            Self::ConfirmGroup => "It is sent what is published to the group.",
+            Self::Unpin => {
+                "Its labels and facts decide where it belongs, and it is sent what is published there."
+            }
+            Self::Unpublish => {
+                "From now on it is sent what is published to its group. If that is nothing, what it runs keeps running."
+            }
+            Self::AcceptConflict => {
+                "It is sent configurations and commands like any other agent. Make sure that it is the host that you think it is."
+            }
+            Self::Archive => {
+                "It disappears from lists and is sent nothing. What it runs keeps running, and it can be brought back."
+            }
+            Self::Restore => "It is listed again, and sent what is wanted of it.",
+            Self::Revoke => {
+                "Its connection closes within two seconds, and it can't come back until its host is enrolled again. What it runs keeps running. If the credential is shared, all agents that use it are cut off."
+            }
+        }
+    }
+
+    /// What was done, as the sentence of the next page.
+    #[must_use]
+    pub const fn done(self) -> &'static str {
+        match self {
+            Self::Restart => "A restart was ordered.",
+            Self::Hold => "The agent is held.",
+            Self::Release => "The agent was released.",
+            Self::Retry => "It is offered once more what it refused.",
+            Self::ConfirmGroup => "The agent was put into the group.",
+            Self::Unpin => "Selectors decide again where the agent belongs.",
+            Self::Unpublish => "The agent gave up its own configuration.",
+            Self::AcceptConflict => "The agent is served.",
+            Self::Archive => "The agent was archived.",
+            Self::Restore => "The agent was brought back.",
+            Self::Revoke => "The credential was revoked.",
+        }
+    }
+}
+
+/// The page that asks. `error` is why it could not be done a moment ago.
+#[must_use]
+pub fn ask(detail: &AgentDetail, act: Act, error: Option<&str>, scene: &Scene<'_>) -> Markup {
+    let path = path(detail);
+    let name = visible_text(&detail.summary.name);
+    let question = format!("{}: {name}?", act.button());
+    let typed = (act == Act::Revoke).then_some(REVOKE_WORD);
+    html! {
+        (page_head(&visible(&detail.summary.name), None, None))
+        @if let Some(error) = error {
+            p.error role="alert" { (visible(error)) }
+        }
+        (confirm(&Confirm {
+            question: &question,
+            consequences: html! { p { (act.consequence()) } },
+            typed,
+            error: None,
+            button: act.button(),
+            destructive: act == Act::Revoke,
+            action: &format!("{path}/act/{}", act.name()),
+            fields: &[],
+            cancel: &path,
+            form_token: scene.form_token,
+        }))
+    }
+}
+
+/// What is shown when something could not be done that wasn't asked about.
+#[must_use]
+pub fn could_not(detail: &AgentDetail, why: &str) -> Markup {
+    html! {
+        (page_head(&visible(&detail.summary.name), None, None))
+        p.error role="alert" { (visible(why)) }
+        div.buttons { (button_link("Back to the agent", &path(detail), true)) }
+    }
+}

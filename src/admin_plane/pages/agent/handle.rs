@@ -1,0 +1,337 @@
+//! Serves the pages of one agent, and the acts on it.
+
+use std::collections::BTreeMap;
+
+use http::StatusCode;
+use maud::Markup;
+use serde::Deserialize;
+
+use super::super::agents::bulk::{read_labels, write_labels};
+use super::super::handle::Stage;
+use super::super::layout::Nav;
+use super::super::parts::DiffView;
+use super::super::scene::{Errors, encoded};
+use super::acts::{self, Act};
+use super::configuration::Side;
+use super::edit::EditForm;
+use super::{AgentTab, components, configuration, edit, frame, health, identity, overview, timeline, topic};
+use crate::admin_plane::call::{Call, View, done};
+use crate::admin_plane::failure::{Failure, Outcome};
+use crate::admin_plane::routes::Row;
+use crate::app::agents::{AgentAct, AgentDetail};
+use crate::app::error::Error;
+use crate::auth::permission::Permission;
+use crate::fleet::ids::AgentId;
+use crate::fleet::name::Name;
+use crate::http::{Response, problem};
+
+pub(in crate::admin_plane) fn rows() -> Vec<Row> {
+    let (look, operate) = (Permission::ViewFleet, Permission::OperateAgents);
+    vec![
+        Row::page("/agents/{id}", look, overview_tab),
+        Row::page("/agents/{id}/configuration", look, configuration_tab),
+        Row::page("/agents/{id}/health", look, health_tab),
+        Row::page("/agents/{id}/components", look, components_tab),
+        Row::page("/agents/{id}/timeline", look, timeline_tab),
+        Row::page("/agents/{id}/identity", look, identity_tab),
+        Row::page("/agents/{id}/edit", operate, edit_form),
+        Row::form("/agents/{id}/edit", operate, save),
+        Row::page("/agents/{id}/group", Permission::Publish, group_form),
+        Row::form("/agents/{id}/group", Permission::Publish, pin),
+        Row::form("/agents/{id}/adopt", Permission::EditConfigs, adopt),
+        // Each act takes a permission of its own, which the use case looks at.
+        Row::page("/agents/{id}/act/{act}", operate, ask),
+        Row::form("/agents/{id}/act/{act}", operate, act),
+    ]
+}
+
+/// So much of a timeline is shown.
+const ENTRIES: usize = 200;
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Sides {
+    view: String,
+    diff: String,
+}
+
+/// `GET /agents/{id}`
+async fn overview_tab(call: Call) -> Outcome {
+    let (detail, stage) = found(&call)?;
+    let inner = overview::overview(&detail, &stage.scene());
+    Ok(tab(&call, &detail, AgentTab::Overview, &inner))
+}
+
+/// `GET /agents/{id}/configuration`
+async fn configuration_tab(call: Call) -> Outcome {
+    let (detail, stage) = found(&call)?;
+    let asked: Sides = call.query()?;
+    let view = call.app().agent_configuration(&call.actor, detail.summary.id)?;
+    let diff = if asked.diff == "split" {
+        DiffView::Split
+    } else {
+        DiffView::Unified
+    };
+    let scene = stage.scene();
+    let inner = configuration::configuration(&detail, &view, Side::named(&asked.view), diff, &scene);
+    Ok(tab(&call, &detail, AgentTab::Configuration, &inner))
+}
+
+/// `GET /agents/{id}/health`
+async fn health_tab(call: Call) -> Outcome {
+    let (detail, stage) = found(&call)?;
+    let inner = health::health(&detail, &stage.scene());
+    Ok(tab(&call, &detail, AgentTab::Health, &inner))
+}
+
+/// `GET /agents/{id}/components`
+async fn components_tab(call: Call) -> Outcome {
+    let (detail, _) = found(&call)?;
+    let view = call.app().components(&call.actor, detail.summary.id)?;
+    let inner = components::components(view.as_ref());
+    Ok(tab(&call, &detail, AgentTab::Components, &inner))
+}
+
+/// `GET /agents/{id}/timeline`
+async fn timeline_tab(call: Call) -> Outcome {
+    let (detail, stage) = found(&call)?;
+    let view = call.app().timeline(&call.actor, detail.summary.id, ENTRIES)?;
+    let names = call.app().revision_names();
+    let inner = timeline::timeline(&view, &names, &stage.scene());
+    Ok(tab(&call, &detail, AgentTab::Timeline, &inner))
+}
+
+/// `GET /agents/{id}/identity`
+async fn identity_tab(call: Call) -> Outcome {
+    let (detail, stage) = found(&call)?;
+    let view = call.app().agent_identity(&call.actor, detail.summary.id)?;
+    let inner = identity::identity(&detail, &view, &stage.scene());
+    Ok(tab(&call, &detail, AgentTab::Identity, &inner))
+}
+
+/// `GET /agents/{id}/act/{act}`: asks.
+async fn ask(call: Call) -> Outcome {
+    let act = Act::named(call.param("act")).ok_or_else(problem::not_found)?;
+    let (detail, stage) = found(&call)?;
+    call.actor.may(act.asked().permission()).map_err(Error::from)?;
+    let body = acts::ask(&detail, act, None, &stage.scene());
+    Ok(shown(&call, &detail, StatusCode::OK, body))
+}
+
+/// `POST /agents/{id}/act/{act}`
+async fn act(call: Call) -> Outcome {
+    let act = Act::named(call.param("act")).ok_or_else(problem::not_found)?;
+    let (detail, stage) = found(&call)?;
+    let confirmed = call.typed().into_iter().find(|(name, _)| name == "confirm");
+    let unconfirmed =
+        act == Act::Revoke && confirmed.is_none_or(|(_, words)| words.trim() != acts::REVOKE_WORD);
+    let outcome = if unconfirmed {
+        Err(Error::invalid("confirm", "type the word to go on"))
+    } else {
+        call.app().act(&call.actor, detail.summary.id, &act.asked()).await
+    };
+    let (status, why) = match outcome {
+        Ok(()) => {
+            let path = if act == Act::Archive {
+                "/agents".to_owned()
+            } else {
+                super::path(&detail)
+            };
+            return Ok(done(&path, act.done()));
+        }
+        Err(error @ Error::Invalid(_)) => (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
+        Err(error @ (Error::Conflict(_) | Error::Stale)) => (StatusCode::CONFLICT, error.to_string()),
+        Err(error) => return Err(error.into()),
+    };
+    let why = super::super::scene::sentence(&why);
+    let body = acts::ask(&detail, act, Some(&why), &stage.scene());
+    Ok(shown(&call, &detail, status, body))
+}
+
+/// `GET /agents/{id}/edit`
+async fn edit_form(call: Call) -> Outcome {
+    let (detail, stage) = found(&call)?;
+    let labels = write_labels(&detail.registration.labels);
+    let errors = Errors::default();
+    let form = EditForm {
+        name: detail.registration.name.as_deref().unwrap_or_default(),
+        labels: &labels,
+        errors: &errors,
+    };
+    let body = edit::edit(&detail, &form, &stage.scene());
+    Ok(shown(&call, &detail, StatusCode::OK, body))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Edited {
+    name: String,
+    labels: String,
+}
+
+/// `POST /agents/{id}/edit`
+async fn save(call: Call) -> Outcome {
+    let edited: Edited = call.form()?;
+    let (detail, stage) = found(&call)?;
+    let saved = match read_labels("labels", &edited.labels) {
+        Ok(labels) => save_both(&call, &detail, &edited.name, labels).await?,
+        Err(errors) => Err(errors),
+    };
+    let errors = match saved {
+        Ok(()) => return Ok(done(&super::path(&detail), "Name and labels were saved.")),
+        Err(errors) => errors,
+    };
+    let form = EditForm {
+        name: &edited.name,
+        labels: &edited.labels,
+        errors: &errors,
+    };
+    let body = edit::edit(&detail, &form, &stage.scene());
+    Ok(shown(&call, &detail, StatusCode::UNPROCESSABLE_ENTITY, body))
+}
+
+/// Labels first: they are what can be refused by more than their form.
+async fn save_both(
+    call: &Call,
+    detail: &AgentDetail,
+    name: &str,
+    labels: BTreeMap<String, String>,
+) -> Result<Result<(), Errors>, Failure> {
+    let registration = &detail.registration;
+    let (id, present) = (registration.id, &registration.labels);
+    let set: BTreeMap<String, String> = labels
+        .iter()
+        .filter(|(key, value)| present.get(*key) != Some(*value))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let remove: Vec<String> = present
+        .keys()
+        .filter(|key| !labels.contains_key(*key))
+        .cloned()
+        .collect();
+    let mut wanted = Vec::new();
+    if !set.is_empty() || !remove.is_empty() {
+        wanted.push(AgentAct::Label { set, remove });
+    }
+    if registration.name.as_deref().unwrap_or_default() != name.trim() {
+        wanted.push(AgentAct::Rename {
+            name: name.trim().to_owned(),
+        });
+    }
+    for act in wanted {
+        if let Err(error) = call.app().act(&call.actor, id, &act).await {
+            return Ok(Err(Errors::of(error)?));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// `GET /agents/{id}/group`
+async fn group_form(call: Call) -> Outcome {
+    let (detail, _) = found(&call)?;
+    let chosen = detail.registration.pin.as_ref().map_or("", Name::as_str);
+    Ok(group_page(
+        &call,
+        &detail,
+        StatusCode::OK,
+        chosen,
+        &Errors::default(),
+    ))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Chosen {
+    group: String,
+}
+
+/// `POST /agents/{id}/group`
+async fn pin(call: Call) -> Outcome {
+    let chosen: Chosen = call.form()?;
+    let (detail, _) = found(&call)?;
+    let errors = match Name::new(&chosen.group) {
+        Err(_) => Errors::at("group", "choose a group"),
+        Ok(group) => {
+            let pinned = AgentAct::Pin { group };
+            match call.app().act(&call.actor, detail.summary.id, &pinned).await {
+                Ok(()) => return Ok(done(&super::path(&detail), "The agent was pinned to its group.")),
+                Err(Error::NotFound { .. }) => Errors::at("group", "this group is gone; choose another"),
+                Err(error) => Errors::of(error)?,
+            }
+        }
+    };
+    Ok(group_page(
+        &call,
+        &detail,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        &chosen.group,
+        &errors,
+    ))
+}
+
+/// `POST /agents/{id}/adopt`: keeps what it runs as a new config.
+async fn adopt(call: Call) -> Outcome {
+    let (detail, _) = found(&call)?;
+    match call.app().adopt(&call.actor, detail.summary.id, "").await {
+        Ok(saved) => {
+            let path = format!("/configs/{}", encoded(saved.revision.config.as_str()));
+            Ok(done(
+                &path,
+                "What the agent runs was kept as this config. Nothing is sent until you publish it.",
+            ))
+        }
+        Err(error @ (Error::Conflict(_) | Error::Invalid(_) | Error::Problems(_))) => {
+            let why = super::super::scene::sentence(&error.to_string());
+            let body = acts::could_not(&detail, &why);
+            Ok(shown(&call, &detail, StatusCode::CONFLICT, body))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn group_page(
+    call: &Call,
+    detail: &AgentDetail,
+    status: StatusCode,
+    chosen: &str,
+    errors: &Errors,
+) -> Response {
+    let index = call.app().intentions.index();
+    let groups: Vec<Name> = index.groups().map(|head| head.group.name.clone()).collect();
+    let stage = Stage::of(call);
+    let body = edit::group(detail, &groups, chosen, errors, &stage.scene());
+    shown(call, detail, status, body)
+}
+
+/// The agent of the path, and the stage.
+fn found(call: &Call) -> Result<(AgentDetail, Stage), Failure> {
+    call.actor.may(Permission::ViewFleet).map_err(Error::from)?;
+    let id: AgentId = call.parse("id")?;
+    Ok((call.app().agent(&call.actor, id)?, Stage::of(call)))
+}
+
+fn tab(call: &Call, detail: &AgentDetail, tab: AgentTab, inner: &Markup) -> Response {
+    let stage = Stage::of(call);
+    let here = call
+        .parts
+        .uri
+        .path_and_query()
+        .map_or("/", http::uri::PathAndQuery::as_str);
+    let body = frame(detail, tab, here, inner, &stage.scene());
+    shown(call, detail, StatusCode::OK, body)
+}
+
+fn shown(call: &Call, detail: &AgentDetail, status: StatusCode, body: Markup) -> Response {
+    let topic = topic(detail);
+    call.page(
+        status,
+        View {
+            title: &detail.summary.name,
+            active: Some(Nav::Agents),
+            crumbs: &[("Agents", "/agents")],
+            topics: &[&topic],
+            body,
+            ..View::default()
+        },
+    )
+}

@@ -1,0 +1,84 @@
+//! What happened to an agent.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+
+use super::super::parts::{Empty, Event, Status, empty, timeline as event_list, visible};
+use super::super::scene::Scene;
+use super::configuration::revision_link;
+use crate::app::agents::{RevisionName, TimelineView};
+use crate::fleet::agent::{Happening, Transport};
+use crate::fleet::hash::Digest;
+
+/// The tab. `names` tells which revision a digest is.
+#[must_use]
+pub fn timeline(view: &TimelineView, names: &BTreeMap<Digest, RevisionName>, scene: &Scene<'_>) -> Markup {
+    if view.entries.is_empty() {
+        return empty(&Empty {
+            title: "Nothing happened yet",
+            words: html! { "Connections, configurations, restarts and changes of health appear here." },
+            fill: None,
+        });
+    }
+    let events: Vec<Event> = view
+        .entries
+        .iter()
+        .map(|entry| {
+            let (status, what, detail) = told(&entry.happening, names);
+            Event {
+                at: entry.at,
+                status,
+                what,
+                detail,
+            }
+        })
+        .collect();
+    event_list(&events, scene.now)
+}
+
+fn told(happening: &Happening, names: &BTreeMap<Digest, RevisionName>) -> (Status, Markup, Option<Markup>) {
+    let which = |digest: &Digest| {
+        let link = names.get(digest).map(revision_link);
+        link.unwrap_or_else(|| html! { "a configuration" })
+    };
+    let plain = |status, words: &str| (status, html! { (words) }, None);
+    let reason = |text: &str| (!text.is_empty()).then(|| visible(text));
+    match happening {
+        Happening::Enrolled => plain(Status::Healthy, "Was enrolled"),
+        Happening::FirstContact => plain(Status::Healthy, "Spoke for the first time"),
+        Happening::Connected {
+            transport: Transport::WebSocket,
+        } => plain(Status::Healthy, "Connected over a WebSocket"),
+        Happening::Connected {
+            transport: Transport::Http,
+        } => plain(Status::Healthy, "Connected by polling"),
+        Happening::Disconnected { reason: why } => (Status::Down, html! { "Went offline" }, reason(why)),
+        Happening::Healthy => plain(Status::Healthy, "Became healthy"),
+        Happening::Unhealthy { error } => (Status::Degraded, html! { "Became unhealthy" }, reason(error)),
+        Happening::Restarted => plain(Status::InProgress, "Its process started anew"),
+        Happening::ConfigOffered { digest } => {
+            (Status::InProgress, html! { "Was offered " (which(digest)) }, None)
+        }
+        Happening::ConfigApplying { digest } => {
+            (Status::InProgress, html! { "Is applying " (which(digest)) }, None)
+        }
+        Happening::ConfigApplied { digest } => (Status::Healthy, html! { "Applied " (which(digest)) }, None),
+        Happening::ConfigFailed { digest, error } => {
+            (Status::Down, html! { "Refused " (which(digest)) }, reason(error))
+        }
+        Happening::EffectiveConfigChanged { .. } => plain(Status::Unknown, "What it really runs changed"),
+        Happening::ReportLost => plain(Status::Unknown, "A report was lost; its full state was asked for"),
+        Happening::RestartSent => plain(Status::InProgress, "Was told to restart"),
+        Happening::UidAssigned => plain(Status::Unknown, "Was given another uid"),
+        Happening::GroupChanged { group } => (
+            Status::Unknown,
+            html! { "Moved to " a href={ "/groups/" (group) } { (group) } },
+            None,
+        ),
+        Happening::HeldBackInTime => plain(
+            Status::Degraded,
+            "Was held: it knows a newer state than the store",
+        ),
+    }
+}

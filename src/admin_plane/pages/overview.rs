@@ -1,0 +1,310 @@
+//! What needs attention, one sentence per problem, and what happened lately.
+
+pub(in crate::admin_plane) mod handle;
+
+use maud::{Markup, html};
+
+use super::agent::configuration::revision_link;
+use super::agents::no_agents;
+use super::layout::{page_head, section};
+use super::parts::{
+    Banner, BannerKind, Event, Problem, Status, banner, count, live, post_button, problems, tally, timeline,
+    visible,
+};
+use super::scene::{Scene, agents_href, encoded};
+use crate::app::overview::{Few, Overview, Recent, RecentKind, Trouble, TroubleKind};
+use crate::auth::permission::Permission;
+use crate::fleet::agent::HoldReason;
+
+/// What the page listens to.
+const TOPICS: [&str; 4] = ["agents", "groups", "configs", "enrolment"];
+/// So much of an agent's own words is shown in a sentence.
+const REASON_CHARACTERS: usize = 160;
+
+/// The page.
+#[must_use]
+pub fn overview(view: &Overview, scene: &Scene<'_>) -> Markup {
+    if view.tally.total() == 0 {
+        return html! {
+            (page_head(&html! { "Overview" }, None, None))
+            (live("overview", &TOPICS, "/", &first_hour(view, scene)))
+        };
+    }
+    html! {
+        (page_head(&html! { "Overview" }, None, None))
+        (live("overview", &TOPICS, "/", &html! {
+            (held(view, scene))
+            (counts(view))
+            (section("What needs attention", None, &needs(view, scene)))
+            @if !view.recent.is_empty() { (section("Lately", None, &lately(&view.recent, scene))) }
+        }))
+    }
+}
+
+/// The first hour: nothing is here, and this is what comes.
+fn first_hour(view: &Overview, scene: &Scene<'_>) -> Markup {
+    html! {
+        (no_agents(scene))
+        @if !view.troubles.is_empty() { (section("What needs attention", None, &needs(view, scene))) }
+        (section("The first hour", None, &html! {
+            ol.steps {
+                li { strong { "Add an agent." } " A line that you paste on its host; what it runs already becomes revision 1 of a config, so that telemetry never stops." }
+                li { strong { "Make a group." } " It claims agents by their labels. " a href="/groups" { "Groups" } }
+                li { strong { "Edit and publish a config." } " Saving is not deploying: publishing shows first whom it reaches. " a href="/configs" { "Configs" } }
+                li { strong { "See it applied" } ", or refused with the reason and the line." }
+            }
+        }))
+    }
+}
+
+/// The banner of a server whose store went back in time.
+fn held(view: &Overview, scene: &Scene<'_>) -> Markup {
+    let held = view.troubles.iter().find_map(|trouble| {
+        if let TroubleKind::FleetHeld { reason } = trouble.kind {
+            Some(reason)
+        } else {
+            None
+        }
+    });
+    html! {
+        @if let Some(reason) = held {
+            (banner(&Banner { kind: BannerKind::Warning, words: fleet_held(reason), link: None }))
+            @if scene.may(Permission::Publish) {
+                div.buttons { (post_button("Release the fleet", "/fleet/release", &[], scene.form_token)) }
+            }
+        }
+    }
+}
+
+fn fleet_held(reason: HoldReason) -> Markup {
+    html! {
+        @match reason {
+            HoldReason::StoreWentBack => "Nothing is sent to any agent: agents know a newer state than this server's store, so the store went back in time, after a restore or an old snapshot. Look at what is published before you release the fleet.",
+            HoldReason::Operator => "Nothing is sent to any agent: the fleet is held by an operator.",
+            HoldReason::NothingLeft | HoldReason::Unreadable => "Nothing is sent to any agent: what they should run can't be read from the store.",
+        }
+        " " a href={ (agents_href("held = \"went back\"")) } { "Agents that are held" }
+    }
+}
+
+fn counts(view: &Overview) -> Markup {
+    let counted = &view.tally;
+    let all = [
+        (Status::Down, "Down", counted.down, "status = down"),
+        (
+            Status::Degraded,
+            "Degraded",
+            counted.degraded,
+            "status = degraded",
+        ),
+        (Status::Unknown, "Unknown", counted.unknown, "status = unknown"),
+        (
+            Status::InProgress,
+            "Applying",
+            counted.in_progress,
+            "status = applying",
+        ),
+        (Status::Healthy, "Healthy", counted.healthy, "status = healthy"),
+    ];
+    let hrefs: Vec<String> = all.iter().map(|(_, _, _, filter)| agents_href(filter)).collect();
+    let shown: Vec<(Status, &str, u64, &str)> = all
+        .iter()
+        .zip(&hrefs)
+        .filter(|((_, _, count, _), _)| *count > 0)
+        .map(|((status, word, count, _), href)| (*status, *word, *count as u64, href.as_str()))
+        .collect();
+    tally(&shown)
+}
+
+fn needs(view: &Overview, scene: &Scene<'_>) -> Markup {
+    let listed: Vec<Problem<'_>> = view
+        .troubles
+        .iter()
+        // That one is the banner.
+        .filter(|trouble| !matches!(trouble.kind, TroubleKind::FleetHeld { .. }))
+        .map(|trouble| {
+            let (status, word, sentence) = told(trouble, scene);
+            Problem {
+                status,
+                word: Some(word),
+                sentence,
+                since: trouble.since,
+            }
+        })
+        .collect();
+    html! {
+        @if listed.is_empty() { p.soft { "Nothing. All agents are connected, healthy and run what is wanted of them." } }
+        @else { (problems(&listed, scene.now)) }
+    }
+}
+
+/// One sentence per problem, with the link to where it can be dealt with.
+fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) {
+    let agents = &trouble.agents;
+    match &trouble.kind {
+        TroubleKind::FleetHeld { reason } => (Status::Down, "Held", fleet_held(*reason)),
+        TroubleKind::WentBack => (
+            Status::Down,
+            "Held",
+            html! { (few(agents, "held = \"went back\"")) " " (verb(agents, "knows", "know")) " a newer state than the store and " (verb(agents, "is", "are")) " held" },
+        ),
+        TroubleKind::Offline { group } => (
+            Status::Down,
+            "Offline",
+            html! { (few(agents, &format!("presence = offline, standing = active, group = {group}"))) (of_group(group.as_str())) " " (verb(agents, "is", "are")) " not connected" },
+        ),
+        TroubleKind::Refused {
+            group,
+            revision,
+            error,
+        } => (
+            Status::Degraded,
+            "Refused",
+            html! {
+                (few(agents, &format!("config = failed, group = {group}"))) (of_group(group.as_str())) " refused "
+                @match revision { Some(name) => (revision_link(name)), None => "the configuration" }
+                (said(error))
+            },
+        ),
+        TroubleKind::Unanswered { group } => (
+            Status::Degraded,
+            "Stuck",
+            html! { (few(agents, &format!("status = degraded, config = applying, group = {group}"))) (of_group(group.as_str())) " " (verb(agents, "was", "were")) " offered a configuration and " (verb(agents, "doesn't", "don't")) " say what became of it" },
+        ),
+        TroubleKind::Unhealthy { group, reason } => (
+            Status::Degraded,
+            "Unhealthy",
+            html! { (few(agents, &format!("health = unhealthy, presence = online, group = {group}"))) (of_group(group.as_str())) " " (verb(agents, "reports", "report")) " being unhealthy" (said(reason)) },
+        ),
+        TroubleKind::Quarantined { credentials } => (
+            Status::Degraded,
+            "Quarantine",
+            html! { a href="/enrolment" { (count(*credentials as u64, "credential", "credentials")) } " kept presenting the uids of other agents and " @if *credentials == 1 { "is" } @else { "are" } " not accepted until released" },
+        ),
+        TroubleKind::Conflict => (
+            Status::Degraded,
+            "Conflict",
+            html! { (few(agents, "standing = conflict")) " " (verb(agents, "uses", "use")) " the credential, uid or host name of another agent and " (verb(agents, "is", "are")) " given nothing until somebody decides" },
+        ),
+        TroubleKind::Proposed { group } => (
+            Status::Unknown,
+            "Waiting",
+            html! {
+                (few(agents, &format!("proposed = {group}"))) " " (verb(agents, "waits", "wait")) " to be put into " a href={ "/groups/" (group) } { (group) }
+                ", as " (verb(agents, "its", "their")) " reports propose"
+                @if !scene.may(Permission::Publish) { "; a deployer can confirm it" }
+            },
+        ),
+        TroubleKind::NeverHeard => (
+            Status::Unknown,
+            "Silent",
+            html! { (few(agents, "presence = \"never seen\", standing = active")) " " (verb(agents, "was", "were")) " enrolled and never spoke" },
+        ),
+        TroubleKind::HeldByOperator => (
+            Status::Unknown,
+            "Held",
+            html! { (few(agents, "held = operator")) " " (verb(agents, "is", "are")) " held: nothing is sent until released" },
+        ),
+        TroubleKind::TokensExpiring { tokens } => (
+            Status::Unknown,
+            "Expiring",
+            html! { a href="/enrolment" { (count(*tokens as u64, "enrolment token", "enrolment tokens")) } " with uses left " @if *tokens == 1 { "ends" } @else { "end" } " within two days" },
+        ),
+        TroubleKind::Unpublished {
+            group,
+            published,
+            newest,
+        } => {
+            let config = encoded(published.config.as_str());
+            (
+                Status::Unknown,
+                "Saved",
+                html! {
+                    a href={ "/configs/" (config) "/revisions/" (newest) } { "Revision " (newest) } " of " a href={ "/configs/" (config) } { (published.config) }
+                    " is saved and not published to " a href={ "/groups/" (group) } { (group) } ", which has revision " (published.revision)
+                },
+            )
+        }
+        TroubleKind::Unassigned => (
+            Status::Unknown,
+            "Unassigned",
+            html! { (few(agents, "group = unassigned, presence = online")) " " (verb(agents, "belongs", "belong")) " to no group and " (verb(agents, "is", "are")) " sent nothing" },
+        ),
+    }
+}
+
+/// "web-01" with a link to it, or "12 agents" with a link to the list of them.
+fn few(agents: &Few, filter: &str) -> Markup {
+    match (agents.count, &agents.first) {
+        (1, Some((id, name))) => html! { a href={ "/agents/" (id) } { (visible(name)) } },
+        (number, _) => html! { a href=(agents_href(filter)) { (count(number as u64, "agent", "agents")) } },
+    }
+}
+
+fn verb(agents: &Few, one: &'static str, many: &'static str) -> &'static str {
+    if agents.count == 1 { one } else { many }
+}
+
+fn of_group(group: &str) -> Markup {
+    html! {
+        @if group == "unassigned" { " of no group" }
+        @else { " of " a href={ "/groups/" (group) } { (group) } }
+    }
+}
+
+/// What an agent said, after a colon and on one line.
+fn said(text: &str) -> Markup {
+    let line = text
+        .lines()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or_default()
+        .trim();
+    let cut: String = line.chars().take(REASON_CHARACTERS).collect();
+    html! { @if !cut.is_empty() { ": " span.reason { (visible(&cut)) @if cut.len() < line.len() { "…" } } } }
+}
+
+fn lately(recent: &[Recent], scene: &Scene<'_>) -> Markup {
+    let events: Vec<Event> = recent
+        .iter()
+        .map(|recent| {
+            let (status, what) = happened(recent);
+            Event {
+                at: recent.at,
+                status,
+                what,
+                detail: None,
+            }
+        })
+        .collect();
+    timeline(&events, scene.now)
+}
+
+fn happened(recent: &Recent) -> (Status, Markup) {
+    let who = match (recent.agents.count, &recent.agents.first) {
+        (1, Some((id, name))) => html! { a href={ "/agents/" (id) } { (visible(name)) } },
+        (number, _) => html! { (count(number as u64, "agent", "agents")) },
+    };
+    let which = |revision: &Option<_>| {
+        let named = revision.as_ref().map(revision_link);
+        named.unwrap_or_else(|| html! { "a configuration" })
+    };
+    match &recent.kind {
+        RecentKind::Enrolled => (Status::Healthy, html! { (who) " enrolled" }),
+        RecentKind::Connected => (Status::Healthy, html! { (who) " connected" }),
+        RecentKind::Disconnected => (Status::Down, html! { (who) " went offline" }),
+        RecentKind::Applied { revision } => (Status::Healthy, html! { (who) " applied " (which(revision)) }),
+        RecentKind::Refused { revision } => (Status::Degraded, html! { (who) " refused " (which(revision)) }),
+        RecentKind::Unhealthy => (Status::Degraded, html! { (who) " became unhealthy" }),
+        RecentKind::Published { by, group, revision } => (
+            Status::InProgress,
+            html! {
+                (visible(by))
+                @match revision {
+                    Some(name) => { " published " (revision_link(name)) " to " },
+                    None => " withdrew the configuration of ",
+                }
+                a href={ "/groups/" (group) } { (group) }
+            },
+        ),
+    }
+}

@@ -1,0 +1,209 @@
+//! What an agent is to run, what it said about that, and what it runs: side by side.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::view::EffectiveView;
+use crate::app::App;
+use crate::app::error::Error;
+use crate::auth::actor::Actor;
+use crate::auth::permission::Permission;
+use crate::fleet::agent::report::RemoteConfigOutcome;
+use crate::fleet::agent::{HoldReason, Intent, Registration};
+use crate::fleet::config::yaml::Limits;
+use crate::fleet::config::{ConfigMap, Diff, Drift, drift};
+use crate::fleet::enrolment::EnrolmentToken;
+use crate::fleet::hash::Digest;
+use crate::fleet::identity::Credential;
+use crate::fleet::ids::AgentId;
+use crate::fleet::name::Name;
+use crate::fleet::target::Target;
+use crate::fleet::time::Timestamp;
+
+/// A revision by its name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+pub struct RevisionName {
+    /// The config.
+    pub config: Name,
+    /// The number of the revision.
+    pub revision: u64,
+}
+
+/// The configuration of an agent from all sides.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct AgentConfiguration {
+    /// What it is to run; `None` when nobody decided, or when it is held.
+    pub wanted: Option<Wanted>,
+    /// Why nothing is sent, where that is so by intent.
+    pub hold: Option<HoldReason>,
+    /// What it last said about a configuration; `None` = nothing yet.
+    pub said: Option<Said>,
+    /// What it reports to run; `None` = not reported, or not to be seen.
+    pub effective: Option<EffectiveView>,
+    /// Whether whoever asks may not see what it runs.
+    pub effective_hidden: bool,
+    /// How what it runs compares with what is wanted; `None` when one of them isn't known.
+    pub drift: Option<Drift>,
+    /// What differs from what is wanted to what it runs; `None` as for `drift`.
+    pub diff: Option<Diff>,
+}
+
+/// What an agent is to run.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Wanted {
+    /// Where it comes from; `None` when its record can't be read.
+    pub target: Option<Target>,
+    /// Whether it is the agent's own, not its group's.
+    pub own: bool,
+    /// The digest of the content.
+    pub digest: Digest,
+    /// The content.
+    pub content: ConfigMap,
+}
+
+/// What an agent said about a configuration.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Said {
+    /// The revision that it named; `None` when it isn't one of ours.
+    pub revision: Option<RevisionName>,
+    /// What became of it.
+    pub outcome: RemoteConfigOutcome,
+    /// The reason of a failure, in the agent's words.
+    pub error: String,
+    /// When it first said so.
+    pub at: Timestamp,
+}
+
+/// How an agent got in and stays in.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct AgentIdentity {
+    /// Its credential, without the secret's digest; `None` when it was lost.
+    pub credential: Option<Credential>,
+    /// How many agents the credential speaks for.
+    pub shared_by: usize,
+    /// The token that let it in, without the secret's digest; `None` when it came without, or the token is gone.
+    pub token: Option<EnrolmentToken>,
+}
+
+impl App {
+    /// What an agent is to run, what it said about it, and what it runs.
+    ///
+    /// # Errors
+    /// When the actor may not, there is no such agent, or the store can't be read.
+    pub fn agent_configuration(&self, actor: &Actor, id: AgentId) -> Result<AgentConfiguration, Error> {
+        actor.may(Permission::ViewFleet)?;
+        let snapshot = self.snapshot_of(id)?;
+        let registration = &snapshot.agent.registration;
+        let desired = self.desired(registration);
+        let (wanted, hold) = match &desired.config {
+            Intent::Unmanaged => (None, None),
+            Intent::Hold(reason) => (None, Some(*reason)),
+            Intent::Want(offer) => {
+                let wanted = Wanted {
+                    target: self.target_of(registration),
+                    own: desired.own,
+                    digest: offer.stamp.digest,
+                    content: (*offer.content).clone(),
+                };
+                (Some(wanted), None)
+            }
+        };
+        let delivery = &snapshot.agent.delivery;
+        let names = self.revision_names();
+        let said = delivery.acknowledged.as_ref().map(|said| Said {
+            revision: said.digest.and_then(|digest| names.get(&digest).cloned()),
+            outcome: said.outcome,
+            error: said.error.clone(),
+            at: said.at,
+        });
+        let effective_hidden = actor.may(Permission::ViewEffectiveConfig).is_err();
+        let effective = if effective_hidden {
+            None
+        } else {
+            self.effective_config(actor, id)?
+        };
+        let both = wanted.as_ref().zip(effective.as_ref());
+        Ok(AgentConfiguration {
+            drift: both.map(|(wanted, runs)| drift(&wanted.content, &runs.content, &Limits::default())),
+            diff: both.map(|(wanted, runs)| Diff::between(&wanted.content, &renamed(wanted, runs))),
+            wanted,
+            hold: hold.or(delivery.hold),
+            said,
+            effective,
+            effective_hidden,
+        })
+    }
+
+    /// How an agent got in and stays in.
+    ///
+    /// # Errors
+    /// When the actor may not, or there is no such agent.
+    pub fn agent_identity(&self, actor: &Actor, id: AgentId) -> Result<AgentIdentity, Error> {
+        actor.may(Permission::ViewFleet)?;
+        let snapshot = self.snapshot_of(id)?;
+        let registration = &snapshot.agent.registration;
+        let credential = self.identities.credential(registration.credential);
+        let shared = self
+            .live
+            .ids(|entry| entry.agent.registration.credential == registration.credential);
+        let token = registration.origin.token.and_then(|token| self.tokens.get(token));
+        Ok(AgentIdentity {
+            credential: credential.map(|credential| Credential {
+                secret_digest: None,
+                ..(*credential).clone()
+            }),
+            shared_by: shared.len(),
+            token: token.map(|token| EnrolmentToken {
+                secret_digest: Digest([0; 32]),
+                ..token
+            }),
+        })
+    }
+
+    /// The revisions by the digests of their contents. Where several have the same content, the newest.
+    #[must_use]
+    pub fn revision_names(&self) -> BTreeMap<Digest, RevisionName> {
+        let index = self.intentions.index();
+        let mut names = BTreeMap::new();
+        for head in index.configs() {
+            for revision in &head.revisions {
+                let name = RevisionName {
+                    config: revision.config.clone(),
+                    revision: revision.number,
+                };
+                names.insert(revision.digest, name);
+            }
+        }
+        names
+    }
+
+    /// The target that an agent has, its own or its group's.
+    fn target_of(&self, registration: &Registration) -> Option<Target> {
+        let index = self.intentions.index();
+        let group = || index.group(&registration.group)?.group.target;
+        let target = registration.own_target.or_else(group)?;
+        index.target(target).cloned()
+    }
+}
+
+/// What the agent runs under the name that we gave it: an agent with one document may call it what it likes.
+fn renamed(wanted: &Wanted, runs: &EffectiveView) -> ConfigMap {
+    let (ours, theirs) = (&wanted.content.files, &runs.content.files);
+    if let (1, 1, Some((name, our_file)), Some(their_file)) = (
+        ours.len(),
+        theirs.len(),
+        ours.iter().next(),
+        theirs.values().next(),
+    ) {
+        let mut file = their_file.clone();
+        // Only the text is compared here.
+        file.content_type.clone_from(&our_file.content_type);
+        file.role.clone_from(&our_file.role);
+        return ConfigMap {
+            files: [(name.clone(), file)].into(),
+        };
+    }
+    runs.content.clone()
+}

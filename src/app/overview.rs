@@ -1,0 +1,86 @@
+//! What needs attention in the whole fleet, one entry per problem, and what happened lately.
+
+mod recent;
+mod trouble;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use recent::{Recent, RecentKind};
+pub use trouble::{Trouble, TroubleKind};
+
+use super::App;
+use super::agents::Tally;
+use super::error::Error;
+use crate::auth::actor::Actor;
+use crate::auth::permission::Permission;
+use crate::fleet::agent::Standing;
+use crate::fleet::agent::health::status;
+use crate::fleet::ids::AgentId;
+
+/// The whole fleet on one page.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Overview {
+    /// How many agents are how; archived ones aside.
+    pub tally: Tally,
+    /// What needs attention, worst first.
+    pub troubles: Vec<Trouble>,
+    /// What happened lately, newest first.
+    pub recent: Vec<Recent>,
+}
+
+/// Some agents: how many, and which when there is just one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Few {
+    /// How many.
+    pub count: usize,
+    /// The first of them with its name.
+    pub first: Option<(AgentId, String)>,
+}
+
+impl Few {
+    fn add(&mut self, id: AgentId, name: &str) {
+        self.count += 1;
+        if self.first.is_none() {
+            self.first = Some((id, name.to_owned()));
+        }
+    }
+}
+
+impl App {
+    /// What needs attention, and what happened lately.
+    ///
+    /// # Errors
+    /// When the actor may not.
+    pub fn fleet_overview(&self, actor: &Actor) -> Result<Overview, Error> {
+        actor.may(Permission::ViewFleet)?;
+        let now = self.clock.now();
+        let snapshots = self.live.snapshot();
+        let names = self.revision_names();
+        let mut tally = Tally::default();
+        let mut troubles = trouble::Troubles::default();
+        let mut recent = recent::Recents::default();
+        for snapshot in &snapshots {
+            let agent = &snapshot.agent;
+            if matches!(agent.registration.standing, Standing::Archived { .. }) {
+                continue;
+            }
+            let wanted = self.desired(&agent.registration).digest();
+            let status = status(agent, snapshot.presence, wanted, now);
+            tally.count(status.condition);
+            troubles.look(snapshot, &status, wanted, &names, now);
+            recent.look(snapshot, &names);
+        }
+        let index = self.intentions.index();
+        troubles.look_at_intent(&index, self.intentions.held());
+        if actor.may(Permission::EnrolAgents).is_ok() {
+            troubles.look_at_access(&self.tokens.all(), &self.identities.credentials(), now);
+        }
+        recent.look_at_targets(&index);
+        Ok(Overview {
+            tally,
+            troubles: troubles.worst_first(),
+            recent: recent.newest_first(),
+        })
+    }
+}

@@ -1,0 +1,317 @@
+//! What needs attention, and how it is gathered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Few;
+use crate::app::agents::RevisionName;
+use crate::app::intentions::Index;
+use crate::app::live::Snapshot;
+use crate::fleet::agent::health::{Condition, Status};
+use crate::fleet::agent::presence::Presence;
+use crate::fleet::agent::{HoldReason, Standing};
+use crate::fleet::enrolment::EnrolmentToken;
+use crate::fleet::hash::Digest;
+use crate::fleet::identity::{Credential, CredentialState};
+use crate::fleet::name::Name;
+use crate::fleet::time::Timestamp;
+
+/// How long a new agent may be silent before that is worth a look.
+const SILENT_AFTER: Duration = Duration::from_mins(10);
+/// How long before its end a token is worth a look.
+const EXPIRING_WITHIN: Duration = Duration::from_hours(48);
+/// Tokens that were made for less than this are meant to end.
+const LASTING: Duration = Duration::from_hours(72);
+/// So many unhealthy agents are named one by one.
+const NAMED: usize = 6;
+
+/// One thing that needs attention.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Trouble {
+    /// What it is.
+    #[serde(flatten)]
+    pub kind: TroubleKind,
+    /// The agents that it is about; none where it is about something else.
+    pub agents: Few,
+    /// Since when; `None` when that isn't known.
+    pub since: Option<Timestamp>,
+}
+
+/// What needs attention, worst first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "trouble")]
+pub enum TroubleKind {
+    /// Nothing is sent to anybody.
+    FleetHeld {
+        /// Why.
+        reason: HoldReason,
+    },
+    /// Agents that know a newer state than the store are held.
+    WentBack,
+    /// Agents are not connected.
+    Offline {
+        /// Their group.
+        group: Name,
+    },
+    /// Agents refused what they were sent.
+    Refused {
+        /// Their group.
+        group: Name,
+        /// What they refused, as far as it is one of ours.
+        revision: Option<RevisionName>,
+        /// What the first of them said.
+        error: String,
+    },
+    /// Agents were sent something and don't come to an end with it.
+    Unanswered {
+        /// Their group.
+        group: Name,
+    },
+    /// An agent says that it is unhealthy, or several of a group when they are many.
+    Unhealthy {
+        /// Their group.
+        group: Name,
+        /// What the first of them said.
+        reason: String,
+    },
+    /// Credentials kept presenting uids of others.
+    Quarantined {
+        /// How many.
+        credentials: usize,
+    },
+    /// Agents use the credential, uid or host name of another.
+    Conflict,
+    /// Agents wait for somebody to confirm the group that they propose.
+    Proposed {
+        /// The group.
+        group: Name,
+    },
+    /// Agents were enrolled and never spoke.
+    NeverHeard,
+    /// Agents are held by an operator.
+    HeldByOperator,
+    /// Tokens with uses left end soon.
+    TokensExpiring {
+        /// How many.
+        tokens: usize,
+    },
+    /// A revision was saved and isn't published.
+    Unpublished {
+        /// The group.
+        group: Name,
+        /// What is published.
+        published: RevisionName,
+        /// The number of the newest revision.
+        newest: u64,
+    },
+    /// Agents belong to no group and are sent nothing.
+    Unassigned,
+}
+
+/// Troubles as they are found.
+#[derive(Debug, Default)]
+pub(super) struct Troubles {
+    found: BTreeMap<TroubleKind, Found>,
+    refused: BTreeMap<(Name, Option<RevisionName>), (Found, String)>,
+    unhealthy: BTreeMap<Name, Vec<(Found, String)>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Found {
+    agents: Few,
+    since: Option<Timestamp>,
+}
+
+impl Found {
+    /// Counts an agent; the whole began when its first part did.
+    fn add(&mut self, snapshot: &Snapshot, since: Timestamp) {
+        self.agents.add(snapshot.agent.id(), &snapshot.agent.title());
+        self.began(since);
+    }
+
+    fn began(&mut self, at: Timestamp) {
+        if at != Timestamp::EPOCH {
+            self.since = Some(self.since.map_or(at, |since| since.min(at)));
+        }
+    }
+}
+
+impl Troubles {
+    /// Looks at one agent.
+    pub(super) fn look(
+        &mut self,
+        snapshot: &Snapshot,
+        status: &Status,
+        wanted: Option<Digest>,
+        names: &BTreeMap<Digest, RevisionName>,
+        now: Timestamp,
+    ) {
+        let agent = &snapshot.agent;
+        let registration = &agent.registration;
+        match registration.standing {
+            Standing::Conflict { .. } => return self.count(TroubleKind::Conflict, snapshot, status.since),
+            Standing::Revoked { .. } | Standing::Archived { .. } => return,
+            Standing::Active => {}
+        }
+        let group = registration.group.clone();
+        if let Some(proposed) = &registration.proposed_group {
+            let group = proposed.clone();
+            self.count(TroubleKind::Proposed { group }, snapshot, Timestamp::EPOCH);
+        }
+        match agent.delivery.hold {
+            Some(HoldReason::StoreWentBack) => self.count(TroubleKind::WentBack, snapshot, Timestamp::EPOCH),
+            Some(HoldReason::Operator) => self.count(TroubleKind::HeldByOperator, snapshot, Timestamp::EPOCH),
+            Some(HoldReason::NothingLeft | HoldReason::Unreadable) | None => {}
+        }
+        match snapshot.presence {
+            Presence::NeverSeen if now.since(status.since) > SILENT_AFTER => {
+                return self.count(TroubleKind::NeverHeard, snapshot, status.since);
+            }
+            Presence::NeverSeen => return,
+            Presence::Offline { since } => {
+                return self.count(TroubleKind::Offline { group }, snapshot, since);
+            }
+            Presence::Online { .. } => {}
+        }
+        if group == Name::unassigned() && registration.own_target.is_none() {
+            self.count(TroubleKind::Unassigned, snapshot, registration.origin.at);
+        }
+        let failure = wanted.and_then(|wanted| agent.delivery.failure_of(wanted));
+        if let Some(failure) = failure {
+            let revision = names.get(&failure.digest).cloned();
+            let (found, error) = self.refused.entry((group, revision)).or_default();
+            found.add(snapshot, failure.at);
+            if error.is_empty() {
+                error.clone_from(&failure.error);
+            }
+        } else if status.condition == Condition::Degraded && agent.delivery.hold.is_none() {
+            if agent.reported.healthy == Some(false) {
+                let mut found = Found::default();
+                found.add(snapshot, status.since);
+                let of_group = self.unhealthy.entry(group).or_default();
+                of_group.push((found, status.reason.clone()));
+            } else {
+                self.count(TroubleKind::Unanswered { group }, snapshot, status.since);
+            }
+        }
+    }
+
+    /// Looks at what operators decided.
+    pub(super) fn look_at_intent(&mut self, index: &Index, held: Option<HoldReason>) {
+        if let Some(reason) = held {
+            self.found.entry(TroubleKind::FleetHeld { reason }).or_default();
+        }
+        for head in index.groups() {
+            let target = head.group.target.and_then(|id| index.target(id));
+            let Some(content) = target.and_then(|target| target.content.as_ref()) else {
+                continue;
+            };
+            let Some(config) = index.config(&content.config) else {
+                continue;
+            };
+            let newest = config.config.latest;
+            if newest > content.revision {
+                let kind = TroubleKind::Unpublished {
+                    group: head.group.name.clone(),
+                    published: RevisionName {
+                        config: content.config.clone(),
+                        revision: content.revision,
+                    },
+                    newest,
+                };
+                let found = self.found.entry(kind).or_default();
+                if let Some(latest) = config.latest() {
+                    found.began(latest.at);
+                }
+            }
+        }
+    }
+
+    /// Looks at who may get in.
+    pub(super) fn look_at_access(
+        &mut self,
+        tokens: &[EnrolmentToken],
+        credentials: &[Arc<Credential>],
+        now: Timestamp,
+    ) {
+        let expiring = tokens.iter().filter(|token| {
+            let open = token.withdrawn_at.is_none() && token.uses < token.uses_allowed;
+            let lasting = token.expires_at.since(token.created_at) >= LASTING;
+            open && lasting && token.expires_at > now && token.expires_at.since(now) < EXPIRING_WITHIN
+        });
+        let tokens = expiring.count();
+        if tokens > 0 {
+            self.found
+                .entry(TroubleKind::TokensExpiring { tokens })
+                .or_default();
+        }
+        let mut quarantined = Found::default();
+        let mut credentials_quarantined = 0;
+        for credential in credentials {
+            if let CredentialState::Quarantined { at } = credential.state {
+                credentials_quarantined += 1;
+                quarantined.began(at);
+            }
+        }
+        if credentials_quarantined > 0 {
+            let kind = TroubleKind::Quarantined {
+                credentials: credentials_quarantined,
+            };
+            self.found.insert(kind, quarantined);
+        }
+    }
+
+    /// All of them, worst first.
+    pub(super) fn worst_first(mut self) -> Vec<Trouble> {
+        for ((group, revision), (found, error)) in self.refused {
+            let kind = TroubleKind::Refused {
+                group,
+                revision,
+                error,
+            };
+            self.found.insert(kind, found);
+        }
+        let many = self.unhealthy.values().map(Vec::len).sum::<usize>() > NAMED;
+        let mut troubles = Vec::new();
+        for (group, mut agents) in self.unhealthy {
+            if many {
+                let mut whole = Found::default();
+                let mut reason = String::new();
+                for (found, said) in agents {
+                    whole.agents.count += found.agents.count;
+                    if whole.agents.first.is_none() {
+                        whole.agents.first = found.agents.first;
+                        reason = said;
+                    }
+                    if let Some(since) = found.since {
+                        whole.began(since);
+                    }
+                }
+                agents = vec![(whole, reason)];
+            }
+            for (found, reason) in agents {
+                let group = group.clone();
+                troubles.push(trouble((TroubleKind::Unhealthy { group, reason }, found)));
+            }
+        }
+        troubles.extend(self.found.into_iter().map(trouble));
+        troubles.sort_by(|a, b| a.kind.cmp(&b.kind));
+        troubles
+    }
+
+    fn count(&mut self, kind: TroubleKind, snapshot: &Snapshot, since: Timestamp) {
+        self.found.entry(kind).or_default().add(snapshot, since);
+    }
+}
+
+fn trouble((kind, found): (TroubleKind, Found)) -> Trouble {
+    Trouble {
+        kind,
+        agents: found.agents,
+        since: found.since,
+    }
+}

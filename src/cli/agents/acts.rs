@@ -1,0 +1,275 @@
+//! What is done to agents: to those that are named, or to all that a filter takes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::super::columns::{list_at, text_at};
+use super::super::confirm::Yes;
+use super::super::session::{Session, wrong};
+use super::matching;
+use super::naming::{Named, resolve};
+use crate::app::agents::AgentAct;
+use crate::fleet::name::Name;
+
+/// Which agents.
+#[derive(clap::Args, Debug)]
+pub(super) struct Selection {
+    /// The agents: names, ids or beginnings of ids
+    #[arg(value_name = "AGENT", required_unless_present = "filter")]
+    agents: Vec<String>,
+    #[command(flatten)]
+    many: Many,
+}
+
+/// Many agents at once.
+#[derive(clap::Args, Debug)]
+pub(super) struct Many {
+    /// All agents that this filter takes, after their number was typed
+    #[arg(long, conflicts_with = "agents")]
+    filter: Option<String>,
+    #[command(flatten)]
+    yes: Yes,
+}
+
+impl Selection {
+    /// Does `act` to them.
+    pub(super) async fn run(self, session: &mut Session<'_>, act: &AgentAct) -> anyhow::Result<()> {
+        let Self { agents, many } = self;
+        apply(session, agents, many, act).await
+    }
+}
+
+/// Give an agent a name
+#[derive(clap::Args, Debug)]
+pub(super) struct Rename {
+    /// The agent
+    agent: String,
+    /// Its name from now on; an empty one gives it back its own
+    name: String,
+}
+
+impl Rename {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let agent = resolve(session, &self.agent).await?;
+        one(session, &agent, &AgentAct::Rename { name: self.name }).await
+    }
+}
+
+/// Set and remove labels
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  muster agents label web-1 web-2 env=prod site-
+  muster agents label --filter 'group = edge' tier=1")]
+pub(super) struct Label {
+    /// The agents, and what to set (KEY=VALUE) and to remove (KEY-); an agent with such a name is named by its id
+    #[arg(value_name = "AGENT|KEY=VALUE|KEY-", required = true)]
+    words: Vec<String>,
+    /// All agents that this filter takes, after their number was typed
+    #[arg(long)]
+    filter: Option<String>,
+    #[command(flatten)]
+    yes: Yes,
+}
+
+impl Label {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let (agents, set, remove) = labels(self.words);
+        if set.is_empty() && remove.is_empty() {
+            return Err(wrong("say what to set (KEY=VALUE) or to remove (KEY-)").into());
+        }
+        let many = Many {
+            filter: self.filter,
+            yes: self.yes,
+        };
+        if agents.is_empty() == many.filter.is_none() {
+            return Err(wrong("name the agents, or all that a --filter takes").into());
+        }
+        apply(session, agents, many, &AgentAct::Label { set, remove }).await
+    }
+}
+
+/// Tells agents from labels.
+fn labels(words: Vec<String>) -> (Vec<String>, BTreeMap<String, String>, Vec<String>) {
+    let (mut agents, mut set, mut remove) = (Vec::new(), BTreeMap::new(), Vec::new());
+    for word in words {
+        if let Some((key, value)) = word.split_once('=') {
+            set.insert(key.to_owned(), value.to_owned());
+        } else if let Some(key) = word.strip_suffix('-') {
+            remove.push(key.to_owned());
+        } else {
+            agents.push(word);
+        }
+    }
+    (agents, set, remove)
+}
+
+/// Put agents into a group, before all selectors
+#[derive(clap::Args, Debug)]
+pub(super) struct Pin {
+    /// The group
+    #[arg(long, value_parser = Name::new)]
+    group: Name,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+impl Pin {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let act = AgentAct::Pin { group: self.group };
+        self.selection.run(session, &act).await
+    }
+}
+
+/// Keep what an agent runs as a new config
+///
+/// Nothing is sent to anybody; publish the config to do that.
+#[derive(clap::Args, Debug)]
+pub(super) struct Adopt {
+    /// The agent
+    agent: String,
+    /// What to call the config [default: as the agent]
+    #[arg(long, default_value = "", hide_default_value = true)]
+    name: String,
+}
+
+impl Adopt {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let agent = resolve(session, &self.agent).await?;
+        let path = format!("/api/v1/agents/{}/adopt", agent.id);
+        let saved: Value = session.post(&path, &json!({"name": self.name})).await?;
+        session.say(&saved, || {
+            format!(
+                "{} is kept as config {}",
+                agent.name,
+                text_at(&saved, "/revision/config")
+            )
+        })
+    }
+}
+
+async fn apply(
+    session: &mut Session<'_>,
+    agents: Vec<String>,
+    many: Many,
+    act: &AgentAct,
+) -> anyhow::Result<()> {
+    if let Some(filter) = many.filter {
+        return all(session, &filter, many.yes, act).await;
+    }
+    let mut named = Vec::new();
+    let mut seen = BTreeSet::new();
+    for agent in &agents {
+        let agent = resolve(session, agent).await?;
+        if seen.insert(agent.id.clone()) {
+            named.push(agent);
+        }
+    }
+    if matches!(act, AgentAct::Revoke) {
+        let titles: Vec<_> = named.iter().map(|agent| agent.name.as_str()).collect();
+        let question = format!("Revoke {} for good?", titles.join(", "));
+        many.yes.ask(session.output, &question)?;
+    }
+    match named.as_slice() {
+        [agent] => one(session, agent, act).await,
+        named => {
+            let ids: Vec<_> = named.iter().map(|agent| agent.id.as_str()).collect();
+            several(session, &json!({"act": act, "ids": ids}), named, act).await
+        }
+    }
+}
+
+/// Does it to one agent.
+async fn one(session: &mut Session<'_>, agent: &Named, act: &AgentAct) -> anyhow::Result<()> {
+    let path = format!("/api/v1/agents/{}/acts", agent.id);
+    let answer: Value = session.post(&path, act).await?;
+    session.say(&answer, || format!("{} {}", text_at(&answer, "/name"), done(act)))
+}
+
+/// Does it to all that a filter takes, once their number was seen.
+async fn all(session: &mut Session<'_>, filter: &str, yes: Yes, act: &AgentAct) -> anyhow::Result<()> {
+    let count = matching(session, filter, 1, &[]).await?.matching;
+    let what = format!(
+        "The filter takes {count} agent{}, to be {}.",
+        plural(count),
+        done(act)
+    );
+    if count == 0 {
+        return Err(wrong("the filter takes no agent").into());
+    }
+    yes.ask_count(session.output, &what, count)?;
+    // The server does nothing when the filter takes another number by now.
+    let wish = json!({"act": act, "filter": filter, "count": count});
+    several(session, &wish, &[], act).await
+}
+
+async fn several(
+    session: &mut Session<'_>,
+    wish: &Value,
+    named: &[Named],
+    act: &AgentAct,
+) -> anyhow::Result<()> {
+    let result: Value = session.post("/api/v1/agents/acts", wish).await?;
+    let changed = list_at(&result, "/done").len();
+    session.say(&result, || {
+        format!("{changed} agent{} {}", plural(changed as u64), done(act))
+    })?;
+    let refused: Vec<_> = result
+        .pointer("/refused")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let name = |id: &str| {
+        let agent = named.iter().find(|agent| agent.id == id);
+        agent.map_or_else(|| id.to_owned(), |agent| agent.name.clone())
+    };
+    let why = refused
+        .iter()
+        .map(|(id, why)| format!("{}: {}", name(id), why.as_str().unwrap_or_default()));
+    let why: Vec<_> = why.collect();
+    anyhow::bail!("{} refused\n{}", refused.len(), why.join("\n"))
+}
+
+fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// What an agent then is.
+fn done(act: &AgentAct) -> &'static str {
+    match act {
+        AgentAct::Rename { .. } => "renamed",
+        AgentAct::Label { .. } => "labelled",
+        AgentAct::Pin { .. } => "pinned",
+        AgentAct::Unpin => "unpinned",
+        AgentAct::ConfirmGroup => "put into the proposed group",
+        AgentAct::Restart => "told to restart",
+        AgentAct::Retry => "offered it once more",
+        AgentAct::Hold => "held",
+        AgentAct::Release => "released",
+        AgentAct::Unpublish => "given back to its group",
+        AgentAct::AcceptConflict => "accepted",
+        AgentAct::Archive => "archived",
+        AgentAct::Restore => "restored",
+        AgentAct::Revoke => "revoked",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_and_labels_are_told_apart() {
+        let words = ["web-1", "env=prod", "site-", "note=a=b", "empty="].map(str::to_owned);
+        let (agents, set, remove) = labels(words.to_vec());
+        assert_eq!(agents, ["web-1"]);
+        assert_eq!(remove, ["site"]);
+        let set: Vec<_> = set.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(set, [("empty", ""), ("env", "prod"), ("note", "a=b")]);
+    }
+}

@@ -1,0 +1,291 @@
+//! `muster groups`.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::client::segment;
+use super::columns::{Column, field, list_at, number_at, text_at, time};
+use super::confirm::Yes;
+use super::output::Output;
+use super::session::{Reach, Session, card, with_query, wrong};
+use crate::settings::Environment;
+
+/// Look at groups, make and change them
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    #[command(flatten)]
+    reach: Reach,
+    #[command(subcommand)]
+    act: Act,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Act {
+    /// List groups
+    List,
+    Show(Show),
+    Create(Create),
+    Edit(Edit),
+    Delete(Delete),
+    Withdraw(Withdraw),
+}
+
+impl Args {
+    pub(super) async fn run(self, environment: &Environment, output: &mut Output) -> anyhow::Result<()> {
+        let mut session = self.reach.open(environment, output)?;
+        let session = &mut session;
+        match self.act {
+            Act::List => list(session).await,
+            Act::Show(args) => args.run(session).await,
+            Act::Create(args) => args.run(session).await,
+            Act::Edit(args) => args.run(session).await,
+            Act::Delete(args) => args.run(session).await,
+            Act::Withdraw(args) => args.run(session).await,
+        }
+    }
+}
+
+fn path(name: &str) -> String {
+    format!("/api/v1/groups/{}", segment(name))
+}
+
+async fn list(session: &mut Session<'_>) -> anyhow::Result<()> {
+    let found: Value = session.get("/api/v1/groups").await?;
+    session.list(
+        list_at(&found, "/groups"),
+        &[
+            field("NAME", "/name"),
+            field("AGENTS", "/members/all"),
+            field("CURRENT", "/members/current"),
+            field("WAITING", "/members/waiting"),
+            field("FAILED", "/members/failed"),
+            field("OWN", "/members/own_target"),
+            field("CONFIG", "/published/content/config"),
+            field("REVISION", "/published/content/revision"),
+            field("NEWER", "/newer_revision"),
+            field("SELECTORS", "/selectors"),
+        ],
+    )
+}
+
+const CARD: [Column; 14] = [
+    field("Name", "/name"),
+    field("Description", "/description"),
+    field("Selectors", "/selectors"),
+    field("Priority", "/priority"),
+    field("Joins by facts", "/joins_by_facts"),
+    field("Layers", "/layers"),
+    field("Agents", "/members/all"),
+    field("Current", "/members/current"),
+    field("Waiting", "/members/waiting"),
+    field("Failed", "/members/failed"),
+    field("Own config", "/members/own_target"),
+    field("Published", "/published/content/config"),
+    field("Revision", "/published/content/revision"),
+    field("Newer", "/newer_revision"),
+];
+
+/// Show a group, and what was published to it
+#[derive(clap::Args, Debug)]
+struct Show {
+    /// The group
+    group: String,
+}
+
+impl Show {
+    async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let found: Value = session.get(&path(&self.group)).await?;
+        session.say(&found, || {
+            let mut lines = vec![card(&found, &CARD)];
+            let history = list_at(&found, "/history");
+            if !history.is_empty() {
+                lines.push("\nPublished before and now, the newest first".to_owned());
+            }
+            lines.extend(history.iter().map(publication));
+            lines.join("\n")
+        })
+    }
+}
+
+/// One publication in a line.
+fn publication(target: &Value) -> String {
+    use crate::observability::plain::plain;
+    let at = time("", "/published_at").of(target);
+    let what = if target.get("content").is_some() {
+        let (config, revision) = (
+            text_at(target, "/content/config"),
+            number_at(target, "/content/revision"),
+        );
+        format!("{config}@{revision}")
+    } else {
+        "withdrawn".to_owned()
+    };
+    let (by, message) = (text_at(target, "/published_by"), text_at(target, "/message"));
+    plain(format!("  {at}  {what}  by {by}  {message}").trim_end())
+}
+
+/// Everything of a group but its name.
+#[derive(clap::Args, Debug, Default)]
+struct Fields {
+    /// What it is for
+    #[arg(long)]
+    description: Option<String>,
+    /// Which agents it claims, such as: label.env = prod; several times for several ways in
+    #[arg(long = "selector", value_name = "SELECTOR")]
+    selectors: Vec<String>,
+    /// Decides between groups that claim the same agent: the higher wins
+    #[arg(long, allow_negative_numbers = true)]
+    priority: Option<i32>,
+    /// Whether what agents say of themselves is enough to join
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    joins_by_facts: Option<bool>,
+}
+
+impl Fields {
+    /// As the API takes them: what isn't given isn't there, and stays as it is.
+    fn into_json(self) -> serde_json::Map<String, Value> {
+        let mut fields = serde_json::Map::new();
+        let given = [
+            ("description", self.description.map(Value::from)),
+            (
+                "selectors",
+                (!self.selectors.is_empty()).then(|| json!(self.selectors)),
+            ),
+            ("priority", self.priority.map(Value::from)),
+            ("joins_by_facts", self.joins_by_facts.map(Value::from)),
+        ];
+        fields.extend(
+            given
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+        );
+        fields
+    }
+}
+
+/// Make a group
+///
+/// It sends nothing to anybody until a config is published to it.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  muster groups create edge --selector 'label.site = edge'")]
+struct Create {
+    /// Its name
+    group: String,
+    #[command(flatten)]
+    fields: Fields,
+}
+
+impl Create {
+    async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let mut body = self.fields.into_json();
+        body.insert("name".to_owned(), self.group.clone().into());
+        let made: Value = session.post("/api/v1/groups", &body).await?;
+        session.say(&made, || {
+            let agents = number_at(&made, "/members/all");
+            format!("made group {}; agents in it: {agents}", self.group)
+        })
+    }
+}
+
+/// Change a group; what isn't given stays
+#[derive(clap::Args, Debug)]
+struct Edit {
+    /// The group
+    group: String,
+    #[command(flatten)]
+    fields: Fields,
+    /// Claim no agents any more: only those that are pinned into it stay
+    #[arg(long, conflicts_with = "selectors")]
+    no_selectors: bool,
+}
+
+impl Edit {
+    async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let mut body = self.fields.into_json();
+        if self.no_selectors {
+            body.insert("selectors".to_owned(), json!([]));
+        }
+        if body.is_empty() {
+            return Err(wrong("say what is to change").into());
+        }
+        let changed: Value = session
+            .client
+            .change(Method::PATCH, &path(&self.group), &body, None)
+            .await?;
+        session.say(&changed, || {
+            let agents = number_at(&changed, "/members/all");
+            format!("changed group {}; agents in it: {agents}", self.group)
+        })
+    }
+}
+
+/// Delete a group
+#[derive(clap::Args, Debug)]
+struct Delete {
+    /// The group
+    group: String,
+    /// Let its agents fall to another group or to none; hosts keep what they run
+    #[arg(long)]
+    with_members: bool,
+    #[command(flatten)]
+    yes: Yes,
+}
+
+impl Delete {
+    async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let question = format!("Delete group {}?", self.group);
+        self.yes.ask(session.output, &question)?;
+        let with_members = self.with_members.to_string();
+        let path = with_query(&path(&self.group), [("with_members", with_members.as_str())]);
+        let deleted = session.delete(&path).await?;
+        session.say(&deleted, || {
+            let agents = number_at(&deleted, "/members");
+            format!("deleted group {}; agents that were in it: {agents}", self.group)
+        })
+    }
+}
+
+/// Take a group's configuration away: nothing more is sent, and hosts keep what they run
+#[derive(clap::Args, Debug)]
+struct Withdraw {
+    /// The group
+    group: String,
+    /// Why
+    #[arg(long, short, default_value = "", hide_default_value = true)]
+    message: String,
+    #[command(flatten)]
+    yes: Yes,
+}
+
+impl Withdraw {
+    async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let question = format!("Withdraw what is published to group {}?", self.group);
+        self.yes.ask(session.output, &question)?;
+        let path = format!("{}/withdraw", path(&self.group));
+        let target: Value = session.post(&path, &json!({"message": self.message})).await?;
+        session.say(&target, || {
+            format!("nothing is sent to group {} any more", self.group)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_given_is_not_sent() {
+        assert!(Fields::default().into_json().is_empty());
+        let fields = Fields {
+            selectors: vec!["label.a = b".to_owned()],
+            priority: Some(-1),
+            joins_by_facts: Some(false),
+            ..Fields::default()
+        };
+        let sent = Value::Object(fields.into_json());
+        assert_eq!(
+            sent,
+            json!({"selectors": ["label.a = b"], "priority": -1, "joins_by_facts": false})
+        );
+    }
+}

@@ -1,0 +1,211 @@
+//! `muster publish`: shows what it would do, asks, does it, and waits where asked.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::agents::naming::resolve;
+use super::client::segment;
+use super::configs::Which;
+use super::confirm::Yes;
+use super::output::Output;
+use super::session::{Reach, Session, with_query, wrong};
+use super::shown;
+use crate::app::intentions::Preview;
+use crate::fleet::target::ConfirmationReason;
+use crate::settings::Environment;
+
+mod effects;
+mod wait;
+
+use wait::{Timeout, Whom};
+
+/// Publish a revision of a config to a group, or to one agent
+///
+/// Shows first what it would do to whom. An older revision rolls back.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  muster publish edge edge-config --wait
+  muster publish edge edge-config@3 -m 'back to what worked' --yes
+  muster publish --agent web-1 edge-config --yes")]
+pub(super) struct Args {
+    /// The group and the config; only the config with --agent
+    #[arg(value_name = "GROUP CONFIG[@REVISION]", required = true, num_args = 1..=2)]
+    what: Vec<String>,
+    /// Publish to this agent alone, before its group's
+    #[arg(long, conflicts_with_all = ["impact_only", "confirm"])]
+    agent: Option<String>,
+    /// Why
+    #[arg(long, short, default_value = "", hide_default_value = true)]
+    message: String,
+    /// Only show what it would do
+    #[arg(long)]
+    impact_only: bool,
+    #[command(flatten)]
+    yes: Yes,
+    /// The number of agents that it reaches, where that has to be typed; scripts say it beforehand
+    #[arg(long, value_name = "N")]
+    confirm: Option<u32>,
+    /// Take a content that tells agents to run nothing: it is meant
+    #[arg(long)]
+    allow_blank: bool,
+    /// Wait until every agent that is connected took it or refused it; exits with 1 when one refused it, or after TIMEOUT
+    #[arg(long, value_name = "TIMEOUT", num_args = 0..=1, default_missing_value = "5m", require_equals = true)]
+    wait: Option<Timeout>,
+    // Last, since its heading would go on over what follows.
+    #[command(flatten)]
+    reach: Reach,
+}
+
+impl Args {
+    pub(super) async fn run(self, environment: &Environment, output: &mut Output) -> anyhow::Result<()> {
+        let mut session = self.reach.open(environment, output)?;
+        match (self.agent.clone(), self.what.clone().as_slice()) {
+            (Some(agent), [config]) => self.to_agent(&mut session, &agent, config).await,
+            (None, [group, config]) => self.to_group(&mut session, group, config).await,
+            (Some(_), _) => Err(wrong("with --agent, name only the config").into()),
+            (None, _) => {
+                Err(wrong("name the group and the config, as in: muster publish edge edge-config").into())
+            }
+        }
+    }
+
+    async fn to_group(&self, session: &mut Session<'_>, group: &str, config: &str) -> anyhow::Result<()> {
+        let which: Which = config.parse().map_err(|why: String| wrong(why))?;
+        let number = which.number(session).await?;
+        let path = format!("/api/v1/groups/{}", segment(group));
+        let revision = number.to_string();
+        let query = [("config", which.config.as_str()), ("revision", revision.as_str())];
+        let answer: Value = session.get(&with_query(&format!("{path}/impact"), query)).await?;
+        let preview: Preview = serde_json::from_value(answer.clone())?;
+        if self.impact_only {
+            return session.say(&answer, || describe(&preview));
+        }
+        if !session.shape.json {
+            // With --json only the result is printed.
+            session.output.line(&describe(&preview))?;
+        }
+        let confirm = self.confirmed(session, &preview)?;
+        let body = json!({
+            "config": which.config,
+            "revision": number,
+            "message": self.message,
+            "confirm": confirm,
+            "allow_blank": self.allow_blank,
+        });
+        // Somebody else's change of the group meanwhile makes what was shown untrue: the server then refuses.
+        let tag = format!("\"{}\"", preview.group_revision);
+        let path = format!("{path}/publish");
+        let result: Value = session
+            .client
+            .change(Method::POST, &path, &body, Some(&tag))
+            .await?;
+        session.say(&result, || {
+            if result.get("created") == Some(&Value::Bool(false)) {
+                format!("{}@{number} is published to group {group} already", which.config)
+            } else {
+                format!("published {}@{number} to group {group}", which.config)
+            }
+        })?;
+        match self.wait {
+            Some(timeout) => timeout.wait(session, &Whom::Group(group), preview.digest).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The number that has to be sent along, after asking for what has to be asked for.
+    fn confirmed(&self, session: &mut Session<'_>, preview: &Preview) -> anyhow::Result<Option<u32>> {
+        let Some(needed) = preview.impact.confirmation else {
+            let question = format!("Publish to {} agents?", preview.impact.reached());
+            self.yes.ask(session.output, &question)?;
+            return Ok(None);
+        };
+        if let Some(count) = self.confirm {
+            // The server compares.
+            return Ok(Some(count));
+        }
+        let what = needs_count(preview, needed.because);
+        let typed = session
+            .output
+            .ask(&format!("{what} Type {} to go on: ", needed.count))?;
+        let Some(typed) = typed else {
+            return Err(wrong(format!("{what} Add --confirm {}.", needed.count)).into());
+        };
+        if typed.trim().parse() == Ok(needed.count) {
+            Ok(Some(needed.count))
+        } else {
+            anyhow::bail!("that is not {}: nothing was published", needed.count)
+        }
+    }
+
+    async fn to_agent(&self, session: &mut Session<'_>, agent: &str, config: &str) -> anyhow::Result<()> {
+        let which: Which = config.parse().map_err(|why: String| wrong(why))?;
+        let number = which.number(session).await?;
+        let agent = resolve(session, agent).await?;
+        let question = format!("Publish {}@{number} to {} alone?", which.config, agent.name);
+        self.yes.ask(session.output, &question)?;
+        let body = json!({
+            "config": which.config,
+            "revision": number,
+            "message": self.message,
+            "allow_blank": self.allow_blank,
+        });
+        let path = format!("/api/v1/agents/{}/publish", agent.id);
+        let detail: Value = session.post(&path, &body).await?;
+        session.say(&detail, || {
+            format!("published {}@{number} to {} alone", which.config, agent.name)
+        })?;
+        let Some(timeout) = self.wait else {
+            return Ok(());
+        };
+        let path = format!("/api/v1/configs/{}/revisions/{number}", segment(&which.config));
+        let revision: Value = session.get(&path).await?;
+        let digest = serde_json::from_value(revision.get("digest").cloned().unwrap_or_default())?;
+        timeout.wait(session, &Whom::Agent(&agent), digest).await
+    }
+}
+
+fn needs_count(preview: &Preview, because: ConfirmationReason) -> String {
+    let (reached, fleet) = (preview.impact.reached(), preview.impact.fleet);
+    match because {
+        ConfirmationReason::ReachesNobody => "No agent is in this group.".to_owned(),
+        ConfirmationReason::LacksComponents => {
+            format!("Some of the {reached} agents that it reaches lack components that it uses.")
+        }
+        ConfirmationReason::LargeShare => format!("It reaches {reached} of {fleet} agents."),
+    }
+}
+
+/// What a publication would do, as people read it.
+fn describe(preview: &Preview) -> String {
+    let impact = &preview.impact;
+    let now = match preview.published.as_ref().map(|target| target.content.as_ref()) {
+        None => "nothing".to_owned(),
+        Some(None) => "nothing: it was withdrawn".to_owned(),
+        Some(Some(frozen)) => format!("{}@{}", frozen.config, frozen.revision),
+    };
+    let mut lines = vec![
+        format!(
+            "Group {} has {now}; this is {}@{}.",
+            preview.group, preview.config, preview.revision
+        ),
+        format!(
+            "Agents: {} will change, {} run it, {} have their own, {} can't have it now.",
+            impact.will_change, impact.runs_it, impact.own_target, impact.blocked
+        ),
+    ];
+    lines.extend(effects::blocked(&impact.agents));
+    lines.extend(
+        preview
+            .warnings
+            .iter()
+            .map(|problem| shown::problem(preview.config.as_str(), problem)),
+    );
+    if preview.diff.files.is_empty() {
+        lines.push("Nothing differs from what is published.".to_owned());
+    } else {
+        let diff = shown::diff(&preview.diff);
+        lines.extend(diff.lines().map(crate::observability::plain::plain));
+    }
+    lines.join("\n")
+}

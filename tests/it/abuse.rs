@@ -1,0 +1,475 @@
+//! What abuse of the agent plane gets, from outside.
+
+use std::time::Duration;
+
+use muster::app::enrolment::NewEnrolmentToken;
+use muster::fleet::agent::{RefusalKind, Registration, Reported, Standing};
+use muster::fleet::ids::AgentId;
+use muster::opamp::client::{self, Outgoing};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::harness::{Agent, Answer, Plan, Raw, Request, World, admin};
+
+/// Everything that is known of an agent, as the store and as memory have it.
+async fn everything(world: &World, id: AgentId) -> (String, Option<String>, Option<String>) {
+    world.app.flush_all().await;
+    let registration = world.store.get::<Registration>(&id).unwrap();
+    let reported = world.store.get::<Reported>(&id).unwrap();
+    let text = |record: &dyn std::fmt::Debug| format!("{record:?}");
+    (
+        serde_json::to_string(&world.look(id)).unwrap(),
+        registration.map(|found| text(&found.record)),
+        reported.map(|found| text(&found.record)),
+    )
+}
+
+#[tokio::test]
+async fn a_bound_credential_with_anothers_uid_is_refused_and_audited() {
+    let world = World::start();
+    let (mut victim, mut attacker) = (world.agent().await, world.agent().await);
+    let _line = victim.online(&world).await;
+    let mut line = attacker.online(&world).await;
+    let before = everything(&world, victim.id()).await;
+    let forged = Outgoing {
+        uid: victim.uid.clone(),
+        disconnect: true,
+        ..attacker.full()
+    };
+    let error = line.ask(&forged).await.error.unwrap();
+    assert_eq!(error.kind, RefusalKind::BadRequest);
+    let posted = attacker.poll(&forged).send(&world).await.message();
+    assert_eq!(posted.error.unwrap().kind, RefusalKind::BadRequest);
+    assert_eq!(everything(&world, victim.id()).await, before);
+    let strikes = world
+        .acts()
+        .into_iter()
+        .filter(|act| act == "credential.foreign_uid");
+    assert_eq!(strikes.count(), 2);
+}
+
+#[tokio::test]
+async fn three_foreign_uids_quarantine_a_credential_until_it_is_released() {
+    let world = World::start();
+    let (mut victim, mut attacker) = (world.agent().await, world.agent().await);
+    victim.online(&world).await;
+    let mut line = attacker.online(&world).await;
+    let forged = Outgoing {
+        uid: victim.uid.clone(),
+        ..attacker.full()
+    };
+    for _ in 0..3 {
+        line.say(&forged).await;
+    }
+    assert_eq!(line.closed().await, Some(1008));
+    let poll = attacker.clone().poll(&attacker.full());
+    assert_eq!(poll.send(&world).await.status, 401);
+    world
+        .app
+        .release_credential(&admin(), attacker.credential_id)
+        .await
+        .unwrap();
+    assert_eq!(poll.send(&world).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_cloned_image_gets_a_record_and_a_uid_of_its_own() {
+    let world = World::start();
+    let mut original = world.agent().await;
+    let _line = original.online(&world).await;
+    let before = everything(&world, original.id()).await;
+    let mut clone = world.agent().await;
+    clone.uid.clone_from(&original.uid);
+    let answer = clone.poll(&clone.clone().full()).send(&world).await.message();
+    assert_eq!((answer.uid, answer.error), (original.uid.clone(), None));
+    let new_uid = answer.new_uid.expect("a uid of its own");
+    assert_ne!(new_uid, original.uid);
+    assert_eq!(world.record_of(&new_uid), Some(clone.id()));
+    assert_eq!(world.look(clone.id()).summary.host_name, clone.host);
+    assert_eq!(everything(&world, original.id()).await, before);
+}
+
+#[tokio::test]
+async fn a_second_user_of_a_credential_is_acknowledged_and_given_nothing() {
+    let world = World::start();
+    world.wants("edge", "a").await;
+    let mut agent = world.agent_of("edge").await;
+    let _line = agent.online(&world).await;
+    let other = agent.sibling();
+    let answer = other.poll(&other.clone().full()).send(&world).await.message();
+    assert!(answer.error.is_none() && answer.remote_config.is_none() && !answer.full_state);
+    let record = world.record_of(&other.uid).unwrap();
+    assert_eq!(
+        world.look(record).registration.standing,
+        Standing::Conflict { with: agent.id() }
+    );
+    for _ in 0..20 {
+        let mut stranger = agent.sibling();
+        stranger.clone().poll(&stranger.full()).send(&world).await;
+    }
+    assert!(world.app.fleet().len() < 10, "bounded");
+}
+
+#[tokio::test]
+async fn uids_of_other_lengths_and_zeros_are_refused_and_leave_no_record() {
+    let world = World::start();
+    let mut agent = world.agent().await;
+    let records = world.app.fleet().len();
+    let mut line = agent.connect(&world).await;
+    let odd = [
+        vec![],
+        vec![1],
+        vec![1; 15],
+        vec![1; 17],
+        vec![1; 1 << 19],
+        vec![0; 16],
+    ];
+    for uid in odd {
+        let message = Outgoing { uid, ..agent.full() };
+        let error = line.ask(&message).await.error.unwrap();
+        assert_eq!(error.kind, RefusalKind::BadRequest);
+        let answer = agent.poll(&message).send(&world).await;
+        assert!(answer.status == 200 || answer.status == 400);
+        assert!(client::read(&answer.body).unwrap().error.is_some());
+    }
+    assert_eq!(world.app.fleet().len(), records);
+}
+
+#[tokio::test]
+async fn claims_of_two_gigabytes_are_refused_at_once() {
+    let world = World::start();
+    let agent = world.agent().await;
+    let head = Request::posting(&agent.credential, Vec::new()).head();
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    let head = head + "content-length: 2147483648\r\n\r\n";
+    let watch = muster::app::clock::Stopwatch::start();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    assert_eq!(Answer::read(&mut stream).await.status, 413);
+    assert!(watch.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn strangers_are_refused_before_their_bodies_are_read() {
+    let world = World::start();
+    for path in ["/v1/opamp", "/v1/enroll"] {
+        let mut request = Request::posting("nobody", Vec::new());
+        request.path = path.into();
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        let head = request.head() + "content-length: 1000\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        assert_eq!(Answer::read(&mut stream).await.status, 401, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn endless_chunks_are_cut_off_at_the_limit() {
+    let world = World::start();
+    let agent = world.agent().await;
+    let head = Request::posting(&agent.credential, Vec::new()).head();
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    let head = head + "transfer-encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let chunk = [b"10000\r\n".as_slice(), &vec![0; 0x10000], b"\r\n"].concat();
+    let (mut reading, mut writing) = stream.split();
+    let mut sent = 0_usize;
+    let mut status = [0; 12];
+    let feeding = async {
+        while writing.write_all(&chunk).await.is_ok() {
+            sent += chunk.len();
+            tokio::task::yield_now().await;
+        }
+    };
+    let answered = tokio::time::timeout(crate::harness::SOON, async {
+        tokio::select! {
+            read = reading.read_exact(&mut status) => { read.unwrap(); }
+            () = feeding => {}
+        }
+    });
+    answered.await.expect("an end");
+    assert!(status == *b"HTTP/1.1 413" || sent < 64 << 20, "{sent}");
+}
+
+#[tokio::test]
+async fn a_bomb_of_gzip_is_413() {
+    let world = World::start();
+    let agent = world.agent().await;
+    let bomb = crate::conformance::gzip(&vec![0; 8 << 20]);
+    let watch = muster::app::clock::Stopwatch::start();
+    let request = Request::posting(&agent.credential, bomb).with("content-encoding", "gzip");
+    assert_eq!(request.send(&world).await.status, 413);
+    assert!(watch.elapsed() < Duration::from_secs(2));
+}
+
+/// Bytes of a message with this as its description.
+fn described(agent: &Agent, description: &[u8]) -> Vec<u8> {
+    let mut bytes = client::write(&agent.clone().compressed());
+    bytes.push(0x1a);
+    push_length(&mut bytes, description.len());
+    bytes.extend(description);
+    bytes
+}
+
+#[tokio::test]
+async fn hundreds_of_thousands_of_empty_attributes_are_refused_unread() {
+    let world = World::start();
+    let agent = world.agent().await;
+    let bytes = described(&agent, &[0x0a, 0x00].repeat(400_000));
+    assert_eq!(
+        Request::posting(&agent.credential, bytes.clone())
+            .send(&world)
+            .await
+            .status,
+        400
+    );
+    let mut line = agent.connect(&world).await;
+    line.send([&[0], bytes.as_slice()].concat()).await;
+    assert_eq!(line.hear().await.error.unwrap().kind, RefusalKind::BadRequest);
+    assert_eq!(world.look(agent.id()).sequence, None);
+}
+
+#[tokio::test]
+async fn values_inside_values_without_end_are_refused_unread() {
+    let world = World::start();
+    let agent = world.agent().await;
+    // key_value { value { array_value { values { array_value … } } } }, from the inside out.
+    let mut nested: Vec<u8> = Vec::new();
+    for _ in 0..2_000 {
+        for tag in [0x0a, 0x2a] {
+            let mut outer = vec![tag];
+            push_length(&mut outer, nested.len());
+            outer.extend(&nested);
+            nested = outer;
+        }
+    }
+    let mut pair = vec![0x12];
+    push_length(&mut pair, nested.len());
+    pair.extend(&nested);
+    let mut description = vec![0x0a];
+    push_length(&mut description, pair.len());
+    description.extend(&pair);
+    let bytes = described(&agent, &description);
+    assert_eq!(
+        Request::posting(&agent.credential, bytes)
+            .send(&world)
+            .await
+            .status,
+        400
+    );
+}
+
+fn push_length(bytes: &mut Vec<u8>, mut length: usize) {
+    while length >= 0x80 {
+        bytes.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+        length >>= 7;
+    }
+    bytes.push(u8::try_from(length).unwrap());
+}
+
+#[tokio::test]
+async fn every_prefix_and_bit_flip_of_a_message_is_answered() {
+    let world = World::start();
+    let mut agent = world.agent().await;
+    let valid = client::write(&agent.full());
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    for end in 0..valid.len() {
+        let answer = Request::posting(&agent.credential, valid[..end].to_vec())
+            .send_on(&mut stream)
+            .await;
+        assert!(matches!(answer.status, 200 | 400), "{end}: {}", answer.status);
+    }
+    let mut pool = world.gateway(None, 100_000).await;
+    let valid = client::write(&pool.full());
+    for bit in 0..valid.len() * 8 {
+        let mut bent = valid.clone();
+        bent[bit / 8] ^= 1 << (bit % 8);
+        let answer = Request::posting(&pool.credential, bent)
+            .send_on(&mut stream)
+            .await;
+        assert!(matches!(answer.status, 200 | 400), "{bit}: {}", answer.status);
+    }
+}
+
+#[tokio::test]
+async fn wrong_methods_and_media_types_are_told_what_is_right() {
+    let world = World::start();
+    let mut agent = world.agent().await;
+    let poll = agent.clone().poll(&agent.full());
+    for method in ["PUT", "DELETE", "PATCH", "OPTIONS"] {
+        let answer = poll.clone().by(method).send(&world).await;
+        assert_eq!(
+            (answer.status, answer.header("allow")),
+            (405, Some("GET, HEAD, POST")),
+            "{method}"
+        );
+    }
+    assert_eq!(
+        poll.clone()
+            .with("content-type", "application/json")
+            .send(&world)
+            .await
+            .status,
+        415
+    );
+    assert_eq!(
+        poll.with("origin", "https://example.com")
+            .send(&world)
+            .await
+            .status,
+        403
+    );
+}
+
+#[tokio::test]
+async fn broken_frames_close_with_their_codes() {
+    let world = World::start();
+    let mut agent = world.agent().await;
+    let message = [&[0], client::write(&agent.full()).as_slice()].concat();
+    let mut raw = Raw::open(&world).await;
+    raw.shake(&agent.credential, "").await;
+    raw.frame(0x81, b"text").await;
+    assert_eq!(raw.close_code().await, 1003);
+    let mut raw = Raw::open(&world).await;
+    raw.shake(&agent.credential, "").await;
+    let unmasked = [
+        &[0x82, u8::try_from(message.len().min(125)).unwrap()][..],
+        &message,
+    ]
+    .concat();
+    raw.stream.write_all(&unmasked).await.unwrap();
+    assert_eq!(raw.close_code().await, 1002);
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_is_closed() {
+    let mut plan = Plan::default();
+    plan.plane.first_message_deadline = Duration::from_millis(100);
+    let world = World::with(plan);
+    let agent = world.agent().await;
+    let mut line = agent.connect(&world).await;
+    assert_eq!(line.closed().await, Some(1008));
+}
+
+#[tokio::test]
+async fn a_connection_that_only_pings_is_closed() {
+    let mut plan = Plan::default();
+    plan.plane.first_message_deadline = Duration::from_millis(300);
+    let world = World::with(plan);
+    let agent = world.agent().await;
+    let mut raw = Raw::open(&world).await;
+    raw.shake(&agent.credential, "").await;
+    let pinging = async {
+        loop {
+            raw.frame(0x89, b"").await;
+            let (first, payload) = raw.next_frame().await;
+            if first == 0x88 {
+                return u16::from_be_bytes([payload[0], payload[1]]);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let closed = tokio::time::timeout(Duration::from_secs(3), pinging).await;
+    assert_eq!(closed, Ok(1008));
+}
+
+#[tokio::test]
+async fn a_flood_of_one_agent_is_throttled_and_its_neighbours_are_not() {
+    let mut plan = Plan::default();
+    plan.plane.messages_per_minute = 300;
+    let world = World::with(plan);
+    let mut loud = world.gateway(None, 5).await;
+    let mut quiet = loud.sibling();
+    let mut line = loud.online(&world).await;
+    line.ask(&quiet.full()).await;
+    let mut taken = 0;
+    for _ in 0..1_000 {
+        match line.ask(&loud.compressed()).await.error {
+            None => taken += 1,
+            Some(refused) => {
+                assert_eq!(refused.kind, RefusalKind::Unavailable);
+                assert!(refused.retry_after.unwrap() >= Duration::from_secs(30));
+            }
+        }
+    }
+    assert!(taken <= 300, "{taken}");
+    assert_eq!(line.ask(&quiet.compressed()).await.error, None);
+    world.pass(Duration::from_mins(1));
+    assert_eq!(line.ask(&loud.full()).await.error, None, "it is welcome again");
+}
+
+#[tokio::test]
+async fn of_a_hundred_uses_of_a_single_use_token_one_succeeds() {
+    let world = World::start();
+    let made = world
+        .app
+        .create_enrolment_token(&admin(), NewEnrolmentToken::default())
+        .await
+        .unwrap();
+    let request = Request {
+        method: "POST",
+        path: "/v1/enroll".into(),
+        headers: vec![
+            ("authorization".into(), format!("Bearer {}", made.secret)),
+            ("content-type".into(), "application/json".into()),
+        ],
+        body: b"{\"host\":\"web-1\"}".to_vec(),
+    };
+    let uses = (0..100).map(|_| request.send(&world));
+    let statuses: Vec<u16> = futures_of(uses)
+        .await
+        .into_iter()
+        .map(|answer| answer.status)
+        .collect();
+    let count = |status| statuses.iter().filter(|known| **known == status).count();
+    assert_eq!((count(201), count(401)), (1, 99), "{statuses:?}");
+    assert_eq!(world.app.fleet().len(), 1);
+}
+
+/// All at once.
+async fn futures_of<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.map(|future| Some(Box::pin(future))).collect();
+    let mut done: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
+    std::future::poll_fn(move |context| {
+        for (future, done) in futures.iter_mut().zip(&mut done) {
+            if let Some(running) = future
+                && let std::task::Poll::Ready(output) = running.as_mut().poll(context)
+            {
+                (*future, *done) = (None, Some(output));
+            }
+        }
+        if done.iter().any(Option::is_none) {
+            return std::task::Poll::Pending;
+        }
+        std::task::Poll::Ready(done.iter_mut().filter_map(Option::take).collect())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_peer_that_never_reads_is_let_go_and_harms_nobody() {
+    let mut plan = Plan::default();
+    plan.plane.write_deadline = Duration::from_millis(300);
+    plan.plane.messages_per_minute = 10_000_000;
+    let world = World::with(plan);
+    world.wants("edge", "a").await;
+    let mut deaf = world.agent_of("edge").await;
+    let mut neighbour = world.agent_of("edge").await;
+    let mut line = neighbour.online(&world).await;
+    let mut raw = Raw::open(&world).await;
+    raw.shake(&deaf.credential, "").await;
+    let flooding = async {
+        loop {
+            let message = [&[0], client::write(&deaf.at(5)).as_slice()].concat();
+            let frame = [
+                &[0x82, 0x80 | u8::try_from(message.len()).unwrap(), 0, 0, 0, 0][..],
+                &message,
+            ]
+            .concat();
+            if raw.stream.write_all(&frame.repeat(1_000)).await.is_err() {
+                return;
+            }
+        }
+    };
+    let given_up = tokio::time::timeout(Duration::from_mins(1), flooding).await;
+    assert!(given_up.is_ok(), "the deaf peer stayed");
+    assert_eq!(line.ask(&neighbour.compressed()).await.error, None);
+}
