@@ -23,7 +23,7 @@ mod schema;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -41,6 +41,7 @@ use routes::{Handler, Row, Rule};
 use crate::app::App;
 use crate::app::clock::Stopwatch;
 use crate::fleet::hash::Digest;
+use crate::fleet::time::Timestamp;
 use crate::http::body;
 use crate::http::headers::protect_page;
 use crate::http::router::Lookup;
@@ -76,6 +77,10 @@ pub struct Site {
     pub ca_pem: String,
     /// The SHA-256 of that certificate.
     pub ca_fingerprint: Digest,
+    /// When that certificate ends.
+    pub ca_expires: Timestamp,
+    /// When the server's own certificate ends, in nanoseconds since 1970; whoever renews it sets this.
+    pub certificate_ends: Arc<AtomicU64>,
     /// The names and addresses in the server's certificate: what `Host` may say. The first one goes into links.
     pub names: Vec<String>,
     /// The port of the agent plane.

@@ -4,7 +4,7 @@ mod data_folder;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -142,9 +142,10 @@ impl Server {
             app,
         };
         server.serve_agents(settings, agent_listener, &certificate, files)?;
-        server.serve_people(settings, admin_listener, &certificate, clock)?;
-        server.keep_certificate(certificate, clock);
-        server.ready.store(true, std::sync::atomic::Ordering::Release);
+        let ends = Arc::new(AtomicU64::new(certificate.expires().0));
+        server.serve_people(settings, admin_listener, &certificate, &ends, clock)?;
+        server.keep_certificate(certificate, ends, clock);
+        server.ready.store(true, Ordering::Release);
         Ok(server)
     }
 
@@ -213,12 +214,15 @@ impl Server {
         settings: &Settings,
         listener: Listener,
         own: &ServerCertificate,
+        ends: &Arc<AtomicU64>,
         clock: &Clock,
     ) -> anyhow::Result<()> {
         let site = Site {
             name: settings.site_name.clone(),
             ca_pem: self.authority.ca_pem().to_owned(),
             ca_fingerprint: self.authority.fingerprint(),
+            ca_expires: self.authority.expires(),
+            certificate_ends: Arc::clone(ends),
             names: host_names(settings)?,
             agent_port: self.agent_address.port(),
             admin_port: self.admin_address.port(),
@@ -281,17 +285,20 @@ impl Server {
     }
 
     /// Renews the server's own certificate before it ends.
-    fn keep_certificate(&self, certificate: ServerCertificate, clock: &Clock) {
+    fn keep_certificate(&self, certificate: ServerCertificate, ends: Arc<AtomicU64>, clock: &Clock) {
         let (certificate, clock) = (Arc::new(certificate), clock.clone());
         self.tasks.spawn_loop(
             "certificate",
             Activation::new(),
             Duration::from_hours(1),
             move || {
-                let (certificate, clock) = (Arc::clone(&certificate), clock.clone());
+                let (certificate, ends, clock) = (Arc::clone(&certificate), Arc::clone(&ends), clock.clone());
                 async move {
                     match certificate.renew_if_due(clock.now()) {
-                        Ok(true) => tracing::info!("renewed the server's certificate"),
+                        Ok(true) => {
+                            ends.store(certificate.expires().0, Ordering::Relaxed);
+                            tracing::info!("renewed the server's certificate");
+                        }
                         Ok(false) => {}
                         Err(error) => {
                             tracing::error!(error = %error, "the server's certificate can't be renewed");
@@ -345,7 +352,7 @@ impl Server {
     /// When something did not stop in time.
     pub async fn stop(self) -> anyhow::Result<()> {
         tracing::info!("stopping");
-        self.ready.store(false, std::sync::atomic::Ordering::Release);
+        self.ready.store(false, Ordering::Release);
         self.agents_stop.cancel();
         let agents_closed = drain(&self.agents, STOPPING / 2).await;
         self.people_stop.cancel();

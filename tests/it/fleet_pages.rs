@@ -1,6 +1,7 @@
 //! The pages about the fleet with fixed models: what they show is a promise, and what agents say is only ever text.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use maud::Markup;
@@ -515,6 +516,8 @@ fn site() -> Site {
             "MIIB".repeat(120)
         ),
         ca_fingerprint: Digest([7; 32]),
+        ca_expires: NOW,
+        certificate_ends: Arc::default(),
         names: vec!["muster.example.net".to_owned()],
         agent_port: 4320,
         admin_port: 4321,

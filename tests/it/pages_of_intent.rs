@@ -518,7 +518,7 @@ pub(super) fn check_ids(page: &str, html: &str) {
 pub(super) fn check_inert(page: &str, html: &str) {
     for tag in html.split('<').skip(1) {
         let tag = tag.split('>').next().unwrap();
-        let lower = tag.to_lowercase();
+        let lower = tag.to_lowercase().replace("noscript", "");
         for forbidden in [
             "script",
             "img",

@@ -224,8 +224,8 @@ fn system_page(text: &str) -> SystemPage {
         names: vec!["muster.example.net".into(), "10.4.0.2".into()],
         agent_port: 4320,
         ca_fingerprint: FINGERPRINT.into(),
-        ca_expires: Some(NOW.plus(std::time::Duration::from_hours(24 * 3_000))),
-        certificate_expires: Some(NOW.plus(std::time::Duration::from_hours(24 * 9))),
+        ca_expires: NOW.plus(std::time::Duration::from_hours(24 * 3_000)),
+        certificate_expires: NOW.plus(std::time::Duration::from_hours(24 * 9)),
     }
 }
 

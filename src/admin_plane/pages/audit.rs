@@ -133,7 +133,7 @@ fn records(view: &AuditPage, scene: &Scene<'_>) -> Markup {
                 html! {
                     div.name {
                         (visible(&entry.actor))
-                        @if let Some(address) = &entry.address { span.sub { (visible(address)) } }
+                        @if let Some(address) = &entry.address { span.sub.nowrap { (visible(address)) } }
                     }
                 },
                 html! { div.name { code { (visible(&entry.action)) } @if entry.action.ends_with(".refused") { span.sub { "refused" } } } },
@@ -201,7 +201,14 @@ fn object(object: &str) -> Markup {
         "enrolment-token" | "credential" => "/enrolment".to_owned(),
         _ => return visible(object),
     };
-    html! { (kind) " " a href=(href) { (visible(name)) } }
+    // Ids are told apart by their ends, as they begin with a time.
+    let is_id = name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let shown = if is_id {
+        format!("…{}", name.chars().skip(24).collect::<String>())
+    } else {
+        name.to_owned()
+    };
+    html! { (kind) " " a href=(href) title=[is_id.then_some(name)] { (visible(&shown)) } }
 }
 
 fn changed(record: &AuditRecord) -> Option<Markup> {

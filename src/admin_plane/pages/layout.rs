@@ -25,16 +25,19 @@ pub enum Nav {
     Enrolment,
     /// What people did.
     Audit,
+    /// The server itself.
+    System,
 }
 
 impl Nav {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Overview,
         Self::Agents,
         Self::Groups,
         Self::Configs,
         Self::Enrolment,
         Self::Audit,
+        Self::System,
     ];
 
     const fn place(self) -> (&'static str, &'static str, Icon) {
@@ -45,6 +48,7 @@ impl Nav {
             Self::Configs => ("Configs", "/configs", Icon::Configs),
             Self::Enrolment => ("Enrolment", "/enrolment", Icon::Enrolment),
             Self::Audit => ("Audit", "/audit", Icon::Audit),
+            Self::System => ("System", "/system", Icon::System),
         }
     }
 

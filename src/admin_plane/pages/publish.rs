@@ -123,17 +123,26 @@ fn impact(preview: &Preview, form: &PublishForm, view: DiffView, scene: &Scene<'
     let impact = &preview.impact;
     let group = format!("group = {}", preview.group);
     let href = agents_href(&group);
-    let number = u64::from;
+    let all: [(Status, &str, u32); 4] = [
+        (Status::InProgress, "will change", impact.will_change),
+        (Status::Healthy, "run it already", impact.runs_it),
+        (Status::Down, "blocked", impact.blocked),
+        (
+            Status::Unknown,
+            "with a configuration of their own",
+            impact.own_target,
+        ),
+    ];
+    let told: Vec<_> = all
+        .into_iter()
+        .filter(|(_, _, number)| *number > 0)
+        .map(|(status, word, number)| (status, word, u64::from(number), href.as_str()))
+        .collect();
     html! {
         @if preview.already_published {
             p.status-line { (badge(Status::Healthy, Some("Published"))) " " span.reason { "Just this revision is published to the group already; publishing it again changes nothing." } }
         }
-        (tally(&[
-            (Status::InProgress, "will change", number(impact.will_change), &href),
-            (Status::Healthy, "run it already", number(impact.runs_it), &href),
-            (Status::Down, "blocked", number(impact.blocked), &href),
-            (Status::Unknown, "with a configuration of their own", number(impact.own_target), &href),
-        ]))
+        (tally(&told))
         (warnings(&preview.warnings))
         (section("What agents are sent", None, &differences(
             &before(preview),
@@ -149,8 +158,7 @@ fn impact(preview: &Preview, form: &PublishForm, view: DiffView, scene: &Scene<'
 
 fn before(preview: &Preview) -> String {
     match preview.published.as_ref().map(|target| &target.content) {
-        None => "nothing, since nothing was ever published".to_owned(),
-        Some(None) => "nothing, since it was withdrawn".to_owned(),
+        None | Some(None) => "nothing".to_owned(),
         Some(Some(content)) => format!("revision {} of {}", content.revision, content.config),
     }
 }

@@ -31,10 +31,10 @@ pub struct SystemPage {
     pub agent_port: u16,
     /// The fingerprint of its authority.
     pub ca_fingerprint: String,
-    /// When the authority's certificate ends; `None` when that isn't known here.
-    pub ca_expires: Option<Timestamp>,
-    /// When the server's own certificate ends; `None` when that isn't known here.
-    pub certificate_expires: Option<Timestamp>,
+    /// When the authority's certificate ends.
+    pub ca_expires: Timestamp,
+    /// When the server's own certificate ends.
+    pub certificate_expires: Timestamp,
 }
 
 /// The page.
@@ -55,20 +55,20 @@ pub fn system(view: &SystemPage, scene: &Scene<'_>) -> Markup {
             (section("Trust", Some(&html! { a href="/ca.pem" { "Download ca.pem" } }), &html! {
                 (facts(&[
                     Fact::new("CA fingerprint", copy_inline(&view.ca_fingerprint, "the fingerprint of the authority")),
-                    Fact { term: "CA certificate", value: view.ca_expires.map(|at| ends(at, scene.now)) },
-                    Fact { term: "Server certificate", value: view.certificate_expires.map(|at| ends(at, scene.now)) },
+                    Fact::new("CA certificate", ends(view.ca_expires, scene.now)),
+                    Fact::new("Server certificate", ends(view.certificate_expires, scene.now)),
                 ]))
                 p.soft { "The server renews its own certificate by itself. Agents trust the authority that has this fingerprint." }
             }))
         }
         (section("Store", None, &store(view)))
         (section("For monitoring and scripts", None, &html! {
-            ul {
-                li { a href="/metrics" { "Metrics" } " in the format of Prometheus, with an API token" }
-                li { a href="/healthz" { "/healthz" } " and " a href="/readyz" { "/readyz" } " for a load balancer" }
-                li { a href="/api/v1/openapi.json" { "OpenAPI document" } " of the API" }
-                li { "API tokens are made under " a href="/account" { "Account" } }
-            }
+            (facts(&[
+                Fact::new("Metrics", html! { a href="/metrics" { "/metrics" } ", for Prometheus, with an API token" }),
+                Fact::new("Probes", html! { a href="/healthz" { "/healthz" } " and " a href="/readyz" { "/readyz" } }),
+                Fact::new("API", html! { a href="/api/v1/openapi.json" { "OpenAPI document" } }),
+                Fact::new("API tokens", html! { "are made under " a href="/account" { "Account" } }),
+            ]))
         }))
     }
 }

@@ -93,6 +93,8 @@ impl Site {
             name: "Test site".to_owned(),
             ca_pem: "-----BEGIN CERTIFICATE-----\n".to_owned(),
             ca_fingerprint: Digest([1; 32]),
+            ca_expires: Timestamp::EPOCH,
+            certificate_ends: Arc::default(),
             names: vec![NAME.to_owned(), "192.0.2.7".to_owned()],
             agent_port: 4320,
             admin_port: 4321,

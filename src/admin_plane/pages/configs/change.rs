@@ -163,8 +163,8 @@ pub(super) async fn save(call: Call) -> Outcome {
                 diff: Diff::between(&newest.content.into_map(), &content.into_map()),
             };
             let why = format!(
-                "{} saved revision {} meanwhile; look at what differs, then save again",
-                now.author, now.latest
+                "revision {} was saved by {} meanwhile; look at what differs, then save again",
+                now.latest, now.author
             );
             let errors = Errors::of(Error::Conflict(why))?;
             Ok(render_edit(&call, &form, &[], Some(&now), &errors))

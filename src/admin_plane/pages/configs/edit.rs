@@ -151,7 +151,7 @@ pub fn new(form: &ConfigForm, found: &[Problem], errors: &Errors, scene: &Scene<
         (page_head(&html! { "New config" }, None, None))
         p.soft { "Saving sends it to nobody: you publish it to a group after. " (other) }
         (errors.summary())
-        form.form.form-wide method="post" action="/configs/-/new" {
+        form.form.form-wide method="post" action="/configs/-/new" novalidate {
             (form_token(scene.form_token))
             input type="hidden" name="kind" value=(super::kind_words(form.kind));
             div.form {
@@ -195,7 +195,7 @@ pub fn edit(
         p.soft { "Saving makes revision " (next) " and sends it to nobody: you publish it after." }
         (errors.summary())
         @if let Some(now) = meanwhile { (conflict(now, form)) }
-        form.form.form-wide method="post" action={ (href) "/edit" } {
+        form.form.form-wide method="post" action={ (href) "/edit" } novalidate {
             (form_token(scene.form_token))
             input type="hidden" name="base" value=(meanwhile.map_or(form.base, |now| now.latest));
             input type="hidden" name="kind" value=(super::kind_words(form.kind));
@@ -220,7 +220,7 @@ fn conflict(now: &Meanwhile, form: &ConfigForm) -> Markup {
     html! {
         section.section {
             h2 { "Somebody saved revision " (now.latest) " meanwhile" }
-            p.prose { (visible(&now.author)) " saved it after you had opened revision " (form.base) ". What you typed is below, and saving it now takes the place of what " (visible(&now.author)) " wrote. This is what differs:" }
+            p.prose { "It was saved by " (visible(&now.author)) " after you had opened revision " (form.base) ". What you typed is below, and saving it now takes the place of what " (visible(&now.author)) " wrote. This is what differs:" }
             (differences(&format!("revision {}", now.latest), "what you typed", &now.diff, DiffView::Unified, None))
         }
     }
@@ -237,10 +237,11 @@ fn content(form: &ConfigForm, found: &[Problem], errors: &Errors) -> Markup {
                     value: &form.yaml,
                     help: "The collector's YAML, sent as it stands here.",
                     error: errors.field("content"),
-                    optional: true,
+                    optional: false,
                     ..Field::default()
                 }, Some(CHECK)))
-                @if !found.is_empty() { (problems(found, None)) }
+                // With script the editor tells the same, and keeps it true while it is mended.
+                @if !found.is_empty() { noscript { (problems(found, None)) } }
             }
             Kind::Files => (files(form, errors)),
         }

@@ -163,7 +163,6 @@ fn revisions(detail: &ConfigDetail, scene: &Scene<'_>) -> Markup {
         columns: &[
             Column {
                 words: "Revision",
-                number: true,
                 ..Column::default()
             },
             Column {

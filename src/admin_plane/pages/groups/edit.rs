@@ -243,7 +243,7 @@ pub fn withdraw(group: &GroupSummary, errors: &Errors, scene: &Scene<'_>) -> Mar
             },
             typed: None,
             error: None,
-            button: &format!("Withdraw from {agents}"),
+            button: &if group.members.all == 0 { format!("Withdraw from {name}") } else { format!("Withdraw from {agents}") },
             destructive: true,
             action: &format!("/groups/{name}/withdraw"),
             fields: &[("revision", &revision)],

@@ -72,14 +72,13 @@ async fn show(call: Call) -> Outcome {
         .intentions
         .group(&call.actor, name, &call.app().fleet())?;
     let claims = call.app().group_claims(&call.actor, name)?;
-    let topic = format!("group-{name}");
     let body = group(&detail, &claims, &Stage::of(&call).scene());
     Ok(page(
         &call,
         StatusCode::OK,
         name,
         &[("Groups", "/groups")],
-        &[&topic, "groups", "agents"],
+        &["groups", "agents"],
         body,
     ))
 }

@@ -20,11 +20,10 @@ use crate::fleet::target::Target;
 pub fn group(detail: &GroupDetail, claims: &GroupClaims, scene: &Scene<'_>) -> Markup {
     let (summary, group) = (&detail.summary, &detail.summary.group);
     let href = format!("/groups/{}", group.name);
-    let topic = format!("group-{}", group.name);
     html! {
         (page_head(&visible(group.name.as_str()), Some(&html! { (count(u64::from(summary.members.all), "agent", "agents")) }), Some(&actions(summary, &href, scene))))
         @if !group.description.is_empty() { p.soft { (visible(&group.description)) } }
-        (live("group", &[&topic, "groups", "agents"], &href, &html! {
+        (live("group", &["groups", "agents"], &href, &html! {
             (state(summary, scene))
             (under_way(summary))
             div.columns {
@@ -91,7 +90,7 @@ fn state(summary: &GroupSummary, scene: &Scene<'_>) -> Markup {
         Status::Healthy
     };
     let why = html! {
-        @if members.all == 0 { (what) " waits for the first agent" }
+        @if members.all == 0 { "Its first agent will be sent " (what) }
         @else if members.own_target == members.all { "Every agent has a configuration of its own" }
         @else { (agents(members.current)) " " @if members.current == 1 { "runs " } @else { "run " } (what) }
     };

@@ -147,14 +147,17 @@ async fn submit(call: Call) -> Outcome {
     };
     match call.app().publish(&call.actor, wanted).await {
         Ok(result) => {
-            let agents = count(u64::from(result.impact.reached()), "agent", "agents");
-            let words = if result.created {
-                format!(
-                    "Revision {} of {} is on its way to {agents}.",
-                    posted.revision, posted.config
-                )
-            } else {
-                "Just this was published already; nothing changed.".to_owned()
+            let (what, reached) = (
+                format!("Revision {} of {}", posted.revision, posted.config),
+                result.impact.reached(),
+            );
+            let words = match (result.created, reached) {
+                (false, _) => "Just this was published already; nothing changed.".to_owned(),
+                (true, 0) => format!("{what} is published. No agent is sent it yet."),
+                (true, _) => format!(
+                    "{what} is on its way to {}.",
+                    count(u64::from(reached), "agent", "agents")
+                ),
             };
             Ok(done(&format!("/groups/{}", posted.group), &words))
         }

@@ -1,5 +1,7 @@
 //! The server itself, and the certificate that hosts have to trust.
 
+use std::sync::atomic::Ordering;
+
 use http::header::CONTENT_DISPOSITION;
 use http::{HeaderValue, StatusCode};
 
@@ -7,9 +9,11 @@ use super::{SystemPage, system};
 use crate::admin_plane::call::{Call, View};
 use crate::admin_plane::failure::Outcome;
 use crate::admin_plane::pages::handle::Stage;
+use crate::admin_plane::pages::layout::Nav;
 use crate::admin_plane::routes::Row;
 use crate::admin_plane::text;
 use crate::auth::permission::Permission;
+use crate::fleet::time::Timestamp;
 
 pub(in crate::admin_plane) fn rows() -> Vec<Row> {
     vec![
@@ -27,8 +31,8 @@ async fn show(call: Call) -> Outcome {
         names: site.names.clone(),
         agent_port: site.agent_port,
         ca_fingerprint: site.ca_fingerprint.pairs(),
-        ca_expires: None,
-        certificate_expires: None,
+        ca_expires: site.ca_expires,
+        certificate_expires: Timestamp(site.certificate_ends.load(Ordering::Relaxed)),
     };
     let stage = Stage::of(&call);
     let body = system(&view, &stage.scene());
@@ -36,6 +40,7 @@ async fn show(call: Call) -> Outcome {
         StatusCode::OK,
         View {
             title: "System",
+            active: Some(Nav::System),
             body,
             ..View::default()
         },
