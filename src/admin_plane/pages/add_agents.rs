@@ -67,7 +67,7 @@ impl Way {
     const fn help(self) -> &'static str {
         match self {
             Self::Linux => {
-                "One line to paste. It sets up the OpenTelemetry Supervisor and a Collector; what the host runs already becomes revision 1."
+                "One line to paste. It runs the host's Collector under the Supervisor; what it runs already becomes revision 1."
             }
             Self::Supervisor => "Its configuration file, and the command that gets its credential.",
             Self::Container => {

@@ -52,7 +52,8 @@ pub fn agents(view: &AgentsView<'_>, scene: &Scene<'_>) -> Markup {
             (live("list", &["agents"], "/agents", &no_agents(scene)))
         };
     }
-    let state = state(&view.fleet);
+    // The counts stand outside of the form, so they are a region of their own.
+    let state = live("counts", &["agents"], &view.here(), &state(&view.fleet));
     html! {
         (page_head(&html! { "Agents" }, Some(&state), add.as_ref()))
         (filters(view))
