@@ -21,6 +21,7 @@ mod gallery;
 mod groups;
 mod harness;
 mod http;
+mod joining;
 mod laws;
 mod login;
 mod opamp_bytes;
