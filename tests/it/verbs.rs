@@ -259,6 +259,17 @@ async fn agents_are_named_by_what_is_clear_and_acted_on() {
         "{refused}"
     );
 
+    // An agent's own configuration is wanted of it, whatever its group has; it runs nothing yet.
+    let nothing = host.fails(4, &["agents", "config", "web-1", "--desired"]).await;
+    assert!(nothing.contains("Nothing is to be run by web-1."), "{nothing}");
+    std::fs::write(host.path().join("own.yaml"), GOOD).unwrap();
+    host.ok(&["configs", "create", "own", "-f", "own.yaml"]).await;
+    let alone = host.ok(&["publish", "--agent", "web-1", "own", "--yes"]).await;
+    assert_eq!(alone, "published own@1 to web-1 alone\n");
+    assert_eq!(host.ok(&["agents", "config", "web-1", "--desired"]).await, GOOD);
+    host.fails(4, &["agents", "config", "web-1", "--diff"]).await;
+    host.fails(4, &["agents", "config", "web-1"]).await;
+
     let unknown = host.fails(4, &["agents", "show", "mail"]).await;
     assert!(unknown.contains("There is no agent \"mail\"."), "{unknown}");
     let unclear = host

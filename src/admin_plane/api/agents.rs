@@ -6,7 +6,8 @@ use serde::Deserialize;
 use super::{Answer, Given, Nothing};
 use crate::admin_plane::call::Call;
 use crate::app::agents::{
-    AgentAct, AgentDetail, AgentPage, AgentQuery, BulkResult, ComponentsView, EffectiveView, TimelineView,
+    AgentAct, AgentConfiguration, AgentDetail, AgentPage, AgentQuery, BulkResult, ComponentsView,
+    EffectiveView, TimelineView,
 };
 use crate::app::error::Error;
 use crate::app::intentions::Saved;
@@ -41,6 +42,15 @@ pub(in crate::admin_plane) async fn timeline(call: Call, query: Newest, _: Nothi
     let id: AgentId = call.parse("id")?;
     let limit = query.limit.clamp(1, 1_000);
     Ok(Answer::ok(call.app().timeline(&call.actor, id, limit)?))
+}
+
+pub(in crate::admin_plane) async fn configuration(
+    call: Call,
+    _: Nothing,
+    _: Nothing,
+) -> Given<AgentConfiguration> {
+    let id: AgentId = call.parse("id")?;
+    Ok(Answer::ok(call.app().agent_configuration(&call.actor, id)?))
 }
 
 pub(in crate::admin_plane) async fn effective(call: Call, _: Nothing, _: Nothing) -> Given<EffectiveView> {

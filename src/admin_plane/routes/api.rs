@@ -76,7 +76,7 @@ pub(super) fn rows() -> Vec<Row> {
     rows
 }
 
-fn of_agents() -> [Row; 9] {
+fn of_agents() -> [Row; 10] {
     [
         Row::api(GET, "/api/v1/agents", ViewFleet, "List agents", agents::list),
         Row::api(
@@ -107,6 +107,13 @@ fn of_agents() -> [Row; 9] {
             ViewFleet,
             "What happened to an agent",
             agents::timeline,
+        ),
+        Row::api(
+            GET,
+            "/api/v1/agents/{id}/configuration",
+            ViewFleet,
+            "What an agent is to run, what it says about that, and what it runs",
+            agents::configuration,
         ),
         Row::api(
             GET,

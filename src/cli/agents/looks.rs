@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use super::super::columns::{Column, field, list_at, time};
-use super::super::session::{Session, card, with_query};
+use super::super::session::{Session, card, not_found, with_query};
 use super::super::shown;
 use super::matching;
 use super::naming::resolve;
@@ -185,19 +185,36 @@ impl Timeline {
     }
 }
 
-/// Show the configuration that an agent reports to run
+/// Show the configuration that an agent reports to run, the one that it is to run, or what differs
 #[derive(clap::Args, Debug)]
 pub(super) struct Config {
     /// The agent
     agent: String,
+    /// Show what it is to run
+    #[arg(long)]
+    desired: bool,
+    /// Show what differs from what it is to run (-) to what it runs (+)
+    #[arg(long, conflicts_with = "desired")]
+    diff: bool,
 }
 
 impl Config {
     pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
         let agent = resolve(session, &self.agent).await?;
-        let path = format!("/api/v1/agents/{}/effective-config", agent.id);
-        let found: Value = session.get(&path).await?;
-        shown::content_of(session, &found)
+        let path = format!("/api/v1/agents/{}", agent.id);
+        if !self.desired && !self.diff {
+            let found: Value = session.get(&format!("{path}/effective-config")).await?;
+            return shown::content_of(session, &found);
+        }
+        let found: Value = session.get(&format!("{path}/configuration")).await?;
+        let part = |name: &str| found.get(name).filter(|part| !part.is_null());
+        let unsaid = |what: &str| not_found(format!("{what} {}.", agent.name));
+        if self.desired {
+            let wanted = part("wanted").ok_or_else(|| unsaid("Nothing is to be run by"))?;
+            return shown::content_of(session, wanted);
+        }
+        let diff = part("diff").ok_or_else(|| unsaid("There is nothing to compare for"))?;
+        shown::print_diff(session, diff, &serde_json::from_value(diff.clone())?)
     }
 }
 
