@@ -132,7 +132,7 @@ fn records(view: &AuditPage, scene: &Scene<'_>) -> Markup {
                 ago(entry.at, scene.now),
                 html! {
                     div.name {
-                        (visible(&entry.actor))
+                        (object(&entry.actor))
                         @if let Some(address) = &entry.address { span.sub.nowrap { (visible(address)) } }
                     }
                 },
@@ -189,7 +189,7 @@ fn records(view: &AuditPage, scene: &Scene<'_>) -> Markup {
     })
 }
 
-/// What was done to, as a link where there is a page of it.
+/// What was done to, or by what, as a link where there is a page of it.
 fn object(object: &str) -> Markup {
     let Some((kind, name)) = object.split_once('/') else {
         return visible(object);

@@ -257,12 +257,12 @@ fn files(form: &ConfigForm, errors: &Errors) -> Markup {
     // One more than there are, for the next.
     let slots = form.files.iter().chain(std::iter::once(&blank)).enumerate();
     html! {
-        fieldset.field.field-error[errors.field("content").is_some()] #content {
+        fieldset.field.files.field-error[errors.field("content").is_some()] #content {
             legend { "Files" }
             p.help { "Sent untouched, under their names. Empty a name to remove the file; the last one, empty, is for another." }
             @if let Some(error) = errors.field("content") { p.error { (error) } }
             @for (at, file) in slots {
-                div.form {
+                div.inline-form {
                     (field_at(at, "file_name", "Name", &file.name, Input::Code))
                     (field_at(at, "file_type", "MIME type", &file.content_type, Input::Code))
                 }

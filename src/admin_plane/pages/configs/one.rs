@@ -78,7 +78,7 @@ fn used(summary: &ConfigSummary, scene: &Scene<'_>) -> Markup {
     }
     html! {
         p { (used_by(&summary.groups)) }
-        @if scene.may(Permission::Publish) {
+        @if summary.groups.len() > 1 && scene.may(Permission::Publish) {
             p { "Publish revision " (config.latest) " to " @for (at, group) in summary.groups.iter().enumerate() {
                 @if at > 0 { ", " } a href=(publish_to(Some(group.as_str()), config.name.as_str(), config.latest)) { (group) }
             } }
@@ -130,12 +130,10 @@ fn compare(detail: &ConfigDetail) -> Markup {
         .collect();
     let (newest, before) = (numbers.first(), numbers.get(1));
     html! {
-        form.filter method="get" action={ "/configs/" (detail.summary.config.name) "/diff" } {
-            div.query {
-                (select_field(&Field { name: "from", label: "From", value: before.map_or("", String::as_str), ..Field::default() }, &options))
-                (select_field(&Field { name: "to", label: "To", value: newest.map_or("", String::as_str), ..Field::default() }, &options))
-                (button("Compare", false))
-            }
+        form.inline-form method="get" action={ "/configs/" (detail.summary.config.name) "/diff" } {
+            (select_field(&Field { name: "from", label: "From", value: before.map_or("", String::as_str), ..Field::default() }, &options))
+            (select_field(&Field { name: "to", label: "To", value: newest.map_or("", String::as_str), ..Field::default() }, &options))
+            (button("Compare", false))
         }
     }
 }

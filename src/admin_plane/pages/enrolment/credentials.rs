@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::admin_plane::pages::layout::page_head;
 use crate::admin_plane::pages::parts::{
-    Column, Confirm, Empty, Row, Status, Table, ago, badge, confirm, count, empty, post_button, table,
+    Column, Confirm, Empty, Pager, Row, Status, Table, ago, badge, confirm, count, empty, post_button, table,
     visible,
 };
 use crate::admin_plane::pages::scene::{Errors, Scene, quiet};
@@ -13,6 +13,8 @@ use crate::auth::permission::Permission;
 use crate::fleet::identity::{Credential, CredentialState, Scope};
 use crate::fleet::time::Timestamp;
 
+/// The most credentials that are listed.
+const MOST_LISTED: usize = 200;
 /// The most agents of a credential that are named.
 const MOST_NAMED: usize = 3;
 
@@ -39,10 +41,13 @@ pub(super) fn list(credentials: &[CredentialView], scene: &Scene<'_>) -> Markup 
             ],
         }
     };
-    let rows: Vec<_> = credentials.iter().map(row).collect();
+    // What waits for a decision first, then what speaks for many; those of single agents are on their pages too.
+    let mut listed: Vec<_> = credentials.iter().collect();
+    listed.sort_by_key(|view| rank(&view.credential));
+    let rows: Vec<_> = listed.into_iter().take(MOST_LISTED).map(row).collect();
     table(&Table {
         id: "credentials",
-        caption: "Credentials, newest first",
+        caption: "Credentials: quarantined ones first, then those of gateways and pools, then the newest",
         columns: &[
             Column {
                 words: "State",
@@ -78,8 +83,20 @@ pub(super) fn list(credentials: &[CredentialView], scene: &Scene<'_>) -> Markup 
         rows: &rows,
         picks: false,
         noun: ("credential", "credentials"),
-        pager: None,
+        pager: Some(Pager {
+            total: u64::try_from(credentials.len()).ok(),
+            ..Pager::default()
+        }),
     })
+}
+
+fn rank(credential: &Credential) -> u8 {
+    match (credential.state, &credential.scope) {
+        (CredentialState::Quarantined { .. }, _) => 0,
+        (CredentialState::Active, Scope::Many { .. }) => 1,
+        (CredentialState::Active, Scope::One { .. }) => 2,
+        (CredentialState::Revoked { .. }, _) => 3,
+    }
 }
 
 fn state(credential: &Credential, now: Timestamp) -> Markup {
