@@ -63,7 +63,7 @@ fn refused(error: Error) -> Result<(Errors, Vec<Problem>), Error> {
 
 pub(super) async fn make(call: Call) -> Outcome {
     let form = posted::form(&call.typed(), None);
-    let content = match posted::content(&form) {
+    let content = match posted::content(&form, None) {
         Ok(content) => content,
         Err(errors) => return Ok(render_new(&call, &form, &[], &errors)),
     };
@@ -126,7 +126,7 @@ pub(super) async fn save(call: Call) -> Outcome {
     let newest = intentions.config(&call.actor, name)?;
     let mut form = posted::form(&call.typed(), Some(&newest.content));
     name.clone_into(&mut form.name);
-    let content = match posted::content(&form) {
+    let content = match posted::content(&form, Some(&newest.content)) {
         Ok(content) => content,
         Err(errors) => return Ok(render_edit(&call, &form, &[], None, &errors)),
     };

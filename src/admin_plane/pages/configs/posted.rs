@@ -55,8 +55,9 @@ fn body_before<'a>(before: Option<&'a Content>, name: &str) -> Option<&'a str> {
     }
 }
 
-/// The content that a form means. A file whose name was emptied is left out.
-pub(super) fn content(form: &ConfigForm) -> Result<Content, Errors> {
+/// The content that a form means. A file whose name was emptied is left out; what the form doesn't show of a file stays as
+/// it is in `before`.
+pub(super) fn content(form: &ConfigForm, before: Option<&Content>) -> Result<Content, Errors> {
     if form.kind == Kind::Collector {
         return Ok(Content::Yaml(form.yaml.clone()));
     }
@@ -64,8 +65,13 @@ pub(super) fn content(form: &ConfigForm) -> Result<Content, Errors> {
     for file in form.files.iter().filter(|file| !file.name.is_empty()) {
         // Read as the API reads it, so that `base64:` means the same in both places.
         let json = serde_json::json!({ "body": file.body, "content_type": file.content_type });
-        let parsed: ConfigFile = serde_json::from_value(json)
+        let mut parsed: ConfigFile = serde_json::from_value(json)
             .map_err(|error| Errors::at("content", &format!("{}: {error}", file.name)))?;
+        if let Some(Content::Files(before)) = before
+            && let Some(same) = before.get(&file.name)
+        {
+            parsed.role.clone_from(&same.role);
+        }
         if files.insert(file.name.clone(), parsed).is_some() {
             return Err(Errors::at(
                 "content",
@@ -105,7 +111,7 @@ mod tests {
             None,
         );
         assert_eq!(form.files.len(), 2, "what has a body is kept to be shown again");
-        let Content::Files(files) = content(&form).unwrap() else {
+        let Content::Files(files) = content(&form, None).unwrap() else {
             panic!()
         };
         assert_eq!(files.len(), 1);
@@ -124,17 +130,18 @@ mod tests {
             ("file_type", ""),
             ("file_body", "2"),
         ];
-        let errors = content(&form(&typed(&fields), None)).unwrap_err();
+        let errors = content(&form(&typed(&fields), None), None).unwrap_err();
         assert!(errors.field("content").unwrap().contains("rename"));
     }
 
     #[test]
-    fn what_is_no_text_survives_editing() {
+    fn what_is_no_text_or_not_shown_survives_editing() {
         let before = Content::Files(
             [(
                 "bin".to_owned(),
                 ConfigFile {
                     body: vec![0xff, 0],
+                    role: "helper".to_owned(),
                     ..ConfigFile::default()
                 },
             )]
@@ -149,6 +156,9 @@ mod tests {
             ("file_type", ""),
             ("file_body", file.body.as_str()),
         ];
-        assert_eq!(content(&form(&typed(&fields), Some(&before))).unwrap(), before);
+        assert_eq!(
+            content(&form(&typed(&fields), Some(&before)), Some(&before)).unwrap(),
+            before
+        );
     }
 }
