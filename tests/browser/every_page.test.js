@@ -19,7 +19,8 @@ let browser, server, me, page, agents = {};
 before(async () => {
   rmSync(results, { recursive: true, force: true });
   mkdirSync(results, { recursive: true });
-  [browser, server] = await Promise.all([launch(), serve({ site: "Example GmbH" })]);
+  server = await serve({ site: "Example GmbH" });
+  browser = await launch();
   me = await reader(browser, server, { width: 1440 });
   page = me.page;
 });

@@ -42,7 +42,8 @@ async function post(path, fields) {
 
 before(async () => {
   assert.ok(payloads.length >= 100 && new Set(payloads).size === payloads.length);
-  [browser, server] = await Promise.all([launch(), serve({ site: payloads[1] })]);
+  server = await serve({ site: payloads[1] });
+  browser = await launch();
   me = await reader(browser, server, { userAgent: payloads[13] });
   page = me.page;
   await claim(me, server);

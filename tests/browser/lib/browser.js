@@ -25,7 +25,7 @@ export async function reader(browser, server, { script = true, width = 1280, hei
     userAgent,
     viewport: { width, height },
   });
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(5_000);
   const page = await context.newPage();
   const faults = [];
   const refused = new Set(); // documents that the server answered with 4xx, which the console mentions too
@@ -37,6 +37,8 @@ export async function reader(browser, server, { script = true, width = 1280, hei
     if (response.status() >= 400 && response.request().isNavigationRequest()) refused.add(response.url());
   });
   page.on("console", (message) => {
+    // Chromium keeps the look of what is typed over in the editor as an inline style, which the policy blocks rightly.
+    if (message.text().startsWith("Applying inline style") && /\/configs\/(-\/new|[^/]+\/edit)$/.test(page.url())) return;
     const known = message.text().startsWith("Failed to load resource") && refused.has(message.location().url);
     if (["error", "warning"].includes(message.type()) && !known) faults.push(`the console says at ${page.url()}: ${message.text()}`);
   });
@@ -76,8 +78,7 @@ export async function reader(browser, server, { script = true, width = 1280, hei
     /** What holds of every page. */
     look: async () => {
       const found = await structure(page, { script });
-      assert.deepEqual(found, [], `at ${page.url()}`);
-      assert.deepEqual(faults, []);
+      assert.deepEqual([...found, ...faults.splice(0)], [], `at ${page.url()}`);
     },
     heading: () => page.getByRole("heading", { level: 1 }).innerText(),
     /** Waits until something is in sight: by itself where there is script, and by loading again where there is none. */

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-export const admin = { name: "ada", password: "correct horse battery staple" };
+export const admin = { name: "ada", password: "seven herons over the harbour" };
 
 /** Claims a fresh server, which signs in. */
 export async function claim(reader, server) {
@@ -12,6 +12,7 @@ export async function claim(reader, server) {
   await page.getByLabel("Password", { exact: true }).fill(admin.password);
   await page.getByLabel("The password again").fill(admin.password);
   await reader.press("Claim this server");
+  assert.equal(await reader.heading(), "Overview");
 }
 
 export async function logIn(reader, { name, password } = admin) {

@@ -10,12 +10,15 @@ import { createInterface } from "node:readline";
 const here = import.meta.dirname;
 const binary = process.env.MUSTER_BIN ?? path.resolve(here, "../../../target/debug/muster");
 
+// The server takes every variable that begins so for a setting of its own.
+const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("MUSTER_")));
+
 /** Starts `muster serve` on ports of the system's choice. */
 export async function serve({ site = "Muster" } = {}) {
   if (!existsSync(binary)) throw new Error(`${binary} is missing: run cargo build, or say where it is in MUSTER_BIN`);
   const data = mkdtempSync(path.join(tmpdir(), "muster-browser-"));
   const flags = ["--data", data, "--agent-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--site-name", site, "--name", "localhost"];
-  const child = spawn(binary, ["serve", ...flags], { stdio: ["ignore", "ignore", "pipe"] });
+  const child = spawn(binary, ["serve", ...flags], { env: environment, stdio: ["ignore", "ignore", "pipe"] });
   const exited = new Promise((resolve) => child.once("exit", (code, signal) => resolve(code ?? signal)));
   const log = [];
   const listening = new Promise((resolve, reject) => {
