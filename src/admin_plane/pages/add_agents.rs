@@ -254,7 +254,7 @@ pub fn joining(view: &JoiningView<'_>, scene: &Scene<'_>) -> Markup {
             Some(secret) => (steps(view, secret)),
             None => (forgotten()),
         }
-        (section("Waiting for agents", None, &live("joining", &["agents", "enrolment"], &url, &waiting(view, scene))))
+        (section("Waiting for agents", None, &live("joining", &["agents", "enrolment"], &url, &waiting(view, &url, scene))))
         div.buttons { (button_link("Add others", "/agents/add", false)) (button_link("All agents", "/agents", false)) }
     }
 }
@@ -290,7 +290,7 @@ fn steps(view: &JoiningView<'_>, secret: &str) -> Markup {
     }
 }
 
-fn waiting(view: &JoiningView<'_>, scene: &Scene<'_>) -> Markup {
+fn waiting(view: &JoiningView<'_>, url: &str, scene: &Scene<'_>) -> Markup {
     let token = view.token;
     html! {
         p { (stands(token, scene)) }
@@ -308,7 +308,7 @@ fn waiting(view: &JoiningView<'_>, scene: &Scene<'_>) -> Markup {
         @if view.agents.agents.is_empty() {
             (empty(&Empty {
                 title: "No agent yet",
-                words: html! { "It appears here by itself as soon as its host has enrolled; without script, load this page again." },
+                words: html! { "It appears here by itself as soon as its host has enrolled. " a href=(url) { "Look again" } },
                 fill: None,
             }))
         } @else { (arrived(view, scene)) }

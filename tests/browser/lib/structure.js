@@ -52,7 +52,7 @@ function inPage() {
   let level = 0;
   for (const heading of all("main h1, main h2, main h3, main h4")) {
     const own = Number(heading.tagName[1]);
-    if (own > level + 1 && !heading.closest(".empty")) fault(`a heading of level ${own} after one of ${level}`, heading);
+    if (own > level + 1) fault(`a heading of level ${own} after one of ${level}`, heading);
     level = own;
   }
   if (document.querySelector("header.topbar")) {

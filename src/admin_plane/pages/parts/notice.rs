@@ -68,7 +68,7 @@ pub struct Empty<'a> {
 pub fn empty(empty: &Empty<'_>) -> Markup {
     html! {
         div.empty {
-            h3 { (empty.title) }
+            p.title { (empty.title) }
             p { (empty.words) }
             @if let Some(fill) = &empty.fill { div.buttons { (fill) } }
         }

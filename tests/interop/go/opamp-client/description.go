@@ -16,7 +16,11 @@ func (a *agent) description() *protobufs.AgentDescription {
 	}
 	other := map[string]string{"os.type": "linux", "host.name": fmt.Sprintf("%s-%d", a.options.name, a.number)}
 	for key, value := range a.attributes {
-		other[key] = value
+		if _, identifies := identifying[key]; identifies {
+			identifying[key] = value
+		} else {
+			other[key] = value
+		}
 	}
 	return &protobufs.AgentDescription{
 		IdentifyingAttributes: keyValues(identifying), NonIdentifyingAttributes: keyValues(other),
