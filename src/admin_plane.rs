@@ -1,7 +1,7 @@
 //! The admin plane: what people and scripts reach. Pages for people, the API for scripts, the event stream, and the
 //! files that a browser needs.
 //!
-//! Everything derives from one table of rows, [`routes`]: what is routed, who may, how requests are protected, and the
+//! Everything derives from one table of rows, `routes`: what is routed, who may, how requests are protected, and the
 //! document that describes the API. A handler parses, calls one use case and renders; it decides nothing.
 
 #![expect(dead_code, reason = "the pages use all of the frame, and follow it")]

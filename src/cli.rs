@@ -1,6 +1,6 @@
 //! The command line: one file per verb.
 //!
-//! A verb is a variant of [`Verb`] and a file with its `Args` and a `run`. Three kinds: verbs that need nothing running
+//! A verb is a variant of `Verb` and a file with its `Args` and a `run`. Three kinds: verbs that need nothing running
 //! (`check`), the server itself, and online verbs, which are clients of the API ([`client`]) over the local socket or, with
 //! `--server`, over TLS. Whatever a verb says goes through [`output`].
 

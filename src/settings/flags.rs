@@ -21,10 +21,10 @@ pub struct SettingsFlags {
     /// A further host name or address by which the server is reached; may be repeated
     #[arg(long = "name", value_name = "HOST")]
     pub names: Vec<String>,
-    /// Where agents connect [default: [::]:4320]
+    /// Where agents connect [default: `[::]:4320`]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub agent_listen: Option<String>,
-    /// Where people and scripts connect [default: [::]:4321]
+    /// Where people and scripts connect [default: `[::]:4321`]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub admin_listen: Option<String>,
     /// Show this certificate chain (PEM) to browsers instead of our own

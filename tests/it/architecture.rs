@@ -16,7 +16,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("http", &["fleet", "auth"]),
     ("agent_plane", &["fleet", "opamp", "app", "http", "observability"]),
     ("admin_plane", &["fleet", "auth", "app", "http", "observability"]),
-    ("simulator", &["fleet", "opamp", "auth", "app", "http", "pki", "observability"]),
+    (
+        "simulator",
+        &["fleet", "opamp", "auth", "app", "http", "pki", "observability"],
+    ),
 ];
 
 /// What no module but the named ones may mention.

@@ -278,7 +278,8 @@ impl App {
 
 /// The keys of filters that are no label and no fact.
 const COLUMNS: [&str; 11] = [
-    "status", "group", "name", "version", "config", "presence", "standing", "health", "proposed", "held", "token",
+    "status", "group", "name", "version", "config", "presence", "standing", "health", "proposed", "held",
+    "token",
 ];
 
 fn resolve(filter: &Filter, snapshots: &[Snapshot]) -> Result<Filter, Error> {
