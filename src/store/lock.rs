@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -33,7 +34,7 @@ impl FolderLock {
             .mode(0o600)
             .open(&path)
             .map_err(failed)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match patiently(&file) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 return Err(OpenError::InUse {
@@ -46,6 +47,28 @@ impl FolderLock {
         sign(&mut file).map_err(failed)?;
         Ok(Self { _file: file })
     }
+}
+
+/// Takes the lock, waiting a moment for whoever is about to let go of it: a server that just ended, or a child of ours
+/// between its fork and its exec, which until then shares every lock of its parent.
+fn patiently(file: &File) -> Result<(), rustix::io::Errno> {
+    const TRIES: u32 = 20;
+    const PAUSE: Duration = Duration::from_millis(25);
+    for _ in 1..TRIES {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => pause(PAUSE),
+            decided => return decided,
+        }
+    }
+    flock(file, FlockOperation::NonBlockingLockExclusive)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a lock of files has nothing to wait on, and no runtime is needed to open"
+)]
+fn pause(length: Duration) {
+    std::thread::sleep(length);
 }
 
 fn sign(file: &mut File) -> io::Result<()> {
