@@ -95,7 +95,6 @@ test("pages of a fleet", async () => {
   for (const act of ["restart", "hold", "archive", "revoke"]) await show(`agent-act-${act}`, `${well}/act/${act}`);
   await show("groups", "/groups");
   await show("group", "/groups/edge");
-  await show("group-unassigned", "/groups/unassigned");
   await show("group-new", "/groups/-/new");
   for (const act of ["edit", "delete", "withdraw"]) await show(`group-${act}`, `/groups/edge/${act}`);
   await show("configs", "/configs");
@@ -192,8 +191,9 @@ test("a chosen theme stays", async () => {
   assert.equal(await ground(), dark);
 });
 
-test("a page that is no longer live says so", async () => {
+test("a page that is no longer live says so", async (t) => {
   const own = await serve();
+  t.after(own.stop);
   const other = await reader(browser, own);
   await claim(other, own);
   await other.go("/agents");

@@ -121,7 +121,7 @@ function firstHour(script) {
     await me.go(path);
     const tabs = await page.getByRole("navigation", { name: "Web one" }).getByRole("link").allInnerTexts();
     assert.deepEqual(tabs, ["Overview", "Configuration", "Health", "Components", "Timeline", "Identity"]);
-    for (const [tab, words] of [["Health", /StatusOK/], ["Components", /otlphttp/], ["Timeline", /appl|connect/i], ["Identity", /ada/], ["Overview", /region/]]) {
+    for (const [tab, words] of [["Health", /otelcol-contrib/], ["Components", /otlphttp/], ["Timeline", /appl|connect/i], ["Identity", /ada/], ["Overview", /region/]]) {
       await me.follow(tab, page.getByRole("navigation", { name: "Web one" }));
       assert.match(await page.locator("main").innerText(), words, tab);
     }

@@ -47,7 +47,7 @@ export async function serve({ site = "Muster" } = {}) {
     errors: () => log.filter((record) => record.level === "ERROR"),
     stop: async () => {
       child.kill("SIGTERM");
-      const code = await exited;
+      const code = await exited; // at once, when it was stopped before
       rmSync(data, { recursive: true, force: true });
       return code;
     },
