@@ -59,8 +59,9 @@
   document.addEventListener("htmx:sse:after:connection", () => {
     heard = Date.now();
     if (!refused) state("live", "Live");
-    // Events may have been missed while the stream was away.
-    if (connected++) all("[data-live]").forEach((region) => htmx.trigger(region, "resync", {}, false));
+    // Events may have been missed since the page was made, or while the stream was away.
+    connected += 1;
+    all("[data-live]").forEach((region) => htmx.trigger(region, "resync", {}, false));
   });
   document.addEventListener("htmx:sse:before:message", (event) => {
     heard = Date.now();

@@ -125,7 +125,7 @@ test("what an address or a form asks for is text", async () => {
   }
   for (const payload of payloads) {
     const wrong = { name: payload, description: payload, selectors: payload, priority: payload, config: payload, labels: payload, note: payload };
-    for (const [path, more] of [["/groups/-/new", {}], ["/configs/-/new", { kind: "collector", content: `a: [${payload}` }], ["/enrolment/tokens/-/new", { uses: payload }]]) {
+    for (const [path, more] of [["/groups/-/new", {}], ["/configs/-/new", { kind: "collector", content: `a: [${payload}` }], ["/enrolment/new", { uses: payload }]]) {
       const response = await me.context.request.post(path, { form: { form_token: formToken, ...wrong, ...more }, headers: { origin: server.origin }, maxRedirects: 0 });
       const html = await response.text();
       assert.ok(response.status() < 500, `${path} answered ${response.status()} to ${payload}`);

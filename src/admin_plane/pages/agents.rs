@@ -52,8 +52,13 @@ pub fn agents(view: &AgentsView<'_>, scene: &Scene<'_>) -> Markup {
             (live("list", &["agents"], "/agents", &no_agents(scene)))
         };
     }
-    // The counts stand outside of the form, so they are a region of their own.
-    let state = live("counts", &["agents"], &view.here(), &state(&view.fleet));
+    let counts = state(&view.fleet);
+    let state = match view.page {
+        // This page is an answer about a mistake: there is nothing to ask for again.
+        Err(_) => counts,
+        // The counts stand outside of the form, so they are a region of their own.
+        Ok(_) => live("counts", &["agents"], &view.here(), &counts),
+    };
     html! {
         (page_head(&html! { "Agents" }, Some(&state), add.as_ref()))
         (filters(view))
