@@ -37,7 +37,9 @@ async function post(path, fields) {
   const response = await me.context.request.post(path, {
     form: { form_token: formToken, ...fields }, headers: { origin: server.origin }, maxRedirects: 0,
   });
-  return response.status();
+  if (response.status() !== 429) return response.status();
+  await new Promise((resolve) => setTimeout(resolve, 1000 * Number(response.headers()["retry-after"])));
+  return post(path, fields);
 }
 
 before(async () => {
