@@ -61,12 +61,22 @@ function firstHour(script) {
   });
 
   test("an agent joins with a token and appears on the page that waits for it", async () => {
+    // A list that was empty when it was opened takes in the first agent whole: its row, its counts, its filters.
+    const list = await me.context.newPage();
+    await list.goto("/agents");
+    assert.equal(await list.getByText("No agents yet").isVisible(), true);
+    assert.equal(await list.getByRole("search", { name: "Filter this list" }).isVisible(), false);
     const token = await addAgents(me);
     agent = await join(server, token, "web-01", { flags: ["--fail-on", "BROKEN", "--apply-delay", "1"] });
     if (!script) await me.follow("Look again");
     await me.sees(() => page.getByRole("link", { name: "web-01" }));
     await me.follow("web-01");
     assert.equal(await me.heading(), "web-01");
+    if (!script) await list.reload();
+    await list.getByRole("row", { name: /web-01/ }).waitFor();
+    await list.locator(".page-head .state").getByText(/^1\b/).waitFor();
+    await list.getByRole("search", { name: "Filter this list" }).getByRole("link", { name: "All 1" }).waitFor();
+    await list.close();
     path = new URL(page.url()).pathname;
     await me.go("/agents");
     await me.sees(() => page.getByRole("row", { name: /web-01/ }));

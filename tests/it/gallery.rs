@@ -202,6 +202,7 @@ fn agents_page() -> String {
                 example: "label.region = eu, fact.os.type = linux",
                 error: None,
                 chips: &chips,
+                live: Some((&["agents"], "/agents")),
                 keep: &[("sort", "-status")],
             }))
             (bulk_form(&bar, &live("list", &["agents"], "/agents", &list)))

@@ -46,12 +46,6 @@ pub fn agents(view: &AgentsView<'_>, scene: &Scene<'_>) -> Markup {
     let add = scene
         .may(Permission::EnrolAgents)
         .then(|| button_link("Add agents", "/agents/add", true));
-    if view.fleet.total() == 0 && view.filter.is_empty() && !view.archived {
-        return html! {
-            (page_head(&html! { "Agents" }, None, None))
-            (live("list", &["agents"], "/agents", &no_agents(scene)))
-        };
-    }
     let counts = state(&view.fleet);
     let state = match view.page {
         // This page is an answer about a mistake: there is nothing to ask for again.
@@ -65,7 +59,9 @@ pub fn agents(view: &AgentsView<'_>, scene: &Scene<'_>) -> Markup {
         @match view.page {
             Err(_) => p.soft { "Nothing is listed while the filter can't be read." },
             Ok(page) => (bulk_form(&bulk_bar(view, page, scene).bar(), &live("list", &["agents"], &view.here(), &html! {
-                @if page.agents.is_empty() { (nothing_matches(view)) } @else { (list(view, page, scene)) }
+                @if !page.agents.is_empty() { (list(view, page, scene)) }
+                @else if view.is_of_nobody() { div.nobody { (no_agents(scene)) } }
+                @else { (nothing_matches(view)) }
             }))),
         }
     }
@@ -144,6 +140,12 @@ impl AgentsView<'_> {
         format!("/agents?{}", query.join("&"))
     }
 
+    /// Whether there is no agent to be listed in any way. The page is whole all the same, for the first one may come while
+    /// it is open; what is of no use before is hidden by its style.
+    fn is_of_nobody(&self) -> bool {
+        self.fleet.total() == 0 && self.filter.is_empty() && !self.archived
+    }
+
     fn here(&self) -> String {
         self.href(self.filter, self.sort, self.after)
     }
@@ -203,12 +205,14 @@ fn filters(view: &AgentsView<'_>) -> Markup {
         keep.push(("archived", "1"));
     }
     let error = view.page.err().map(visible_text);
+    let here = view.here();
     filter_bar(&FilterBar {
         action: "/agents",
         query: view.filter,
         example: "web, label.region = eu, fact.os.type = linux",
         error: error.as_deref(),
         chips: &chips,
+        live: view.page.is_ok().then_some((&["agents"], &here)),
         keep: &keep,
     })
 }

@@ -57,6 +57,7 @@ pub fn audit(view: &AuditPage, scene: &Scene<'_>) -> Markup {
             example: "mara group/edge publish",
             error: None,
             chips: &[],
+            live: None,
             keep: &[],
         }))
         @if view.records.is_empty() { (nothing(view)) } @else { (records(view, scene)) }

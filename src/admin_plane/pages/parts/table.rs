@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::form::form_token;
 use super::icon::{Icon, icon};
+use super::live::live;
 use super::text::{count, grouped};
 
 /// How a column is sorted at present.
@@ -237,6 +238,8 @@ pub struct FilterBar<'a> {
     pub error: Option<&'a str>,
     /// Common filters.
     pub chips: &'a [Chip<'a>],
+    /// The topics that change the counts of the common filters, and the URL of this very list; `None` when nothing does.
+    pub live: Option<(&'a [&'a str], &'a str)>,
     /// Further parameters of the URL that a new query keeps (name, value).
     pub keep: &'a [(&'a str, &'a str)],
 }
@@ -255,17 +258,26 @@ pub fn filter_bar(bar: &FilterBar<'_>) -> Markup {
                 button.button type="submit" { "Filter" }
             }
             @if !bar.chips.is_empty() {
-                ul.chips {
-                    @for chip in bar.chips {
-                        li {
-                            a href=(chip.href) aria-current=[chip.current.then_some("true")] {
-                                (chip.words) @if let Some(count) = chip.count { b { (grouped(count)) } }
-                            }
-                        }
-                    }
+                @match bar.live {
+                    Some((topics, url)) => (live("chips", topics, url, &chips(bar.chips))),
+                    None => (chips(bar.chips)),
                 }
             }
             @if let Some(error) = bar.error { p.error #filter-error { (error) } }
+        }
+    }
+}
+
+fn chips(chips: &[Chip<'_>]) -> Markup {
+    html! {
+        ul.chips {
+            @for chip in chips {
+                li {
+                    a href=(chip.href) aria-current=[chip.current.then_some("true")] {
+                        (chip.words) @if let Some(count) = chip.count { b { (grouped(count)) } }
+                    }
+                }
+            }
         }
     }
 }
