@@ -1,146 +1,30 @@
 //! One message of an agent, from admission to the reply: observe, perform, reply.
 
-use std::collections::BTreeMap;
+mod before;
+mod keep;
+mod message;
+mod route;
+
+pub use message::{Heartbeat, Message, Spoken};
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OwnedMutexGuard;
-
 use super::App;
 use super::admission::Admitted;
-use super::changes::Topic;
 use super::connections::Link;
 use super::identities::Speaker;
 use super::live::Entry;
-use crate::fleet::agent::presence::Presence;
-use crate::fleet::agent::report::{Component, Report};
 use crate::fleet::agent::{
-    Agent, Asking, Contact, Happening, HoldReason, Observed, Pulse, RefusalKind, Refused, Reply, Seen,
-    Transport, Update,
+    Agent, Asking, Happening, HoldReason, Observed, Pulse, RefusalKind, Refused, Reply, Seen, Update,
 };
-use crate::fleet::config::ConfigMap;
-use crate::fleet::hash::Digest;
-use crate::fleet::ids::{AgentId, InstanceUid};
+use crate::fleet::ids::AgentId;
 use crate::fleet::time::Timestamp;
 use crate::store::Batch;
-
-/// One message, as far as it had to be decoded.
-#[derive(Debug)]
-pub enum Message {
-    /// Nothing but uid, number and capabilities.
-    Heartbeat(Heartbeat),
-    /// Anything else.
-    Report(Box<Report>),
-}
-
-/// A message of nothing but uid, number and capabilities.
-#[derive(Clone, Copy, Debug)]
-pub struct Heartbeat {
-    /// The uid that is presented.
-    pub uid: InstanceUid,
-    /// The message's number.
-    pub sequence: u64,
-    /// The digest of its bytes.
-    pub fingerprint: u64,
-    /// Its capabilities, 0 = not sent.
-    pub capabilities: u64,
-}
-
-impl Message {
-    /// The uid that is presented.
-    #[must_use]
-    pub fn uid(&self) -> InstanceUid {
-        match self {
-            Self::Heartbeat(heartbeat) => heartbeat.uid,
-            Self::Report(report) => report.uid,
-        }
-    }
-
-    fn into_report(self) -> Report {
-        match self {
-            Self::Report(report) => *report,
-            Self::Heartbeat(beat) => Report {
-                uid: beat.uid,
-                sequence: beat.sequence,
-                fingerprint: beat.fingerprint,
-                capabilities: (beat.capabilities != 0)
-                    .then_some(crate::fleet::capabilities::Capabilities(beat.capabilities)),
-                parts: crate::fleet::agent::report::Parts::default(),
-                disconnect: false,
-                requests_uid: false,
-            },
-        }
-    }
-}
-
-/// What goes back, and the agent's turn, to be held until the bytes are handed to the socket.
-#[derive(Debug)]
-pub struct Spoken {
-    /// The agent that it is for; `None` when the message reached none.
-    pub agent: Option<AgentId>,
-    /// The uid to echo, or for a push the uid to address.
-    pub uid: InstanceUid,
-    /// The reply.
-    pub reply: Reply,
-    /// Whether there is more to say afterwards: look again.
-    pub again: bool,
-    /// Serialises exchanges of one agent.
-    pub turn: Option<OwnedMutexGuard<()>>,
-}
-
-impl Spoken {
-    /// A refusal of a message that reached no agent.
-    #[must_use]
-    pub fn refused(uid: InstanceUid, kind: RefusalKind, message: impl Into<String>) -> Self {
-        let refused = Refused {
-            kind,
-            message: message.into(),
-            retry_after: None,
-        };
-        Self {
-            uid,
-            reply: Reply::Error(refused),
-            again: false,
-            agent: None,
-            turn: None,
-        }
-    }
-}
+use before::Before;
 
 /// From how long a queue of agents on they are asked for their full state one after the other.
 const WAVE: Duration = Duration::from_secs(1);
-
-/// An agent as it was before a message or push: what memory returns to when the store can't keep up. Without that, a
-/// verdict would be known here, never be written, and be forgotten by the next restart.
-struct Before {
-    agent: Arc<Agent>,
-    pulse: Pulse,
-    contact: Contact,
-}
-
-impl Before {
-    fn of(entry: &Entry) -> Self {
-        Self {
-            agent: Arc::clone(&entry.agent),
-            pulse: entry.pulse,
-            contact: entry.contact.clone(),
-        }
-    }
-
-    /// Reported state stays: the number that goes back has the agent report it again.
-    fn restore(self, entry: &mut Entry) {
-        Arc::make_mut(&mut entry.agent).delivery = self.agent.delivery.clone();
-        entry.pulse = Pulse {
-            last_seen: entry.pulse.last_seen,
-            ..self.pulse
-        };
-        entry.contact = self.contact;
-    }
-}
-
-/// How often the older of two links must speak on before its speaker counts as a second agent. Once may be a message
-/// that was under way when the agent reconnected.
-const TURNS_OF_A_CLONE: u8 = 2;
 
 impl App {
     /// Takes one message of an agent. `link` is the WebSocket that it came on; over HTTP there is none.
@@ -400,179 +284,6 @@ impl App {
                     self.happen(id, Happening::UidAssigned, now);
                 }
             }
-        }
-    }
-
-    /// Keeps what the flush will write: bodies, and entries of the timeline.
-    fn keep_later(
-        &self,
-        id: AgentId,
-        effective: Option<ConfigMap>,
-        components: Option<BTreeMap<String, Component>>,
-        happenings: Vec<Happening>,
-        now: Timestamp,
-    ) {
-        if let Some(content) = effective
-            && self.pending.body(content.to_canonical()) > super::pending::Pending::FULL_BYTES
-        {
-            self.flush.activate();
-        }
-        if let Some(set) = components
-            && let Ok(json) = serde_json::to_vec(&set)
-        {
-            let digest = Digest::of(&json);
-            self.pending.body(json);
-            self.live.with(id, |entry| self.learn_components(entry, digest));
-        } else {
-            self.live.with(id, |entry| self.recall_components(entry));
-        }
-        for happening in happenings {
-            self.happen(id, happening, now);
-        }
-    }
-
-    /// Remembers a set of components under the agent's own hash of it, apart for each kind of agent (S-282).
-    fn learn_components(&self, entry: &mut Entry, digest: Digest) {
-        let service = entry.agent.reported.service_name.clone();
-        if let Some(components) = &mut Arc::make_mut(&mut entry.agent).reported.components {
-            components.known = Some(digest);
-            entry.dirty.reported = true;
-            self.components.learn(&service, &components.hash, digest);
-        }
-    }
-
-    /// Fills in a set of components that another agent of the kind reported under the same hash.
-    fn recall_components(&self, entry: &mut Entry) {
-        let reported = &entry.agent.reported;
-        let Some(components) = reported
-            .components
-            .as_ref()
-            .filter(|components| components.known.is_none())
-        else {
-            return;
-        };
-        if let Some(digest) = self.components.recall(&reported.service_name, &components.hash)
-            && let Some(components) = &mut Arc::make_mut(&mut entry.agent).reported.components
-        {
-            components.known = Some(digest);
-            entry.dirty.reported = true;
-        }
-    }
-
-    /// Makes `link` the agent's route. The newest wins; a late close of the older can't take it back. An agent that goes on
-    /// speaking on the older one is a second agent.
-    fn bind(&self, admitted: Admitted, link: Option<&Arc<Link>>) {
-        let now = self.clock.now();
-        let id = admitted.agent;
-        let mut clones = false;
-        let came = self.live.with(id, |entry| {
-            let transport = if link.is_some() {
-                Transport::WebSocket
-            } else {
-                Transport::Http
-            };
-            let was_online = entry.presence.is_online();
-            let same = match link {
-                Some(link) => entry.route == Some(link.id),
-                None => entry.route.is_none() && entry.contact.transport == Transport::Http && was_online,
-            };
-            if !same {
-                let speaks_beside = link
-                    .zip(entry.rival)
-                    .is_some_and(|(link, (rival, _))| rival == link.id);
-                if speaks_beside && was_online {
-                    let times = entry.rival.map_or(0, |(_, times)| times) + 1;
-                    entry.rival = link.map(|link| (link.id, times));
-                    clones = times >= TURNS_OF_A_CLONE;
-                    return None;
-                }
-                // Only two that stay connected can be two: a poll in between is the same agent by its other transport.
-                let other = entry.route.filter(|_| was_online && link.is_some());
-                entry.rival = other.map(|old| (old, 0));
-                entry.route = link.map(|link| link.id);
-                // What was asked stays asked: an agent whose answer is too large reconnects at once, again and again.
-                let asking = entry.contact.asking;
-                entry.contact = Contact {
-                    asking,
-                    ..Contact::new(transport)
-                };
-            }
-            entry.contact.new_uid = admitted.new_uid;
-            if !was_online || !same {
-                entry.presence = Presence::Online {
-                    transport,
-                    since: now,
-                };
-            }
-            (!was_online).then_some(transport)
-        });
-        if let Some(link) = link {
-            link.carries(id);
-        }
-        if clones {
-            self.part_connected_clones(id, now);
-        }
-        if let Some(Some(transport)) = came {
-            self.happen(id, Happening::Connected { transport }, now);
-            self.announce_agent(id);
-        }
-    }
-
-    /// The agent is gone, if it was reached by `link` (or polls and said goodbye).
-    pub(super) fn say_goodbye(&self, id: AgentId, link: Option<&Arc<Link>>, reason: &str, now: Timestamp) {
-        let gone = self.live.with(id, |entry| {
-            let mine = match link {
-                Some(link) => entry.route == Some(link.id),
-                None => entry.route.is_none(),
-            };
-            if entry
-                .rival
-                .zip(link)
-                .is_some_and(|((rival, _), link)| rival == link.id)
-            {
-                entry.rival = None;
-            }
-            if !mine || !entry.presence.is_online() {
-                return false;
-            }
-            entry.presence = Presence::Offline { since: now };
-            entry.route = None;
-            true
-        });
-        if let Some(link) = link {
-            link.forget(id);
-        }
-        if gone == Some(true) {
-            self.happen(
-                id,
-                Happening::Disconnected {
-                    reason: reason.to_owned(),
-                },
-                now,
-            );
-            self.announce_agent(id);
-        }
-    }
-
-    /// A connection of agents was opened with an accepted credential.
-    #[must_use]
-    pub fn open_link(&self, speaker: &Speaker) -> Arc<Link> {
-        self.connections.open(speaker.credential.id, speaker.address)
-    }
-
-    /// A connection ended: every agent on it is gone, unless it has a newer one.
-    pub fn close_link(&self, link: &Arc<Link>, reason: &str) {
-        self.connections.close(link.id);
-        let now = self.clock.now();
-        for agent in link.agents() {
-            self.say_goodbye(agent, Some(link), reason, now);
-        }
-    }
-
-    pub(super) fn announce_agent(&self, id: AgentId) {
-        if self.changes.is_heard() {
-            self.changes.announce(Topic::Agent(id));
-            self.changes.announce(Topic::Agents);
         }
     }
 

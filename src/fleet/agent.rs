@@ -6,6 +6,7 @@
 
 mod contact;
 mod delivery;
+mod happening;
 pub mod health;
 mod observe;
 pub mod presence;
@@ -16,7 +17,8 @@ mod reported;
 
 pub use contact::{Asking, Contact, Said, Transport};
 pub use delivery::{Acknowledgement, Delivery, Failure, HoldReason, Offered, RestartOrder};
-pub use observe::{Happening, Observed, Seen, Staleness};
+pub use happening::Happening;
+pub use observe::{Observed, Seen, Staleness};
 pub use registration::{Origin, Registration, Standing};
 pub use reply::{Command, Desired, Intent, Offer, RefusalKind, Refused, Reply, Update};
 pub use reported::{Completeness, ComponentsRef, EffectiveRef, Reported};

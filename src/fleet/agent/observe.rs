@@ -1,21 +1,21 @@
 //! Folding a report into what we know. Total: any report, in any order.
 
+mod continuity;
+mod take;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
+use super::Subject;
 use super::contact::{Asking, Transport};
-use super::delivery::{Acknowledgement, Failure, HoldReason, Offered};
-use super::report::{Component, Health, Parts, RemoteConfigOutcome, RemoteConfigStatus, Report};
-use super::reported::{Completeness, ComponentsRef, EffectiveRef, Reported};
-use super::{Agent, Pulse, Subject};
+use super::happening::Happening;
+use super::report::{Component, Parts, Report};
+use super::reported::Completeness;
 use crate::fleet::capabilities::Capabilities;
 use crate::fleet::config::ConfigMap;
-use crate::fleet::hash::{ConfigHash, Digest, HashKey};
-use crate::fleet::packed::Packed;
+use crate::fleet::hash::HashKey;
 use crate::fleet::time::Timestamp;
+use continuity::Continuity;
 
 /// What a report is judged by, besides the agent itself.
 #[derive(Clone, Copy, Debug)]
@@ -62,115 +62,6 @@ pub enum Staleness {
     Gap,
     /// It begins in the middle: nothing is known of it.
     Unknown,
-}
-
-/// Something that happened to an agent: an entry of its timeline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", tag = "kind")]
-pub enum Happening {
-    /// It was enrolled.
-    Enrolled,
-    /// It spoke for the first time.
-    FirstContact,
-    /// It came online.
-    Connected {
-        /// How.
-        transport: Transport,
-    },
-    /// It went offline.
-    Disconnected {
-        /// Why, in words.
-        reason: String,
-    },
-    /// It became healthy.
-    Healthy,
-    /// It became unhealthy.
-    Unhealthy {
-        /// What it says is wrong.
-        error: String,
-    },
-    /// Its process started anew.
-    Restarted,
-    /// A configuration was offered to it.
-    ConfigOffered {
-        /// The content.
-        digest: Digest,
-    },
-    /// It is applying a configuration.
-    ConfigApplying {
-        /// The content.
-        digest: Digest,
-    },
-    /// It runs a configuration.
-    ConfigApplied {
-        /// The content.
-        digest: Digest,
-    },
-    /// It refused a configuration.
-    ConfigFailed {
-        /// The content.
-        digest: Digest,
-        /// Its reason.
-        error: String,
-    },
-    /// The configuration that it really runs changed.
-    EffectiveConfigChanged {
-        /// The content.
-        digest: Digest,
-    },
-    /// A report was lost, and its full state was asked for.
-    ReportLost,
-    /// It was told to restart.
-    RestartSent,
-    /// It was given another uid.
-    UidAssigned,
-    /// It moved to another group.
-    GroupChanged {
-        /// The group that it is in now.
-        group: crate::fleet::name::Name,
-    },
-    /// It was found to know offers that the store has forgotten, and is held.
-    HeldBackInTime,
-}
-
-/// How a message's number relates to the one before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Continuity {
-    /// A poll that says nothing: no number.
-    Bare,
-    /// The last message once more.
-    Repetition,
-    /// The next number.
-    Continues,
-    /// The first message that we see.
-    First,
-    /// A lower number with a full report: a new process.
-    Restart,
-    /// Anything else.
-    Gap,
-}
-
-impl Pulse {
-    /// `answered` tells whether anything was said on the present link.
-    fn continuity(&self, report: &Report, answered: bool) -> Continuity {
-        let Some(last) = self.sequence else {
-            return Continuity::First;
-        };
-        if report.is_bare() {
-            return Continuity::Bare;
-        }
-        let full = report.parts.description.is_some();
-        let same = report.sequence == last && report.fingerprint == self.fingerprint;
-        match report.sequence {
-            // On a new link nothing was answered yet that could be repeated.
-            _ if same && answered => Continuity::Repetition,
-            _ if same && full => Continuity::Restart,
-            _ if same => Continuity::Continues,
-            number if number == last.wrapping_add(1) => Continuity::Continues,
-            number if number < last && full => Continuity::Restart,
-            _ => Continuity::Gap,
-        }
-    }
 }
 
 impl Subject<'_> {
@@ -310,201 +201,6 @@ impl Subject<'_> {
             self.contact.components_asked = 0;
         }
     }
-
-    fn take_capabilities(&mut self, capabilities: Option<Capabilities>, observed: &mut Observed) {
-        if let Some(stated) = capabilities
-            && stated != self.agent.reported.capabilities
-        {
-            Arc::make_mut(self.agent).reported.capabilities = stated;
-            observed.reported_changed = true;
-        }
-    }
-
-    fn take(&mut self, parts: Parts, seen: &Seen<'_>, now: Timestamp, observed: &mut Observed) {
-        let Parts {
-            description,
-            health,
-            effective_config,
-            remote_config_status,
-            available_components,
-            custom_capabilities,
-        } = parts;
-        if let Some(description) = description {
-            let packed = Packed::new(&description);
-            if self.agent.reported.description.as_ref() != Some(&packed) {
-                self.agent_mut().reported.describe(packed);
-                observed.reported_changed = true;
-                observed.facts_changed = true;
-            }
-        }
-        if let Some(health) = health {
-            self.take_health(&health, now, observed);
-        }
-        if let Some(content) = effective_config {
-            self.take_effective(content, now, observed);
-        }
-        if let Some(components) = available_components {
-            self.take_components(components.hash.as_slice(), components.components, observed);
-        }
-        if let Some(listed) = custom_capabilities
-            && listed != self.agent.reported.custom_capabilities
-        {
-            self.agent_mut().reported.custom_capabilities = listed;
-            observed.reported_changed = true;
-        }
-        if let Some(status) = remote_config_status {
-            self.take_status(&status, seen, now, observed);
-        }
-    }
-
-    fn agent_mut(&mut self) -> &mut Agent {
-        Arc::make_mut(self.agent)
-    }
-
-    fn take_health(&mut self, health: &Health, now: Timestamp, observed: &mut Observed) {
-        let packed = Packed::new(health);
-        if self.agent.reported.health.as_ref() == Some(&packed) {
-            return;
-        }
-        observed.reported_changed = true;
-        let reported = &mut self.agent_mut().reported;
-        // A wholly empty report is what a Supervisor sends before it knows: no statement, not "unhealthy".
-        let healthy = (*health != Health::default()).then_some(health.healthy);
-        if reported.healthy != healthy {
-            reported.healthy = healthy;
-            reported.healthy_since = now;
-            let error = || excerpt(&health.last_error);
-            let happening = healthy.map(|well| {
-                if well {
-                    Happening::Healthy
-                } else {
-                    Happening::Unhealthy { error: error() }
-                }
-            });
-            observed.happenings.extend(happening);
-        }
-        if health.started_at.is_some() {
-            if reported.started_at.is_some() && reported.started_at != health.started_at {
-                observed.happenings.push(Happening::Restarted);
-            }
-            reported.started_at = health.started_at;
-        }
-        reported.health = Some(packed);
-    }
-
-    fn take_effective(&mut self, content: ConfigMap, now: Timestamp, observed: &mut Observed) {
-        let digest = content.digest();
-        if self
-            .agent
-            .reported
-            .effective_config
-            .is_some_and(|known| known.digest == digest)
-        {
-            return;
-        }
-        let size = content.size() as u64;
-        self.agent_mut().reported.effective_config = Some(EffectiveRef {
-            digest,
-            at: now,
-            size,
-        });
-        observed.reported_changed = true;
-        observed.effective_config = Some(content);
-        observed
-            .happenings
-            .push(Happening::EffectiveConfigChanged { digest });
-    }
-
-    fn take_components(&mut self, hash: &[u8], set: BTreeMap<String, Component>, observed: &mut Observed) {
-        use std::fmt::Write as _;
-        let hash = hash.iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        let known = self.agent.reported.components.as_ref();
-        let same = known.is_some_and(|known| known.hash == hash);
-        if !same {
-            self.agent_mut().reported.components = Some(ComponentsRef { hash, known: None });
-            observed.reported_changed = true;
-        }
-        // A message with the hash alone deletes nothing (S-283).
-        let lacks = self
-            .agent
-            .reported
-            .components
-            .as_ref()
-            .is_some_and(|known| known.known.is_none());
-        if !set.is_empty() && lacks {
-            observed.components = Some(set);
-        }
-    }
-
-    fn take_status(
-        &mut self,
-        status: &RemoteConfigStatus,
-        seen: &Seen<'_>,
-        now: Timestamp,
-        observed: &mut Observed,
-    ) {
-        self.contact.status_reported = true;
-        let hash = ConfigHash::from_wire(&status.hash, seen.key);
-        if hash.is_some_and(|hash| hash.epoch == seen.epoch && hash.generation > seen.generation) {
-            observed.store_went_back = true;
-            if self.agent.delivery.hold != Some(HoldReason::StoreWentBack) {
-                self.agent_mut().delivery.hold = Some(HoldReason::StoreWentBack);
-                observed.delivery_changed = true;
-                observed.happenings.push(Happening::HeldBackInTime);
-            }
-        }
-        let digest = hash.map(|hash| hash.digest);
-        let error = excerpt(&status.error);
-        let known = self.agent.delivery.acknowledged.as_ref();
-        if known.is_some_and(|k| k.digest == digest && k.outcome == status.outcome && k.error == error) {
-            return;
-        }
-        observed.delivery_changed = true;
-        let delivery = &mut self.agent_mut().delivery;
-        delivery.acknowledged = Some(Acknowledgement {
-            digest,
-            outcome: status.outcome,
-            error: error.clone(),
-            at: now,
-        });
-        let Some(digest) = digest else { return };
-        match status.outcome {
-            RemoteConfigOutcome::Applied => {
-                delivery.failures.retain(|failure| failure.digest != digest);
-                delivery.applied = Some(Offered { digest, at: now });
-                observed.happenings.push(Happening::ConfigApplied { digest });
-            }
-            RemoteConfigOutcome::Failed => {
-                delivery.remember_failure(Failure {
-                    digest,
-                    error: error.clone(),
-                    at: now,
-                });
-                observed
-                    .happenings
-                    .push(Happening::ConfigFailed { digest, error });
-            }
-            RemoteConfigOutcome::Applying => {
-                observed.happenings.push(Happening::ConfigApplying { digest });
-            }
-            RemoteConfigOutcome::Unset => {}
-        }
-    }
-}
-
-impl Reported {
-    fn describe(&mut self, packed: Packed<crate::fleet::attributes::Description>) {
-        let description = packed.unpack();
-        let fact = |key: &str| excerpt(&description.fact(key).unwrap_or_default());
-        self.host_name = fact("host.name");
-        self.service_name = fact("service.name");
-        self.service_version = fact("service.version");
-        self.os_type = fact("os.type");
-        self.description = Some(packed);
-    }
 }
 
 /// Whether a full report has every part that its capabilities promise.
@@ -519,12 +215,6 @@ fn is_complete(parts: &Parts, capabilities: Capabilities) -> bool {
             Capabilities::REPORTS_REMOTE_CONFIG,
             parts.remote_config_status.is_some(),
         )
-}
-
-/// The beginning of an agent's text, as much as is worth keeping in every copy of a record.
-fn excerpt(text: &str) -> String {
-    const CHARACTERS: usize = 2_000;
-    text.chars().take(CHARACTERS).collect()
 }
 
 #[cfg(test)]

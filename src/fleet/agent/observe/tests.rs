@@ -1,6 +1,8 @@
 use super::*;
-use crate::fleet::agent::{Contact, Origin, Registration};
+use crate::fleet::agent::report::{RemoteConfigOutcome, RemoteConfigStatus};
+use crate::fleet::agent::{Agent, Contact, Offered, Origin, Pulse, Registration};
 use crate::fleet::attributes::Description;
+use crate::fleet::hash::{ConfigHash, Digest};
 use crate::fleet::ids::{AgentId, CredentialId, InstanceUid};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000);

@@ -1,0 +1,72 @@
+//! What a report brings that is written later: bodies, sets of components, entries of the timeline.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::app::live::Entry;
+use crate::app::pending::Pending;
+use crate::fleet::agent::Happening;
+use crate::fleet::agent::report::Component;
+use crate::fleet::config::ConfigMap;
+use crate::fleet::hash::Digest;
+use crate::fleet::ids::AgentId;
+use crate::fleet::time::Timestamp;
+
+impl App {
+    /// Keeps what the flush will write: bodies, and entries of the timeline.
+    pub(super) fn keep_later(
+        &self,
+        id: AgentId,
+        effective: Option<ConfigMap>,
+        components: Option<BTreeMap<String, Component>>,
+        happenings: Vec<Happening>,
+        now: Timestamp,
+    ) {
+        if let Some(content) = effective
+            && self.pending.body(content.to_canonical()) > Pending::FULL_BYTES
+        {
+            self.flush.activate();
+        }
+        if let Some(set) = components
+            && let Ok(json) = serde_json::to_vec(&set)
+        {
+            let digest = Digest::of(&json);
+            self.pending.body(json);
+            self.live.with(id, |entry| self.learn_components(entry, digest));
+        } else {
+            self.live.with(id, |entry| self.recall_components(entry));
+        }
+        for happening in happenings {
+            self.happen(id, happening, now);
+        }
+    }
+
+    /// Remembers a set of components under the agent's own hash of it, apart for each kind of agent (S-282).
+    fn learn_components(&self, entry: &mut Entry, digest: Digest) {
+        let service = entry.agent.reported.service_name.clone();
+        if let Some(components) = &mut Arc::make_mut(&mut entry.agent).reported.components {
+            components.known = Some(digest);
+            entry.dirty.reported = true;
+            self.components.learn(&service, &components.hash, digest);
+        }
+    }
+
+    /// Fills in a set of components that another agent of the kind reported under the same hash.
+    fn recall_components(&self, entry: &mut Entry) {
+        let reported = &entry.agent.reported;
+        let Some(components) = reported
+            .components
+            .as_ref()
+            .filter(|components| components.known.is_none())
+        else {
+            return;
+        };
+        if let Some(digest) = self.components.recall(&reported.service_name, &components.hash)
+            && let Some(components) = &mut Arc::make_mut(&mut entry.agent).reported.components
+        {
+            components.known = Some(digest);
+            entry.dirty.reported = true;
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What happens to an agent, as its timeline tells it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::contact::Transport;
+use crate::fleet::hash::Digest;
+
+/// Something that happened to an agent: an entry of its timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Happening {
+    /// It was enrolled.
+    Enrolled,
+    /// It spoke for the first time.
+    FirstContact,
+    /// It came online.
+    Connected {
+        /// How.
+        transport: Transport,
+    },
+    /// It went offline.
+    Disconnected {
+        /// Why, in words.
+        reason: String,
+    },
+    /// It became healthy.
+    Healthy,
+    /// It became unhealthy.
+    Unhealthy {
+        /// What it says is wrong.
+        error: String,
+    },
+    /// Its process started anew.
+    Restarted,
+    /// A configuration was offered to it.
+    ConfigOffered {
+        /// The content.
+        digest: Digest,
+    },
+    /// It is applying a configuration.
+    ConfigApplying {
+        /// The content.
+        digest: Digest,
+    },
+    /// It runs a configuration.
+    ConfigApplied {
+        /// The content.
+        digest: Digest,
+    },
+    /// It refused a configuration.
+    ConfigFailed {
+        /// The content.
+        digest: Digest,
+        /// Its reason.
+        error: String,
+    },
+    /// The configuration that it really runs changed.
+    EffectiveConfigChanged {
+        /// The content.
+        digest: Digest,
+    },
+    /// A report was lost, and its full state was asked for.
+    ReportLost,
+    /// It was told to restart.
+    RestartSent,
+    /// It was given another uid.
+    UidAssigned,
+    /// It moved to another group.
+    GroupChanged {
+        /// The group that it is in now.
+        group: crate::fleet::name::Name,
+    },
+    /// It was found to know offers that the store has forgotten, and is held.
+    HeldBackInTime,
+}
