@@ -75,8 +75,8 @@ impl App {
         }
     }
 
-    /// Looks whether an agent should be told something unasked. `None` when there is nothing, or it has moved to another
-    /// link.
+    /// Looks whether an agent should be told something unasked. `None` when there is nothing, when it has moved to another
+    /// link, or when what is to be said can't be made durable: nobody asked, and the next reconciliation looks again.
     pub async fn push(&self, link: &Arc<Link>, agent: AgentId) -> Option<Spoken> {
         let turn = self.live.turn(agent)?.lock_owned().await;
         let now = self.clock.now();
@@ -92,7 +92,9 @@ impl App {
         if matches!(&reply, Reply::Update(update) if update.is_empty()) {
             return None;
         }
-        let reply = self.make_durable(agent, reply, verdict, before, now).await;
+        self.make_durable(agent, &reply, verdict, before, now)
+            .await
+            .ok()?;
         let again = matches!(reply, Reply::Command(_));
         Some(Spoken {
             agent: Some(agent),
@@ -233,23 +235,26 @@ impl App {
         let Some((reply, verdict)) = spoken else {
             return Reply::Error(gone());
         };
-        let reply = self.make_durable(id, reply, verdict, before, now).await;
+        let durable = self.make_durable(id, &reply, verdict, before, now).await;
         if noticed {
             self.announce_agent(id);
         }
-        reply
+        match durable {
+            Ok(()) => reply,
+            Err(NotDurable) => Reply::Error(unavailable("the server can't store the report now")),
+        }
     }
 
-    /// Commits what the reply depends on. When that fails the reply is an error, and the message counts as not processed
-    /// (S-061).
+    /// Commits what the reply depends on. When that fails the reply must not be sent, and the message counts as not
+    /// processed (S-061).
     async fn make_durable(
         &self,
         id: AgentId,
-        reply: Reply,
+        reply: &Reply,
         verdict: bool,
         before: Before,
         now: Timestamp,
-    ) -> Reply {
+    ) -> Result<(), NotDurable> {
         let mut batch = Batch::new();
         if verdict && let Some(snapshot) = self.live.get(id) {
             batch.put(&id, &snapshot.agent.delivery);
@@ -257,10 +262,10 @@ impl App {
         if let Err(error) = self.store.commit(batch).await {
             tracing::error!(agent_id = %id, error = %error, "an agent's message could not be made durable");
             self.live.with(id, |entry| before.restore(entry));
-            return Reply::Error(unavailable("the server can't store the report now"));
+            return Err(NotDurable);
         }
-        self.note_reply(id, &reply, now);
-        reply
+        self.note_reply(id, reply, now);
+        Ok(())
     }
 
     /// Writes what was said into metrics and timeline.
@@ -299,6 +304,9 @@ impl App {
         }
     }
 }
+
+/// The store didn't take what a reply depends on. It was logged, and memory is as it was before.
+struct NotDurable;
 
 /// An agent's record vanished between two steps.
 fn gone() -> Refused {

@@ -1,8 +1,10 @@
 //! Exchange and status reporting: answers, compression, and the numbers that show what was lost.
 
-use muster::fleet::agent::report::{Health, RemoteConfigOutcome, RemoteConfigStatus};
-use muster::fleet::agent::{Completeness, RefusalKind};
+use muster::app::exchange::Message;
+use muster::fleet::agent::report::{Health, RemoteConfigOutcome, RemoteConfigStatus, Report};
+use muster::fleet::agent::{Completeness, RefusalKind, Reply};
 use muster::fleet::attributes::{Attribute, Value};
+use muster::fleet::ids::InstanceUid;
 use muster::opamp::client::{Incoming, Outgoing};
 
 use crate::harness::{Agent, Plan, World, caps::C};
@@ -85,6 +87,40 @@ async fn s_053_an_error_stands_alone_and_the_rest_comes_later() {
     assert!(later.full_state, "the lost report shows as a gap");
     let offered = line.ask(&agent.full()).await;
     assert!(offered.remote_config.is_some());
+}
+
+/// An error answers a message; nobody asked for a push.
+#[tokio::test]
+async fn a_push_that_can_not_be_stored_is_not_sent_and_comes_later() {
+    let (disk, world) = World::on_failing_disk();
+    world.group("edge").await;
+    let mut agent = world.agent_of("edge").await;
+    let speaker = world.app.authenticate(&agent.credential, None).unwrap();
+    let link = world.app.open_link(&speaker);
+    let full = agent.full();
+    let report = Report {
+        uid: InstanceUid(agent.uid.clone().try_into().unwrap()),
+        sequence: full.sequence,
+        fingerprint: 1,
+        capabilities: Some(agent.capabilities),
+        parts: full.parts,
+        disconnect: false,
+        requests_uid: false,
+    };
+    let message = Message::Report(Box::new(report));
+    drop(world.app.exchange(&speaker, Some(&link), message).await);
+    world.wants("edge", "a").await;
+    disk.fail(true);
+    let unsaid = world.app.push(&link, agent.id()).await;
+    assert!(unsaid.is_none(), "{unsaid:?}");
+    assert_eq!(world.look(agent.id()).delivery.offered, None);
+    disk.fail(false);
+    world.recovered().await;
+    let said = world.app.push(&link, agent.id()).await.expect("the offer");
+    let Reply::Update(update) = &said.reply else {
+        panic!("no offer but {:?}", said.reply);
+    };
+    assert_eq!(update.remote_config, Some(world.wanted(&agent)));
 }
 
 #[tokio::test]
