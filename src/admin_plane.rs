@@ -4,8 +4,6 @@
 //! Everything derives from one table of rows, `routes`: what is routed, who may, how requests are protected, and the
 //! document that describes the API. A handler parses, calls one use case and renders; it decides nothing.
 
-#![expect(dead_code, reason = "the pages use all of the frame, and follow it")]
-
 mod api;
 pub mod assets;
 mod call;

@@ -6,9 +6,8 @@ use maud::html;
 use super::call::{Call, View, Visit, see_other};
 use super::identity::Who;
 use super::pages::layout::page_head;
-use super::pages::parts::{self, Markup};
 use crate::app::accounts::SetupStatus;
-use crate::app::error::{Error, FieldError};
+use crate::app::error::Error;
 use crate::http::{Problem, RequestId, Response, problem};
 
 /// What a handler answers.
@@ -51,73 +50,6 @@ impl Failure {
             Self::Problem(problem) => problem,
         }
         .request(id)
-    }
-}
-
-/// What is wrong with a posted form, to be shown beside its fields.
-#[derive(Debug)]
-pub(super) struct FormErrors {
-    errors: Vec<FieldError>,
-    /// With which status the form is shown again.
-    pub(super) status: StatusCode,
-}
-
-impl FormErrors {
-    /// Takes what the person who filled in a form can mend; everything else stays a failure.
-    pub(super) fn of(failure: impl Into<Failure>) -> Result<Self, Failure> {
-        let whole = |why: String| {
-            vec![FieldError {
-                field: String::new(),
-                why: sentence(&why),
-            }]
-        };
-        let (errors, status) = match failure.into() {
-            Failure::App(Error::Invalid(errors)) => {
-                let errors = errors.into_iter().map(|error| FieldError {
-                    why: sentence(&error.why),
-                    ..error
-                });
-                (errors.collect(), StatusCode::UNPROCESSABLE_ENTITY)
-            }
-            Failure::App(error @ (Error::Problems(_) | Error::WrongCredentials)) => {
-                (whole(error.to_string()), StatusCode::UNPROCESSABLE_ENTITY)
-            }
-            Failure::App(error @ Error::Conflict(_)) => (whole(error.to_string()), StatusCode::CONFLICT),
-            Failure::App(error @ Error::Stale) => (whole(error.to_string()), StatusCode::PRECONDITION_FAILED),
-            Failure::App(error @ Error::TooMany { .. }) => {
-                (whole(error.to_string()), StatusCode::TOO_MANY_REQUESTS)
-            }
-            Failure::Problem(problem) if !problem.errors.is_empty() => {
-                let errors = problem.errors.into_iter().map(|error| FieldError {
-                    field: error.field,
-                    why: sentence(&error.message),
-                });
-                (errors.collect(), StatusCode::UNPROCESSABLE_ENTITY)
-            }
-            failure @ (Failure::App(_) | Failure::Problem(_)) => return Err(failure),
-        };
-        Ok(Self { errors, status })
-    }
-
-    /// What is wrong with a field, or with an entry of it (`selectors[1]`).
-    pub(super) fn at(&self, field: &str) -> Option<&str> {
-        let about = |error: &&FieldError| {
-            let rest = error.field.strip_prefix(field);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
-        };
-        self.errors.iter().find(about).map(|error| error.why.as_str())
-    }
-
-    /// All of it, for the top of the form.
-    pub(super) fn summary(&self) -> Markup {
-        let errors = self.errors.iter().map(|error| {
-            let field = error.field.split('[').next().unwrap_or_default();
-            parts::FieldError {
-                field,
-                message: &error.why,
-            }
-        });
-        parts::error_summary(&errors.collect::<Vec<_>>())
     }
 }
 
