@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::App;
 use super::error::Error;
-use super::exchange::{newcomer, unavailable};
+use super::exchange::unavailable;
 use super::identities::{CredentialRefusal, Speaker, accepted, holder};
+use super::live::Entry;
 use super::{new_agent_id, new_uid};
 use crate::auth::secret::{Secret, SecretKind};
 use crate::fleet::agent::{
@@ -265,7 +266,7 @@ impl App {
         })?;
         let id = agent.id();
         self.identities.add(&agent.registration);
-        self.live.insert(newcomer(agent));
+        self.live.insert(Entry::new(agent));
         self.happen(id, Happening::Enrolled, now);
         self.announce_agent(id);
         Ok(Admitted {

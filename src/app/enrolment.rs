@@ -11,8 +11,8 @@ use super::App;
 use super::audit_entry;
 use super::changes::Topic;
 use super::error::Error;
-use super::exchange::newcomer;
 use super::identities::accepted;
+use super::live::Entry;
 use super::new_agent_id;
 use super::randomness::random;
 use crate::auth::actor::Actor;
@@ -349,7 +349,7 @@ impl App {
             let id = newcomer_agent.id();
             agent_id = Some(id);
             self.identities.add(&newcomer_agent.registration);
-            self.live.insert(newcomer(newcomer_agent));
+            self.live.insert(Entry::new(newcomer_agent));
             self.happen(id, Happening::Enrolled, now);
             self.announce_agent(id);
         }
@@ -362,7 +362,7 @@ impl App {
         })
     }
 
-    /// An agent that is there now and goes by this uid or host name.
+    /// An agent that may be there now and goes by this uid or host name.
     fn living_twin(&self, host: &str, uid: Option<InstanceUid>) -> Option<AgentId> {
         let twins = self.live.ids(|entry| {
             let registration = &entry.agent.registration;
@@ -372,7 +372,7 @@ impl App {
                 entry.agent.reported.host_name.as_str(),
             ];
             let same_host = !host.is_empty() && known_as.contains(&host);
-            registration.is_served() && (same_uid || same_host && entry.presence.is_online())
+            registration.is_served() && (same_uid || same_host && entry.presence.may_be_there())
         });
         twins.into_iter().min()
     }

@@ -16,7 +16,7 @@ use super::connections::Link;
 use super::identities::Speaker;
 use super::live::Entry;
 use crate::fleet::agent::{
-    Agent, Asking, Happening, HoldReason, Observed, Pulse, RefusalKind, Refused, Reply, Seen, Update,
+    Asking, Happening, HoldReason, Observed, RefusalKind, Refused, Reply, Seen, Update,
 };
 use crate::fleet::ids::AgentId;
 use crate::fleet::time::Timestamp;
@@ -325,9 +325,4 @@ pub(super) fn unavailable(message: &str) -> Refused {
         message: message.to_owned(),
         retry_after: Some(retry_after),
     }
-}
-
-/// An agent that was just made, ready for memory.
-pub(super) fn newcomer(agent: Agent) -> Entry {
-    Entry::new(agent, Pulse::default())
 }

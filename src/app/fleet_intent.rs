@@ -80,7 +80,7 @@ impl App {
                     _ => Vec::new(),
                 };
                 Member {
-                    online: snapshot.presence.is_online(),
+                    online: snapshot.presence.may_be_there(),
                     agent: snapshot.agent,
                     lacks,
                 }

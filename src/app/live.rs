@@ -64,20 +64,23 @@ pub(crate) struct Snapshot {
 }
 
 impl Entry {
-    /// An agent that is not connected.
-    pub(crate) fn new(agent: Agent, pulse: Pulse) -> Self {
-        let presence = if pulse.last_seen == Timestamp::EPOCH {
-            Presence::NeverSeen
-        } else {
-            Presence::Offline {
-                since: pulse.last_seen,
-            }
-        };
+    /// An agent that the store knew when the server started.
+    pub(crate) fn known(agent: Agent, pulse: Pulse, started: Timestamp) -> Self {
+        let presence = Presence::at_start(pulse.last_seen, started);
+        Self {
+            pulse,
+            presence,
+            ..Self::new(agent)
+        }
+    }
+
+    /// An agent that was just made.
+    pub(crate) fn new(agent: Agent) -> Self {
         Self {
             agent: Arc::new(agent),
-            pulse,
+            pulse: Pulse::default(),
             contact: Contact::new(Transport::Http),
-            presence,
+            presence: Presence::NeverSeen,
             route: None,
             rival: None,
             turn: Arc::default(),

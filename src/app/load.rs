@@ -112,7 +112,7 @@ impl App {
             agent.delivery = deliveries.remove(&id).unwrap_or_default();
             self.identities.add(&agent.registration);
             let pulse = pulse_of(&agent.reported, pulses.get(&id));
-            self.live.insert(Entry::new(agent, pulse));
+            self.live.insert(Entry::known(agent, pulse, self.started));
         }
         Ok(())
     }

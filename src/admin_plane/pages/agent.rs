@@ -117,7 +117,7 @@ pub fn status(detail: &AgentDetail, now: Timestamp) -> Markup {
     let age = html! {
         (age(summary.status.since, now))
         @match (summary.presence, summary.last_seen) {
-            (Presence::Offline { .. }, Some(at)) => { ", last heard " (ago(at, now)) }
+            (Presence::Awaited { .. } | Presence::Offline { .. }, Some(at)) => { ", last heard " (ago(at, now)) }
             (Presence::Online { transport: Transport::Http, .. }, Some(at)) => { ", polled " (ago(at, now)) }
             _ => {}
         }

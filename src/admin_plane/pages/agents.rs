@@ -90,6 +90,7 @@ pub fn standing(agent: &AgentSummary) -> (Status, &'static str) {
         (Condition::Degraded, _, DeliveryWord::Failed) => "Refused",
         (Condition::Degraded, _, DeliveryWord::Held) => "Held",
         (Condition::Unknown, Presence::NeverSeen, _) => "Waiting",
+        (Condition::Unknown, Presence::Awaited { .. }, _) => "Awaited",
         (Condition::InProgress, _, _) => "Applying",
         _ => status.word(),
     };

@@ -195,6 +195,11 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
                 @if !scene.may(Permission::Publish) { "; a deployer can confirm it" }
             },
         ),
+        TroubleKind::Awaited => (
+            Status::Unknown,
+            "Awaited",
+            html! { (few(agents, "presence = awaited, standing = active")) " " (verb(agents, "was", "were")) " not heard of since the server started" },
+        ),
         TroubleKind::NeverHeard => (
             Status::Unknown,
             "Silent",

@@ -249,6 +249,7 @@ impl App {
                 "presence" => Some(match snapshot.presence {
                     Presence::NeverSeen => "never seen",
                     Presence::Online { .. } => "online",
+                    Presence::Awaited { .. } => "awaited",
                     Presence::Offline { .. } => "offline",
                 }),
                 "standing" => Some(match registration.standing {

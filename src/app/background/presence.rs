@@ -8,33 +8,20 @@ use crate::fleet::agent::{Happening, Transport};
 use crate::observability::metrics::Plane;
 
 impl App {
-    /// Takes polling agents that fell silent as gone, and nudges links of agents whose full state is to be asked for.
+    /// Takes agents that fell silent, or did not come back after the start, as gone, and nudges links of agents whose full state is to be asked for.
     pub(in crate::app) fn sweep(&self) {
         let now = self.clock.now();
         let threshold: Duration = self.settings.http_silence;
-        let silent = self.live.collect(|entry| {
-            let Presence::Online {
-                transport: Transport::Http,
-                ..
-            } = entry.presence
-            else {
-                return None;
-            };
-            let since = entry.pulse.last_seen;
-            let gone = Presence::is_silent(since, self.started, threshold, now);
-            if gone {
-                entry.presence = Presence::Offline { since };
-            }
-            gone.then(|| entry.agent.id())
+        let gone = self.live.collect(|entry| {
+            let before = entry.presence;
+            entry.presence = before.after_silence(entry.pulse.last_seen, threshold, now)?;
+            Some((entry.agent.id(), before.is_online()))
         });
-        for id in silent {
-            self.happen(
-                id,
-                Happening::Disconnected {
-                    reason: "it stopped polling".into(),
-                },
-                now,
-            );
+        for (id, was_online) in gone {
+            if was_online {
+                let reason = "it stopped polling".into();
+                self.happen(id, Happening::Disconnected { reason }, now);
+            }
             self.announce_agent(id);
         }
         self.count_connected();

@@ -78,7 +78,7 @@ impl Recents {
         let agent = &snapshot.agent;
         self.add(snapshot, RecentKind::Enrolled, agent.registration.origin.at);
         match snapshot.presence {
-            Presence::NeverSeen => {}
+            Presence::NeverSeen | Presence::Awaited { .. } => {}
             Presence::Online { since, .. } => self.add(snapshot, RecentKind::Connected, since),
             Presence::Offline { since } => self.add(snapshot, RecentKind::Disconnected, since),
         }

@@ -90,6 +90,8 @@ pub enum TroubleKind {
         /// The group.
         group: Name,
     },
+    /// Agents have not been heard of since the server started, and may be on their way back.
+    Awaited,
     /// Agents were enrolled and never spoke.
     NeverHeard,
     /// Agents are held by an operator.
@@ -172,6 +174,7 @@ impl Troubles {
                 return self.count(TroubleKind::NeverHeard, snapshot, status.since);
             }
             Presence::NeverSeen => return,
+            Presence::Awaited { since } => return self.count(TroubleKind::Awaited, snapshot, since),
             Presence::Offline { since } => {
                 return self.count(TroubleKind::Offline { group }, snapshot, since);
             }

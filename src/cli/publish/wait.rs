@@ -132,8 +132,8 @@ fn standing(agents: &[Value], digest: Digest) -> Standing {
     let (digest, mut all) = (digest.to_string(), Standing::default());
     for agent in agents {
         let is_wanted = text_at(agent, "/config/wanted") == digest;
-        let is_online = text_at(agent, "/presence/state") == "online";
-        match (text_at(agent, "/config/state"), is_wanted, is_online) {
+        let may_be_there = matches!(text_at(agent, "/presence/state"), "online" | "awaited");
+        match (text_at(agent, "/config/state"), is_wanted, may_be_there) {
             (_, false, _) => {}
             ("failed", ..) => {
                 let error = text_at(agent, "/config/error");
@@ -166,6 +166,7 @@ mod tests {
         let agents = [
             agent("pending", "online", wanted),
             agent("applying", "online", wanted),
+            agent("pending", "awaited", wanted),
             agent("pending", "offline", wanted),
             agent("in_sync", "offline", wanted),
             agent("failed", "online", wanted),
@@ -174,7 +175,7 @@ mod tests {
             json!({"name": "observed", "presence": {"state": "online"}, "config": {"state": "observe_only"}}),
         ];
         let expected = Standing {
-            waiting: vec!["pending".to_owned(), "applying".to_owned()],
+            waiting: vec!["pending".to_owned(), "applying".to_owned(), "pending".to_owned()],
             failed: vec!["failed: no exporter x".to_owned()],
             took: 1,
             left_out: 2,

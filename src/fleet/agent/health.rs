@@ -80,6 +80,13 @@ pub fn status(agent: &Agent, presence: Presence, wanted: Option<Digest>, now: Ti
                 agent.registration.origin.at,
             );
         }
+        Presence::Awaited { since } => {
+            return say(
+                Condition::Unknown,
+                "Not heard of since the server started".into(),
+                since,
+            );
+        }
         Presence::Offline { since } => return say(Condition::Down, "Not connected".into(), since),
         Presence::Online { .. } => {}
     }

@@ -21,6 +21,11 @@ pub enum Presence {
         /// Since when.
         since: Timestamp,
     },
+    /// It was known before the server started, and has not spoken since; it is too early to call it gone.
+    Awaited {
+        /// When the server started.
+        since: Timestamp,
+    },
     /// It is gone.
     Offline {
         /// Since when: its goodbye, the end of its connection, or its last message.
@@ -40,15 +45,45 @@ impl Presence {
     pub fn since(self) -> Timestamp {
         match self {
             Self::NeverSeen => Timestamp::EPOCH,
-            Self::Online { since, .. } | Self::Offline { since } => since,
+            Self::Online { since, .. } | Self::Awaited { since } | Self::Offline { since } => since,
         }
     }
 
-    /// Whether a polling agent that last spoke at `last_seen` is taken as gone. After a start nobody is before one
-    /// threshold has passed since `started`, for polls could not be received before.
+    /// Whether it may be there: it is, or it was known before a start and had no time to come back yet.
     #[must_use]
-    pub fn is_silent(last_seen: Timestamp, started: Timestamp, threshold: Duration, now: Timestamp) -> bool {
-        now.since(last_seen.max(started)) > threshold
+    pub fn may_be_there(self) -> bool {
+        matches!(self, Self::Online { .. } | Self::Awaited { .. })
+    }
+
+    /// How an agent that last spoke at `last_seen` begins when the server starts at `started`. Nobody is called offline
+    /// then: those who poll could not be heard before.
+    #[must_use]
+    pub fn at_start(last_seen: Timestamp, started: Timestamp) -> Self {
+        if last_seen == Timestamp::EPOCH {
+            Self::NeverSeen
+        } else {
+            Self::Awaited { since: started }
+        }
+    }
+
+    /// What `silence` since `last_seen` makes of it, when that is something else: an agent that polls is gone, and so is
+    /// one that did not come back after a start. On a WebSocket the socket decides.
+    #[must_use]
+    pub fn after_silence(self, last_seen: Timestamp, silence: Duration, now: Timestamp) -> Option<Self> {
+        let heard = match self {
+            Self::Online {
+                transport: Transport::Http,
+                ..
+            } => last_seen,
+            Self::Awaited { since } => since,
+            Self::NeverSeen
+            | Self::Offline { .. }
+            | Self::Online {
+                transport: Transport::WebSocket,
+                ..
+            } => return None,
+        };
+        (now.since(heard) > silence).then_some(Self::Offline { since: last_seen })
     }
 }
 
@@ -56,21 +91,34 @@ impl Presence {
 mod tests {
     use super::*;
 
+    const SILENCE: Duration = Duration::from_mins(2);
+
     #[test]
     fn after_a_start_nobody_is_called_offline_before_one_threshold_has_passed() {
-        let threshold = Duration::from_mins(2);
-        let start = Timestamp::from_seconds(1000);
-        assert!(!Presence::is_silent(
-            Timestamp::from_seconds(10),
-            start,
-            threshold,
-            Timestamp::from_seconds(1100)
-        ));
-        assert!(Presence::is_silent(
-            Timestamp::from_seconds(10),
-            start,
-            threshold,
-            Timestamp::from_seconds(1121)
-        ));
+        let last_seen = Timestamp::from_seconds(10);
+        let awaited = Presence::at_start(last_seen, Timestamp::from_seconds(1000));
+        let after = |second| awaited.after_silence(last_seen, SILENCE, Timestamp::from_seconds(second));
+        assert!(awaited.may_be_there() && !awaited.is_online());
+        assert_eq!(after(1120), None);
+        assert_eq!(after(1121), Some(Presence::Offline { since: last_seen }));
+    }
+
+    #[test]
+    fn silence_ends_polling_and_no_websocket() {
+        let (since, now) = (Timestamp::from_seconds(1000), Timestamp::from_seconds(5000));
+        let online = |transport| Presence::Online { transport, since };
+        let gone = Some(Presence::Offline { since });
+        assert_eq!(online(Transport::Http).after_silence(since, SILENCE, now), gone);
+        assert_eq!(online(Transport::Http).after_silence(now, SILENCE, now), None);
+        assert_eq!(
+            online(Transport::WebSocket).after_silence(since, SILENCE, now),
+            None
+        );
+    }
+
+    #[test]
+    fn whoever_never_spoke_is_not_awaited() {
+        let presence = Presence::at_start(Timestamp::EPOCH, Timestamp::from_seconds(1000));
+        assert_eq!(presence, Presence::NeverSeen);
     }
 }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use muster::fleet::agent::Happening;
+use muster::fleet::agent::health::Condition;
+use muster::fleet::agent::presence::Presence;
 use muster::opamp::client::Outgoing;
 
 use crate::harness::{OBSERVED, Plan, World};
@@ -35,6 +38,41 @@ async fn s_112_silence_on_an_open_connection_says_nothing() {
         .until("the polling one is gone", || !world.is_online(other.id()))
         .await;
     assert!(world.is_online(agent.id()));
+}
+
+#[tokio::test]
+async fn after_a_start_nobody_is_called_offline_before_the_patience_has_passed() {
+    let world = World::on_disk(Plan::default());
+    let (mut back, mut gone) = (world.agent().await, world.agent().await);
+    let never = world.agent().await;
+    for agent in [&mut back, &mut gone] {
+        let report = agent.full();
+        agent.poll(&report).send(&world).await;
+    }
+    let world = world.restart().await;
+    world.pass(Duration::from_secs(20));
+    for agent in [&back, &gone] {
+        let seen = world.look(agent.id()).summary;
+        assert!(matches!(seen.presence, Presence::Awaited { .. }), "{seen:?}");
+        assert_eq!(seen.status.condition, Condition::Unknown);
+        assert_eq!(seen.status.reason, "Not heard of since the server started");
+        assert_eq!(world.clock.now().since(seen.status.since).as_secs(), 20);
+    }
+    assert_eq!(world.look(never.id()).summary.presence, Presence::NeverSeen);
+    back.poll(&back.clone().compressed()).send(&world).await;
+    assert!(world.is_online(back.id()));
+    world.pass(Duration::from_secs(140));
+    let offline = || matches!(world.look(gone.id()).summary.presence, Presence::Offline { .. });
+    world.until("called offline", offline).await;
+    let left = world.story(gone.id());
+    let left = left
+        .iter()
+        .filter(|what| matches!(what, Happening::Disconnected { .. }));
+    assert_eq!(
+        left.count(),
+        0,
+        "it may have been gone for weeks before the start"
+    );
 }
 
 #[test]

@@ -60,6 +60,7 @@ fn about(detail: &AgentDetail, scene: &Scene<'_>) -> Markup {
             };
             Some(html! { (by) ", since " (ago(since, now)) })
         }
+        Presence::Awaited { since } => Some(html! { "not yet: the server started " (ago(since, now)) }),
         Presence::Offline { since } => Some(html! { "no, since " (ago(since, now)) }),
         Presence::NeverSeen => None,
     };
