@@ -29,6 +29,7 @@ mod pending;
 pub mod publish;
 pub mod randomness;
 pub mod records;
+mod rendering;
 mod stripes;
 pub mod system;
 pub mod tasks;

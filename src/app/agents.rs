@@ -7,7 +7,7 @@ mod standing;
 mod view;
 
 pub use acts::{AgentAct, BulkResult};
-pub use configuration::{AgentConfiguration, AgentIdentity, RevisionName, Said, Wanted};
+pub use configuration::{AgentConfiguration, AgentIdentity, Said, Wanted};
 pub use list::{AgentPage, AgentQuery, AgentSort, Tally};
 pub use standing::OwnStanding;
 pub use view::{

@@ -265,7 +265,7 @@ impl Intentions {
             .filter(|agent| {
                 let target = agent.registration.own_target.and_then(|id| index.target(id));
                 let content = target.and_then(|target| target.content.as_ref());
-                content.is_some_and(|content| content.config == head.config.name)
+                content.is_some_and(|content| content.has(&head.config.name))
             })
             .map(|agent| agent.title())
             .collect();

@@ -18,7 +18,7 @@ use crate::fleet::config::yaml::Limits;
 use crate::fleet::config::{ConfigMap, Content, Problem};
 use crate::fleet::ids::AgentId;
 use crate::fleet::name::Name;
-use crate::fleet::target::Member;
+use crate::fleet::target::{LayerRef, Member};
 use crate::store::AuditEntry;
 
 impl App {
@@ -37,26 +37,25 @@ impl App {
         snapshots
     }
 
-    /// What publishing a revision to a group would do.
+    /// What publishing layers to a group would do.
     ///
     /// # Errors
     /// As [`super::intentions::Intentions::impact`].
-    pub fn impact(&self, actor: &Actor, group: &str, config: &str, revision: u64) -> Result<Preview, Error> {
-        let content = self.intentions.revision(actor, config, revision)?.content;
-        let fleet = self.members(&content);
-        self.intentions.impact(actor, group, config, revision, &fleet)
+    pub fn impact(&self, actor: &Actor, group: &str, layers: &[LayerRef]) -> Result<Preview, Error> {
+        actor.may(Permission::ViewFleet)?;
+        let draft = self.intentions.draft(&self.intentions.index(), layers)?;
+        let fleet = self.members(&draft.shown());
+        self.intentions.impact(actor, group, layers, &fleet)
     }
 
-    /// Publishes a revision to a group.
+    /// Publishes layers to a group.
     ///
     /// # Errors
     /// As [`super::intentions::Intentions::publish`].
     pub async fn publish(&self, actor: &Actor, publish: Publish) -> Result<PublishResult, Error> {
-        let content = self
-            .intentions
-            .revision(actor, &publish.config, publish.revision)?
-            .content;
-        let fleet = self.members(&content);
+        actor.may(Permission::Publish)?;
+        let draft = self.intentions.draft(&self.intentions.index(), &publish.layers)?;
+        let fleet = self.members(&draft.shown());
         self.intentions.publish(actor, publish, &fleet).await
     }
 
@@ -111,16 +110,16 @@ impl App {
         &self,
         actor: &Actor,
         id: AgentId,
-        (config, revision, message): (&str, u64, &str),
+        (revision, message): (&LayerRef, &str),
         allow_blank: bool,
     ) -> Result<(), Error> {
         let present = self.snapshot_of(id)?.agent.registration.own_target;
         let target = self
             .intentions
-            .pin_revision(actor, id, present, (config, revision, message), allow_blank)
+            .pin_revision(actor, id, present, (revision, message), allow_blank)
             .await?;
         let entry = AuditEntry {
-            detail: format!("{config} revision {revision}"),
+            detail: revision.to_string(),
             ..audit_entry(actor, "agent.own_target", format!("agent/{id}"), self.clock.now())
         };
         self.edit_registration(id, entry, |registration| {

@@ -129,11 +129,7 @@ impl Intentions {
         batch.audit(entry);
         writing.commit(batch).await?;
         let name = group.name.clone();
-        index.put_group(GroupHead {
-            group,
-            revision: 1,
-            intent: None,
-        });
+        index.put_group(GroupHead { group, revision: 1 });
         writing.install(index, [Topic::Groups, Topic::Group(name)], true);
         Ok(1)
     }
@@ -165,11 +161,10 @@ impl Intentions {
         group.updated_at = self.now();
         let mut batch = Batch::new();
         let mut entry = self.audited(actor, "group.update", object(&group.name), told(&group));
-        let mut intent = head.intent.clone();
         if loses_its_last && Self::is_in_force(&index, &head) {
             actor.may(Permission::Publish)?;
             let message = "its last config was removed";
-            intent = Some(self.withdraws(actor, &mut group, &mut index, &mut batch, message)?);
+            self.withdraws(actor, &mut group, &mut index, &mut batch, message)?;
         }
         batch.expect_revision::<Group>(&group.name, head.revision);
         batch.put(&group.name, &group);
@@ -178,11 +173,7 @@ impl Intentions {
         batch.audit(entry);
         writing.commit(batch).await?;
         let (name, revision) = (group.name.clone(), head.revision + 1);
-        index.put_group(GroupHead {
-            group,
-            revision,
-            intent,
-        });
+        index.put_group(GroupHead { group, revision });
         writing.install(index, [Topic::Groups, Topic::Group(name)], true);
         Ok(revision)
     }
@@ -236,10 +227,8 @@ fn counts(index: &Index, fleet: &[Arc<Agent>]) -> BTreeMap<Name, MemberCounts> {
     for agent in fleet {
         let group = &agent.registration.group;
         let Some(head) = index.group(group) else { continue };
-        let target = head.group.target.and_then(|id| index.target(id));
-        let digest = target
-            .and_then(|target| target.content.as_ref())
-            .map(|content| content.digest);
+        let target = head.group.target.and_then(|id| index.target_head(id));
+        let digest = target.and_then(|target| target.digest_for(agent.id()));
         if let Some(known) = counts.get_mut(group) {
             known.add(agent, digest);
         } else {

@@ -30,9 +30,9 @@ use crate::fleet::agent::{Desired, HoldReason, Intent, Registration};
 use crate::fleet::config::{Config, Revision};
 use crate::fleet::group::Group;
 use crate::fleet::hash::{Digest, HashKey};
-use crate::fleet::ids::TargetId;
+use crate::fleet::ids::{AgentId, TargetId};
 use crate::fleet::name::Name;
-use crate::fleet::target::{Target, desired};
+use crate::fleet::target::{Rendered, Target, desired};
 use crate::fleet::time::Timestamp;
 use crate::store::{AuditEntry, Batch, CommitError, Committed, ReadError, Store};
 
@@ -43,6 +43,7 @@ crate::records! {
     Config: Name => "configs_v1", version 1;
     Revision: (Name, u64) => "revisions_v1", version 1;
     Target: TargetId => "targets_v1", version 1;
+    Rendered: (TargetId, AgentId) => "renderings_v1", version 1;
 }
 
 /// Operators' intent about configurations.
@@ -103,8 +104,8 @@ impl Intentions {
         let index = self.index.load();
         let mut desired = desired(
             registration,
-            |id| index.own_intent(id),
-            |name| index.group_intent(name),
+            |id| index.target_intent(id, registration.id),
+            |name| index.group_intent(name, registration.id),
         );
         if let (Intent::Want(_), Some(reason)) = (&desired.config, self.held.load().as_deref()) {
             desired.config = Intent::Hold(*reason);
@@ -170,8 +171,11 @@ impl Intentions {
             .into_iter()
             .map(|(_, row)| row.record.digest);
         let targets = store.scan::<Target>()?.into_iter();
-        let frozen = targets.filter_map(|(_, row)| row.record.content.map(|content| content.digest));
-        Ok(revisions.chain(frozen).collect())
+        let frozen = targets.filter_map(|(_, row)| row.record.content);
+        let frozen = frozen.flat_map(|content| content.contents().collect::<Vec<_>>());
+        let rendered = store.scan::<Rendered>()?.into_iter();
+        let rendered = rendered.map(|(_, row)| row.record.digest);
+        Ok(revisions.chain(frozen).chain(rendered).collect())
     }
 
     /// Waits for the turn to change something, with an index that is as new as the store.
@@ -245,7 +249,15 @@ impl Writing<'_> {
     }
 
     /// Puts the index that goes with the committed batch in force, and tells who has to know.
-    pub(super) fn install(self, index: Index, topics: impl IntoIterator<Item = Topic>, reaches_agents: bool) {
+    pub(super) fn install(
+        self,
+        mut index: Index,
+        topics: impl IntoIterator<Item = Topic>,
+        reaches_agents: bool,
+    ) {
+        if reaches_agents {
+            index.forget_offers();
+        }
         self.of.index.store(Arc::new(index));
         self.of.suspect.store(false, Ordering::Release);
         if reaches_agents {

@@ -56,7 +56,7 @@ impl App {
         actor.may(Permission::ViewFleet)?;
         let now = self.clock.now();
         let snapshots = self.live.snapshot();
-        let names = self.revision_names();
+        let names = self.content_names();
         let mut tally = Tally::default();
         let mut troubles = trouble::Troubles::default();
         let mut recent = recent::Recents::default();

@@ -4,15 +4,15 @@ use super::changes::Topic;
 use super::configs::{self, NewConfig, short};
 use super::error::Error;
 use super::intentions::{Index, Intentions, TargetHead};
-use super::publish::{may_be_blank, revision_of};
+use super::publish::may_be_blank;
+use super::rendering::Draft;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
-use crate::fleet::agent::Intent;
 use crate::fleet::config::yaml::{self, Limits};
 use crate::fleet::config::{ConfigMap, Content};
 use crate::fleet::ids::{AgentId, TargetId};
 use crate::fleet::name::Name;
-use crate::fleet::target::Scope;
+use crate::fleet::target::{Frozen, LayerRef, Scope};
 use crate::store::Batch;
 
 impl Intentions {
@@ -25,31 +25,28 @@ impl Intentions {
         actor: &Actor,
         agent: AgentId,
         present: Option<TargetId>,
-        publish: (&str, u64, &str),
+        (revision, message): (&LayerRef, &str),
         allow_blank: bool,
     ) -> Result<TargetId, Error> {
         actor.may(Permission::Publish)?;
-        let (config, number, message) = publish;
         short("message", message)?;
         let mut writing = self.begin().await?;
         let mut index = writing.index();
-        let (config, revision) = revision_of(&index, config, number)?;
-        let (kind, revision) = (config.config.kind, revision.clone());
-        let content = self.content(revision.digest)?;
-        may_be_blank(kind, &content, allow_blank)?;
+        let draft = self.draft(&index, std::slice::from_ref(revision))?;
+        may_be_blank(&draft, allow_blank)?;
         let mut batch = Batch::new();
         let made = (Scope::Agent(agent), present, message.to_owned());
-        let target = self.freeze(&mut batch, actor, made, &revision, &content)?;
-        let told = format!("{} revision {}", revision.config, revision.number);
+        let target = self.freeze(&mut batch, actor, made, &draft)?;
+        let told = revision.to_string();
         let mut entry = self.audited(actor, "agent.publish", format!("agent/{agent}"), told);
         let before = present.and_then(|id| index.target(id)?.content.as_ref());
-        entry.before = before.map(|frozen| frozen.digest);
-        entry.after = Some(revision.digest);
+        entry.before = before.and_then(Frozen::common);
+        entry.after = Some(draft.digest);
         batch.audit(entry);
         let committed = writing.commit(batch).await?;
-        let intent = Some(Intent::Want(self.offer(content, &committed)?));
+        index.put_offers(self.offers([draft.content], &committed));
         let id = target.id;
-        index.put_target(TargetHead { target, intent });
+        index.put_target(TargetHead::of(target));
         writing.install(index, [Topic::Agent(agent)], true);
         Ok(id)
     }
@@ -105,17 +102,25 @@ impl Intentions {
         let newest = head
             .latest()
             .ok_or_else(|| Error::not_found("revision of config", &name))?;
-        let content = ConfigMap::document(yaml);
+        let draft = Draft {
+            layers: vec![LayerRef {
+                config: name.clone(),
+                revision: newest.number,
+            }],
+            kind: head.config.kind,
+            content: ConfigMap::document(yaml),
+            digest: newest.digest,
+        };
         let made = (Scope::Agent(agent), None, message.clone());
-        let target = self.freeze(&mut batch, &actor, made, newest, &content)?;
+        let target = self.freeze(&mut batch, &actor, made, &draft)?;
         let mut entry = self.audited(&actor, "config.adopt", configs::object(&name), message);
         entry.after = Some(newest.digest);
         batch.audit(entry);
         let committed = writing.commit(batch).await?;
-        let intent = Some(Intent::Want(self.offer(content, &committed)?));
+        index.put_offers(self.offers([draft.content], &committed));
         let id = target.id;
         index.put_config(head);
-        index.put_target(TargetHead { target, intent });
+        index.put_target(TargetHead::of(target));
         writing.install(index, [Topic::Configs], false);
         Ok((name, id))
     }

@@ -9,17 +9,17 @@ use super::changes::Topic;
 use super::configs::{self, short};
 use super::error::Error;
 use super::groups;
-use super::intentions::{
-    ConfigHead, GroupHead, Index, Intentions, Preview, PublishResult, TargetHead, fingerprint,
-};
+use super::intentions::{GroupHead, Index, Intentions, Preview, PublishResult, TargetHead, fingerprint};
+use super::rendering::Draft;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
-use crate::fleet::agent::{HoldReason, Intent, Offer};
-use crate::fleet::config::{ConfigMap, Content, Diff, Kind, Revision};
+use crate::fleet::agent::Offer;
+use crate::fleet::config::{ConfigMap, Diff};
 use crate::fleet::group::{Group, unassigned};
-use crate::fleet::hash::ConfigHash;
 use crate::fleet::ids::TargetId;
-use crate::fleet::target::{ConfirmationReason, Frozen, Impact, Member, Proposal, Scope, Target};
+use crate::fleet::target::{
+    ConfirmationReason, Frozen, Impact, LayerRef, Member, Proposal, Rendering, Scope, Target, in_words,
+};
 use crate::store::{Batch, Committed};
 
 /// What is to be published.
@@ -27,10 +27,8 @@ use crate::store::{Batch, Committed};
 pub struct Publish {
     /// To which group.
     pub group: String,
-    /// Which config.
-    pub config: String,
-    /// Which revision of it; an older one rolls back.
-    pub revision: u64,
+    /// Its layers from now on, from base to most specific; older revisions roll back.
+    pub layers: Vec<LayerRef>,
     /// Why; may be empty.
     #[serde(default)]
     pub message: String,
@@ -46,7 +44,7 @@ pub struct Publish {
 }
 
 impl Intentions {
-    /// What publishing a revision to a group would do to the agents of `fleet`.
+    /// What publishing layers to a group would do to the agents of `fleet`.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Invalid`] for the group of agents that nobody manages.
@@ -54,35 +52,33 @@ impl Intentions {
         &self,
         actor: &Actor,
         group: &str,
-        config: &str,
-        revision: u64,
+        layers: &[LayerRef],
         fleet: &[Member],
     ) -> Result<Preview, Error> {
         actor.may(Permission::ViewFleet)?;
         let index = self.index();
         let head = publishable(&index, group)?;
-        let (config, revision) = revision_of(&index, config, revision)?;
-        let content = self.content(revision.digest)?;
+        let draft = self.draft(&index, layers)?;
         let published = head.group.target.and_then(|id| index.target(id)).cloned();
-        let before = match published.as_ref().and_then(|target| target.content.as_ref()) {
-            Some(frozen) => self.content(frozen.digest)?,
+        let frozen = published.as_ref().and_then(|target| target.content.as_ref());
+        let before = match frozen.and_then(Frozen::common) {
+            Some(digest) => self.content(digest)?,
             None => ConfigMap::default(),
         };
         Ok(Preview {
             group: head.group.name.clone(),
             group_revision: head.revision,
-            config: config.config.name.clone(),
-            revision: revision.number,
-            digest: revision.digest,
-            already_published: published.as_ref().is_some_and(|target| is_of(target, revision)),
+            already_published: published.as_ref().is_some_and(|target| is_of(target, &draft)),
             published,
-            diff: Diff::between(&before, &content),
-            warnings: configs::check(&Content::of(config.config.kind, content)),
-            impact: impact(head, revision, fleet),
+            diff: Diff::between(&before, &draft.content),
+            warnings: configs::check(&draft.shown()),
+            impact: impact(head, &draft, fleet),
+            digest: draft.digest,
+            layers: draft.layers,
         })
     }
 
-    /// Publishes a revision to a group: durable first, then its agents are told.
+    /// Publishes layers to a group: durable first, then its agents are told.
     ///
     /// # Errors
     /// [`Error::Invalid`] at `confirm` says which number has to be typed and why; [`Error::Stale`] when the group was
@@ -99,14 +95,12 @@ impl Intentions {
         let mut index = writing.index();
         let head = Arc::clone(publishable(&index, &publish.group)?);
         groups::unchanged(&head, publish.expected_revision)?;
-        let (config, revision) = revision_of(&index, &publish.config, publish.revision)?;
-        let (config, revision) = (Arc::clone(config), revision.clone());
-        let content = self.content(revision.digest)?;
-        may_be_blank(config.config.kind, &content, publish.allow_blank)?;
-        let impact = impact(&head, &revision, fleet);
+        let draft = self.draft(&index, &publish.layers)?;
+        may_be_blank(&draft, publish.allow_blank)?;
+        let impact = impact(&head, &draft, fleet);
         confirmed(&impact, publish.confirm)?;
         if let Some(present) = head.group.target.and_then(|id| index.target(id))
-            && is_of(present, &revision)
+            && is_of(present, &draft)
         {
             return Ok(PublishResult {
                 target: present.clone(),
@@ -118,9 +112,9 @@ impl Intentions {
         let mut batch = Batch::new();
         let scope = Scope::Group(head.group.name.clone());
         let made = (scope, head.group.target, publish.message);
-        let target = self.freeze(&mut batch, actor, made, &revision, &content)?;
+        let target = self.freeze(&mut batch, actor, made, &draft)?;
         let group = Group {
-            layers: vec![config.config.name.clone()],
+            layers: draft.layers.iter().map(|layer| layer.config.clone()).collect(),
             target: Some(target.id),
             updated_at: target.published_at,
             ..head.group.clone()
@@ -128,27 +122,22 @@ impl Intentions {
         batch.expect_revision::<Group>(&group.name, head.revision);
         batch.put(&group.name, &group);
         let told = format!(
-            "{} revision {}, reaching {} agents",
-            config.config.name,
-            revision.number,
+            "{}, reaching {} agents",
+            in_words(&draft.layers),
             impact.reached()
         );
         let mut entry = self.audited(actor, "group.publish", groups::object(&group.name), told);
-        entry.before = content_of(&index, &head).map(|frozen| frozen.digest);
-        entry.after = Some(revision.digest);
+        entry.before = content_of(&index, &head).and_then(Frozen::common);
+        entry.after = Some(draft.digest);
         batch.audit(entry);
         let committed = writing.commit(batch).await?;
-        let offer = self.offer(content, &committed)?;
+        index.put_offers(self.offers([draft.content], &committed));
         let name = group.name.clone();
         let group_revision = head.revision + 1;
-        index.put_target(TargetHead {
-            target: target.clone(),
-            intent: None,
-        });
+        index.put_target(TargetHead::of(target.clone()));
         index.put_group(GroupHead {
             group,
             revision: group_revision,
-            intent: Some(Intent::Want(offer)),
         });
         writing.install(index, [Topic::Groups, Topic::Group(name)], true);
         Ok(PublishResult {
@@ -187,8 +176,8 @@ impl Intentions {
             groups::object(&group.name),
             message.to_owned(),
         );
-        entry.before = content_of(&index, &head).map(|frozen| frozen.digest);
-        let intent = self.withdraws(actor, &mut group, &mut index, &mut batch, message)?;
+        entry.before = content_of(&index, &head).and_then(Frozen::common);
+        self.withdraws(actor, &mut group, &mut index, &mut batch, message)?;
         group.updated_at = self.now();
         batch.expect_revision::<Group>(&group.name, head.revision);
         batch.put(&group.name, &group);
@@ -200,7 +189,6 @@ impl Intentions {
         index.put_group(GroupHead {
             group,
             revision: head.revision + 1,
-            intent: Some(intent),
         });
         writing.install(index, [Topic::Groups, Topic::Group(name)], true);
         made.ok_or_else(|| Error::not_found("target of group", &head.group.name))
@@ -212,20 +200,20 @@ impl Intentions {
         batch: &mut Batch,
         actor: &Actor,
         made: (Scope, Option<TargetId>, String),
-        revision: &Revision,
-        content: &ConfigMap,
+        draft: &Draft,
     ) -> Result<Target, Error> {
-        let bytes = content.to_canonical();
+        let bytes = draft.content.to_canonical();
         let (scope, supersedes, message) = made;
         let size_bytes = bytes.len() as u64;
         let target = Target {
             id: self.new_target()?,
             scope,
             content: Some(Frozen {
-                config: revision.config.clone(),
-                revision: revision.number,
-                digest: batch.freeze(bytes),
-                size_bytes,
+                layers: draft.layers.clone(),
+                document: Rendering::Common {
+                    digest: batch.freeze(bytes),
+                    size_bytes,
+                },
             }),
             published_by: actor.name.clone(),
             published_at: self.now(),
@@ -244,7 +232,7 @@ impl Intentions {
         index: &mut Index,
         batch: &mut Batch,
         message: &str,
-    ) -> Result<Intent<Offer>, Error> {
+    ) -> Result<(), Error> {
         let target = Target {
             id: self.new_target()?,
             scope: Scope::Group(group.name.clone()),
@@ -257,8 +245,8 @@ impl Intentions {
         batch.put(&target.id, &target);
         group.target = Some(target.id);
         group.layers = Vec::new();
-        index.put_target(TargetHead { target, intent: None });
-        Ok(Intent::Hold(HoldReason::NothingLeft))
+        index.put_target(TargetHead::of(target));
+        Ok(())
     }
 
     /// Whether the group has something published that was not withdrawn.
@@ -268,23 +256,22 @@ impl Intentions {
         target.is_some_and(|found| found.is_none_or(|target| target.content.is_some()))
     }
 
-    /// The offer of a content that was frozen alone in a batch.
-    pub(super) fn offer(&self, content: ConfigMap, committed: &Committed) -> Result<Arc<Offer>, Error> {
-        let stamp: ConfigHash = *committed
-            .stamps
-            .first()
-            .ok_or_else(|| Error::not_found("stamp of content", &content.digest()))?;
-        Ok(Arc::new(Offer {
-            content: Arc::new(content),
-            stamp,
-            hash: stamp.to_wire(self.key()),
-        }))
+    /// The offers of the contents that a batch froze, in that order.
+    pub(super) fn offers(
+        &self,
+        contents: impl IntoIterator<Item = ConfigMap>,
+        committed: &Committed,
+    ) -> Vec<Arc<Offer>> {
+        let stamped = contents.into_iter().zip(&committed.stamps);
+        stamped
+            .map(|(content, stamp)| Arc::new(Offer::new(content, *stamp, self.key())))
+            .collect()
     }
 }
 
-fn impact(head: &GroupHead, revision: &Revision, fleet: &[Member]) -> Impact {
-    let (group, digest) = (&head.group.name, revision.digest);
-    Impact::of(Proposal { group, digest }, fleet)
+fn impact(head: &GroupHead, draft: &Draft, fleet: &[Member]) -> Impact {
+    let (group, renderings) = (&head.group.name, &draft.renderings());
+    Impact::of(Proposal { group, renderings }, fleet)
 }
 
 /// The group, unless it is the one that is no group.
@@ -296,29 +283,20 @@ fn publishable<'a>(index: &'a Index, name: &str) -> Result<&'a Arc<GroupHead>, E
     groups::named(index, name)
 }
 
-pub(super) fn revision_of<'a>(
-    index: &'a Index,
-    config: &str,
-    number: u64,
-) -> Result<(&'a Arc<ConfigHead>, &'a Revision), Error> {
-    let config = configs::named(index, config)?;
-    Ok((config, configs::numbered(config, number)?))
-}
-
-/// Whether just this revision is what the target froze.
-fn is_of(target: &Target, revision: &Revision) -> bool {
-    target.content.as_ref().is_some_and(|content| {
-        let frozen = (&content.config, content.revision, content.digest);
-        frozen == (&revision.config, revision.number, revision.digest)
-    })
+/// Whether just this is what the target froze.
+fn is_of(target: &Target, draft: &Draft) -> bool {
+    target
+        .content
+        .as_ref()
+        .is_some_and(|content| content.layers == draft.layers && content.common() == Some(draft.digest))
 }
 
 fn content_of<'a>(index: &'a Index, head: &GroupHead) -> Option<&'a Frozen> {
     index.target(head.group.target?)?.content.as_ref()
 }
 
-pub(super) fn may_be_blank(kind: Kind, content: &ConfigMap, allowed: bool) -> Result<(), Error> {
-    if !allowed && Content::of(kind, content.clone()).is_blank() {
+pub(super) fn may_be_blank(draft: &Draft, allowed: bool) -> Result<(), Error> {
+    if !allowed && draft.shown().is_blank() {
         let why = "an empty configuration stops the agents that get it; confirm that this is meant";
         return Err(Error::invalid("allow_blank", why));
     }

@@ -83,7 +83,7 @@ impl App {
             groups: groups.len(),
             behind: groups
                 .into_iter()
-                .filter(|group| group.newer_revision.is_some())
+                .filter(|group| !group.newer.is_empty())
                 .map(|group| group.group.name)
                 .collect(),
             configs: self.intentions.configs(actor)?.len(),

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::fleet::target::{LayerRef, in_words};
+
 /// One column of a listing or one line of a card.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Column {
@@ -15,6 +17,7 @@ pub(super) struct Column {
 enum Kind {
     Plain,
     Time,
+    Layers,
 }
 
 /// The field at `pointer` as it is.
@@ -35,6 +38,15 @@ pub(super) const fn time(heading: &'static str, pointer: &'static str) -> Column
     }
 }
 
+/// The layers at `pointer`, as in `base@3 + edge@7`.
+pub(super) const fn layers(heading: &'static str, pointer: &'static str) -> Column {
+    Column {
+        heading,
+        pointer,
+        kind: Kind::Layers,
+    }
+}
+
 impl Column {
     /// What is shown of `row`; empty when the field is missing.
     pub(super) fn of(&self, row: &Value) -> String {
@@ -44,6 +56,10 @@ impl Column {
         match self.kind {
             Kind::Plain => shown(value),
             Kind::Time => value.as_str().map(seconds).unwrap_or_default(),
+            Kind::Layers => {
+                let layers: Vec<LayerRef> = serde_json::from_value(value.clone()).unwrap_or_default();
+                in_words(&layers)
+            }
         }
     }
 }
@@ -109,6 +125,7 @@ mod tests {
             "since": "2026-11-22T10:00:00.123456789Z",
             "never": "1970-01-01T00:00:00Z",
             "none": null,
+            "layers": [{"config": "base", "revision": 3}, {"config": "edge", "revision": 7}],
         });
         let shown = |column: Column| column.of(&row);
         assert_eq!(shown(field("", "/name")), "edge");
@@ -119,6 +136,7 @@ mod tests {
         assert_eq!(shown(time("", "/since")), "2026-11-22T10:00:00Z");
         assert_eq!(shown(time("", "/never")), "");
         assert_eq!(shown(field("", "/none")), "");
+        assert_eq!(shown(layers("", "/layers")), "base@3 + edge@7");
         assert_eq!(shown(field("", "/missing/deep")), "");
     }
 }

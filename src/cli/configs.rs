@@ -112,7 +112,8 @@ impl Which {
     }
 }
 
-async fn newest(session: &Session<'_>, config: &str) -> anyhow::Result<u64> {
+/// The number of a config's newest revision.
+pub(super) async fn newest(session: &Session<'_>, config: &str) -> anyhow::Result<u64> {
     let found: Value = session.get(&path(config)).await?;
     Ok(number_at(&found, "/latest"))
 }

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::client::segment;
-use super::columns::{Column, field, list_at, number_at, text_at, time};
+use super::columns::{Column, field, layers, list_at, number_at, text_at, time};
 use super::confirm::Yes;
 use super::output::Output;
 use super::session::{Reach, Session, card, with_query, wrong};
@@ -60,15 +60,14 @@ async fn list(session: &mut Session<'_>) -> anyhow::Result<()> {
             field("WAITING", "/members/waiting"),
             field("FAILED", "/members/failed"),
             field("OWN", "/members/own_target"),
-            field("CONFIG", "/published/content/config"),
-            field("REVISION", "/published/content/revision"),
-            field("NEWER", "/newer_revision"),
+            layers("PUBLISHED", "/published/content/layers"),
+            layers("NEWER", "/newer"),
             field("SELECTORS", "/selectors"),
         ],
     )
 }
 
-const CARD: [Column; 14] = [
+const CARD: [Column; 13] = [
     field("Name", "/name"),
     field("Description", "/description"),
     field("Selectors", "/selectors"),
@@ -80,9 +79,8 @@ const CARD: [Column; 14] = [
     field("Waiting", "/members/waiting"),
     field("Failed", "/members/failed"),
     field("Own config", "/members/own_target"),
-    field("Published", "/published/content/config"),
-    field("Revision", "/published/content/revision"),
-    field("Newer", "/newer_revision"),
+    layers("Published", "/published/content/layers"),
+    layers("Newer", "/newer"),
 ];
 
 /// Show a group, and what was published to it
@@ -112,11 +110,7 @@ fn publication(target: &Value) -> String {
     use crate::observability::plain::plain;
     let at = time("", "/published_at").of(target);
     let what = if target.get("content").is_some() {
-        let (config, revision) = (
-            text_at(target, "/content/config"),
-            number_at(target, "/content/revision"),
-        );
-        format!("{config}@{revision}")
+        layers("", "/content/layers").of(target)
     } else {
         "withdrawn".to_owned()
     };

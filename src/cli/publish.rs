@@ -5,13 +5,14 @@ use serde_json::{Value, json};
 
 use super::agents::naming::resolve;
 use super::client::segment;
-use super::configs::Which;
+use super::columns::{list_at, number_at, text_at};
+use super::configs::{Which, newest};
 use super::confirm::Yes;
 use super::output::Output;
 use super::session::{Reach, Session, with_query, wrong};
 use super::shown;
 use crate::app::intentions::Preview;
-use crate::fleet::target::ConfirmationReason;
+use crate::fleet::target::{ConfirmationReason, in_words};
 use crate::settings::Environment;
 
 mod effects;
@@ -19,18 +20,21 @@ mod wait;
 
 use wait::{Timeout, Whom};
 
-/// Publish a revision of a config to a group, or to one agent
+/// Publish the layers of a group, or a revision of a config to one agent
 ///
-/// Shows first what it would do to whom. An older revision rolls back.
+/// Shows first what it would do to whom. Older revisions roll back. A group of several layers may be named with one of
+/// them: the others stay as they are.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   muster publish edge edge-config --wait
+  muster publish edge base@7 edge-config
   muster publish edge edge-config@3 -m 'back to what worked' --yes
   muster publish --agent web-1 edge-config --yes")]
 pub(super) struct Args {
-    /// The group and the config; only the config with --agent
-    #[arg(value_name = "GROUP CONFIG[@REVISION]", required = true, num_args = 1..=2)]
+    /// The group and its layers, from base to most specific; only one config with --agent. Without layers, the newest
+    /// revisions of those that the group has
+    #[arg(value_name = "GROUP CONFIG[@REVISION]", required = true, num_args = 1..)]
     what: Vec<String>,
     /// Publish to this agent alone, before its group's
     #[arg(long, conflicts_with_all = ["impact_only", "confirm"])]
@@ -62,20 +66,23 @@ impl Args {
         let mut session = self.reach.open(environment, output)?;
         match (self.agent.clone(), self.what.clone().as_slice()) {
             (Some(agent), [config]) => self.to_agent(&mut session, &agent, config).await,
-            (None, [group, config]) => self.to_group(&mut session, group, config).await,
+            (None, [group, configs @ ..]) => self.to_group(&mut session, group, configs).await,
             (Some(_), _) => Err(wrong("with --agent, name only the config").into()),
-            (None, _) => {
+            (None, []) => {
                 Err(wrong("name the group and the config, as in: muster publish edge edge-config").into())
             }
         }
     }
 
-    async fn to_group(&self, session: &mut Session<'_>, group: &str, config: &str) -> anyhow::Result<()> {
-        let which: Which = config.parse().map_err(|why: String| wrong(why))?;
-        let number = which.number(session).await?;
+    async fn to_group(
+        &self,
+        session: &mut Session<'_>,
+        group: &str,
+        configs: &[String],
+    ) -> anyhow::Result<()> {
         let path = format!("/api/v1/groups/{}", segment(group));
-        let revision = number.to_string();
-        let query = [("config", which.config.as_str()), ("revision", revision.as_str())];
+        let layers = layers(session, &path, configs).await?;
+        let query = [("layers", layers.as_str())];
         let answer: Value = session.get(&with_query(&format!("{path}/impact"), query)).await?;
         let preview: Preview = serde_json::from_value(answer.clone())?;
         if self.impact_only {
@@ -87,8 +94,7 @@ impl Args {
         }
         let confirm = self.confirmed(session, &preview)?;
         let body = json!({
-            "config": which.config,
-            "revision": number,
+            "layers": preview.layers,
             "message": self.message,
             "confirm": confirm,
             "allow_blank": self.allow_blank,
@@ -100,11 +106,12 @@ impl Args {
             .client
             .change(Method::POST, &path, &body, Some(&tag))
             .await?;
+        let what = in_words(&preview.layers);
         session.say(&result, || {
             if result.get("created") == Some(&Value::Bool(false)) {
-                format!("{}@{number} is published to group {group} already", which.config)
+                format!("{what} is published to group {group} already")
             } else {
-                format!("published {}@{number} to group {group}", which.config)
+                format!("published {what} to group {group}")
             }
         })?;
         match self.wait {
@@ -165,6 +172,59 @@ impl Args {
     }
 }
 
+/// The layers that are named, with their revisions, from base to most specific. One of several that the group has stands
+/// for all, the others as they are published. Nothing for the newest of those that the group has.
+async fn layers(session: &Session<'_>, group: &str, configs: &[String]) -> anyhow::Result<String> {
+    let mut named = Vec::with_capacity(configs.len());
+    for config in configs {
+        let which: Which = config.parse().map_err(|why: String| wrong(why))?;
+        let number = which.number(session).await?;
+        named.push((which.config, number));
+    }
+    if let [only] = named.as_slice() {
+        let found: Value = session.get(group).await?;
+        let configs: Vec<_> = list_at(&found, "/layers")
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        if configs.len() > 1 {
+            named = others_as_they_are(session, &found, &configs, only).await?;
+        }
+    }
+    let named: Vec<_> = named
+        .iter()
+        .map(|(config, number)| format!("{config}@{number}"))
+        .collect();
+    Ok(named.join(","))
+}
+
+async fn others_as_they_are(
+    session: &Session<'_>,
+    group: &Value,
+    configs: &[&str],
+    (config, number): &(String, u64),
+) -> anyhow::Result<Vec<(String, u64)>> {
+    if !configs.contains(&config.as_str()) {
+        let layers = configs.join(", ");
+        return Err(wrong(format!(
+            "{config} is no layer of the group, which has {layers}; name all layers that it is to have"
+        ))
+        .into());
+    }
+    let published = list_at(group, "/published/content/layers");
+    let mut all = Vec::with_capacity(configs.len());
+    for name in configs {
+        let present = published.iter().find(|layer| text_at(layer, "/config") == *name);
+        let number = match present {
+            _ if *name == config => *number,
+            Some(layer) => number_at(layer, "/revision"),
+            None => newest(session, name).await?,
+        };
+        all.push(((*name).to_owned(), number));
+    }
+    Ok(all)
+}
+
 fn needs_count(preview: &Preview, because: ConfirmationReason) -> String {
     let (reached, fleet) = (preview.impact.reached(), preview.impact.fleet);
     match because {
@@ -182,12 +242,13 @@ fn describe(preview: &Preview) -> String {
     let now = match preview.published.as_ref().map(|target| target.content.as_ref()) {
         None => "nothing".to_owned(),
         Some(None) => "nothing: it was withdrawn".to_owned(),
-        Some(Some(frozen)) => format!("{}@{}", frozen.config, frozen.revision),
+        Some(Some(frozen)) => in_words(&frozen.layers),
     };
     let mut lines = vec![
         format!(
-            "Group {} has {now}; this is {}@{}.",
-            preview.group, preview.config, preview.revision
+            "Group {} has {now}; this is {}.",
+            preview.group,
+            in_words(&preview.layers)
         ),
         format!(
             "Agents: {} will change, {} run it, {} have their own, {} can't have it now.",
@@ -199,7 +260,7 @@ fn describe(preview: &Preview) -> String {
         preview
             .warnings
             .iter()
-            .map(|problem| shown::problem(preview.config.as_str(), problem)),
+            .map(|problem| shown::problem(&in_words(&preview.layers), problem)),
     );
     if preview.diff.files.is_empty() {
         lines.push("Nothing differs from what is published.".to_owned());

@@ -7,6 +7,7 @@ mod drift;
 pub mod lint;
 mod problem;
 mod revision;
+mod variables;
 pub mod yaml;
 
 pub use check::check;
@@ -15,3 +16,4 @@ pub use diff::{Change, Diff, FileDiff, Hunk, Line, Mark};
 pub use drift::{Drift, drift};
 pub use problem::{Position, Problem, Severity};
 pub use revision::{Config, Content, Kind, Revision};
+pub use variables::{Variable, VariableError};

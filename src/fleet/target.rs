@@ -5,21 +5,24 @@
 //! is a target too, one without content: what runs on hosts stays, and nothing is sent.
 
 mod impact;
+mod layer;
 
 pub use impact::{
-    AffectedAgent, Blocker, Confirmation, ConfirmationReason, Effect, Impact, Member, Proposal,
+    AffectedAgent, Blocker, Confirmation, ConfirmationReason, Effect, Impact, Member, Proposal, Renderings,
 };
+pub use layer::{LayerRef, LayerRefError, in_words};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fleet::agent::{Desired, HoldReason, Intent, Offer, Registration};
+use crate::fleet::config::Variable;
 use crate::fleet::hash::Digest;
 use crate::fleet::ids::{AgentId, TargetId};
 use crate::fleet::name::Name;
 use crate::fleet::time::Timestamp;
 
-/// What one publication made of a revision, frozen.
+/// What one publication made of a list of layers, frozen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Target {
     /// Its identity.
@@ -51,38 +54,95 @@ pub enum Scope {
     Agent(AgentId),
 }
 
-/// Frozen content. The bytes lie in the store under the digest.
+/// Frozen content: which layers it was made of, and what that came to. The bytes lie in the store under their digests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Frozen {
-    /// The config that it came from.
-    pub config: Name,
-    /// The revision of it.
-    pub revision: u64,
-    /// The digest of the bytes that are sent.
+    /// The layers, from base to most specific; never none.
+    pub layers: Vec<LayerRef>,
+    /// What agents are sent.
+    pub document: Rendering,
+}
+
+/// What layers came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "for")]
+pub enum Rendering {
+    /// One content for everybody.
+    Common {
+        /// The digest of the bytes that are sent.
+        digest: Digest,
+        /// The size of these, in bytes.
+        size_bytes: u64,
+    },
+    /// Layers with variables: each agent has a digest of its own. Agents that render alike share one content.
+    PerAgent {
+        /// The variables, in their order.
+        variables: Vec<Variable>,
+        /// The digests of the layers' contents, in the layers' order: what newcomers are rendered from.
+        sources: Vec<Digest>,
+    },
+}
+
+/// What layers with variables came to for one agent. Kept by target and agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rendered {
+    /// The digest of the bytes that the agent is sent.
     pub digest: Digest,
-    /// The size of these, in bytes.
-    pub size_bytes: u64,
+}
+
+impl Frozen {
+    /// The one content that everybody is sent; `None` when each agent has its own.
+    #[must_use]
+    pub fn common(&self) -> Option<Digest> {
+        match self.document {
+            Rendering::Common { digest, .. } => Some(digest),
+            Rendering::PerAgent { .. } => None,
+        }
+    }
+
+    /// The contents in the store that it can't do without, apart from those that single agents were rendered.
+    pub fn contents(&self) -> impl Iterator<Item = Digest> {
+        let sources = match &self.document {
+            Rendering::Common { .. } => [].as_slice(),
+            Rendering::PerAgent { sources, .. } => sources.as_slice(),
+        };
+        self.common().into_iter().chain(sources.iter().copied())
+    }
+
+    /// The layers with another revision of one of them.
+    #[must_use]
+    pub fn with(&self, other: &LayerRef) -> Vec<LayerRef> {
+        let replaced = self.layers.iter().map(|layer| {
+            let same = layer.config == other.config;
+            if same { other.clone() } else { layer.clone() }
+        });
+        replaced.collect()
+    }
+
+    /// Whether a config is one of the layers.
+    #[must_use]
+    pub fn has(&self, config: &Name) -> bool {
+        self.layers.iter().any(|layer| layer.config == *config)
+    }
 }
 
 /// What an agent should have: its own target, else its group's, else nothing that anybody decided.
 ///
-/// `own` and `group` find what a target and a group's target say; `group` answers `None` for a group that never published
-/// or doesn't exist (any more). A target of its own that can't be found holds the agent: it must never fall through to
-/// its group's. Agents in no group are only observed.
-pub fn desired<'a>(
+/// `own` and `group` find what a target and a group's target say to this agent; `group` answers `None` for a group that
+/// never published or doesn't exist (any more). A target of its own that can't be found holds the agent: it must never
+/// fall through to its group's. Agents in no group are only observed.
+pub fn desired(
     registration: &Registration,
-    own: impl FnOnce(TargetId) -> Option<&'a Intent<Offer>>,
-    group: impl FnOnce(&Name) -> Option<&'a Intent<Offer>>,
+    own: impl FnOnce(TargetId) -> Option<Intent<Offer>>,
+    group: impl FnOnce(&Name) -> Option<Intent<Offer>>,
 ) -> Desired {
     if let Some(target) = registration.own_target {
-        let config = own(target)
-            .cloned()
-            .unwrap_or(Intent::Hold(HoldReason::Unreadable));
+        let config = own(target).unwrap_or(Intent::Hold(HoldReason::Unreadable));
         return Desired { config, own: true };
     }
     let grouped = !is_unassigned(&registration.group);
     let config = grouped
-        .then(|| group(&registration.group).cloned())
+        .then(|| group(&registration.group))
         .flatten()
         .unwrap_or_default();
     Desired { config, own: false }
@@ -111,11 +171,7 @@ mod tests {
             epoch: 1,
             generation: 1,
         };
-        Intent::Want(Arc::new(Offer {
-            hash: stamp.to_wire(&HashKey([1; 32])),
-            content: Arc::new(content),
-            stamp,
-        }))
+        Intent::Want(Arc::new(Offer::new(content, stamp, &HashKey([1; 32]))))
     }
 
     fn agent(group: &str, own: Option<TargetId>) -> Registration {
@@ -129,10 +185,18 @@ mod tests {
     fn a_target_of_its_own_goes_before_the_groups() {
         let (own, group) = (wanted("own: 1"), wanted("group: 1"));
         let id = TargetId([9; 16]);
-        let found = desired(&agent("edge", Some(id)), |_| Some(&own), |_| Some(&group));
+        let found = desired(
+            &agent("edge", Some(id)),
+            |_| Some(own.clone()),
+            |_| Some(group.clone()),
+        );
         assert_eq!((found.config, found.own), (own, true));
         let own = wanted("own: 1");
-        let found = desired(&agent("edge", None), |_| Some(&own), |_| Some(&group));
+        let found = desired(
+            &agent("edge", None),
+            |_| Some(own.clone()),
+            |_| Some(group.clone()),
+        );
         assert_eq!((found.config, found.own), (group, false));
     }
 
@@ -142,7 +206,7 @@ mod tests {
         let found = desired(
             &agent("edge", Some(TargetId([9; 16]))),
             |_| None,
-            |_| Some(&group),
+            |_| Some(group.clone()),
         );
         assert_eq!(found.config, Intent::Hold(HoldReason::Unreadable));
     }
@@ -150,7 +214,7 @@ mod tests {
     #[test]
     fn an_agent_in_no_group_is_only_observed() {
         let other = wanted("other: 1");
-        let found = desired(&agent("unassigned", None), |_| None, |_| Some(&other));
+        let found = desired(&agent("unassigned", None), |_| None, |_| Some(other.clone()));
         assert_eq!(found.config, Intent::Unmanaged);
         assert_eq!(unassigned().as_str(), "unassigned");
         assert!(is_unassigned(&unassigned()));
@@ -165,7 +229,7 @@ mod tests {
     #[test]
     fn a_group_that_lost_its_configuration_holds_its_agents_instead_of_blanking_them() {
         let nothing = Intent::Hold(HoldReason::NothingLeft);
-        let found = desired(&agent("edge", None), |_| None, |_| Some(&nothing));
+        let found = desired(&agent("edge", None), |_| None, |_| Some(nothing.clone()));
         assert_eq!(found.config, nothing);
     }
 }

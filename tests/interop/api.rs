@@ -139,19 +139,20 @@ impl Api {
     /// Publishes a revision to a group.
     pub(crate) fn publish(&self, group: &str, config: &str, revision: u64) {
         let path = format!("/api/v1/groups/{group}/publish");
-        self.post(&path, &json!({"config": config, "revision": revision}));
+        self.post(
+            &path,
+            &json!({"layers": [{"config": config, "revision": revision}]}),
+        );
     }
 
     /// Publishes a revision of which the server says that its one agent lacks something.
     pub(crate) fn publish_although_something_is_lacking(&self, group: &str, config: &str, revision: u64) {
         let path = format!("/api/v1/groups/{group}/publish");
-        let wish = json!({"config": config, "revision": revision});
+        let layers = json!([{"config": config, "revision": revision}]);
+        let wish = json!({"layers": layers});
         let refused = self.try_post(&path, &wish).expect_err("a question first");
         assert!(refused.to_string().contains("lack components"), "{refused}");
-        self.post(
-            &path,
-            &json!({"config": config, "revision": revision, "confirm": 1}),
-        );
+        self.post(&path, &json!({"layers": layers, "confirm": 1}));
     }
 
     /// Makes a group and puts the agent into it.

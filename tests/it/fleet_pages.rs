@@ -20,8 +20,7 @@ use muster::admin_plane::pages::parts::DiffView;
 use muster::admin_plane::pages::scene::{Errors, Scene};
 use muster::app::agents::{
     AgentConfiguration, AgentDetail, AgentIdentity, AgentPage, AgentSort, AgentSummary, BulkResult,
-    ComponentsView, ConfigStanding, DeliveryWord, EffectiveView, RevisionName, Said, Tally, TimelineView,
-    Wanted,
+    ComponentsView, ConfigStanding, DeliveryWord, EffectiveView, Said, Tally, TimelineView, Wanted,
 };
 use muster::app::overview::{Few, Overview, Recent, RecentKind, Trouble, TroubleKind};
 use muster::app::records::TimelineEntry;
@@ -42,7 +41,7 @@ use muster::fleet::hash::Digest;
 use muster::fleet::identity::{Credential, CredentialState, Scope};
 use muster::fleet::ids::{AgentId, CredentialId, EnrolmentTokenId, InstanceUid, TargetId};
 use muster::fleet::name::Name;
-use muster::fleet::target::{self, Frozen, Target};
+use muster::fleet::target::{self, Frozen, LayerRef, Rendering, Target};
 use muster::fleet::time::Timestamp;
 use proptest::prelude::*;
 
@@ -310,7 +309,7 @@ fn detail(words: &Words<'_>) -> AgentDetail {
 fn configuration(words: &Words<'_>) -> AgentConfiguration {
     let wanted = ConfigMap::document(words.document);
     let runs = ConfigMap::document(&words.document.replace("otlphtp", "otlphttp"));
-    let name = RevisionName {
+    let name = LayerRef {
         config: Name::slug("edge"),
         revision: 14,
     };
@@ -320,10 +319,11 @@ fn configuration(words: &Words<'_>) -> AgentConfiguration {
                 id: TargetId([4; 16]),
                 scope: target::Scope::Group(Name::slug("edge")),
                 content: Some(Frozen {
-                    config: name.config.clone(),
-                    revision: 14,
-                    digest: wanted.digest(),
-                    size_bytes: 90,
+                    layers: vec![name.clone()],
+                    document: Rendering::Common {
+                        digest: wanted.digest(),
+                        size_bytes: 90,
+                    },
                 }),
                 published_by: words.name.to_owned(),
                 published_at: before(800),
@@ -336,7 +336,7 @@ fn configuration(words: &Words<'_>) -> AgentConfiguration {
         }),
         hold: None,
         said: Some(Said {
-            revision: Some(name),
+            layers: vec![name],
             outcome: RemoteConfigOutcome::Failed,
             error: words.reason.to_owned(),
             at: before(720),
@@ -441,10 +441,10 @@ fn past_pages(words: &Words<'_>) -> Vec<(&'static str, String)> {
     };
     let names = BTreeMap::from([(
         Digest([1; 32]),
-        RevisionName {
+        vec![LayerRef {
             config: Name::slug("edge"),
             revision: 14,
-        },
+        }],
     )]);
     let inner = agent::timeline::timeline(&view, &names, &scene);
     pages.push(("agent_timeline", tab_page(words, AgentTab::Timeline, &inner)));
@@ -570,10 +570,10 @@ fn choose_page(words: &Words<'_>) -> String {
 }
 
 fn overview_page(words: &Words<'_>, quiet: bool) -> String {
-    let revision = Some(RevisionName {
+    let layers = vec![LayerRef {
         config: Name::slug("edge"),
         revision: 14,
-    });
+    }];
     let edge = Name::slug("edge");
     let few = |count: usize| Few {
         count,
@@ -610,7 +610,7 @@ fn overview_page(words: &Words<'_>, quiet: bool) -> String {
                 trouble(
                     TroubleKind::Refused {
                         group: edge.clone(),
-                        revision: revision.clone(),
+                        layers: layers.clone(),
                         error: words.reason.to_owned(),
                     },
                     2,
@@ -636,7 +636,7 @@ fn overview_page(words: &Words<'_>, quiet: bool) -> String {
                 trouble(
                     TroubleKind::Unpublished {
                         group: edge.clone(),
-                        published: revision.clone().unwrap(),
+                        published: layers[0].clone(),
                         newest: 15,
                     },
                     0,
@@ -647,7 +647,7 @@ fn overview_page(words: &Words<'_>, quiet: bool) -> String {
             recent: vec![
                 happened(
                     RecentKind::Refused {
-                        revision: revision.clone(),
+                        layers: layers.clone(),
                     },
                     2,
                     720,
@@ -656,7 +656,7 @@ fn overview_page(words: &Words<'_>, quiet: bool) -> String {
                     RecentKind::Published {
                         by: words.name.to_owned(),
                         group: edge,
-                        revision,
+                        layers,
                     },
                     0,
                     760,

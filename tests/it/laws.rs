@@ -141,11 +141,7 @@ impl World {
             epoch: 1,
             generation: u64::from(number),
         };
-        Arc::new(Offer {
-            content: Arc::new(content),
-            stamp,
-            hash: stamp.to_wire(&self.key),
-        })
+        Arc::new(Offer::new(content, stamp, &self.key))
     }
 
     fn hash(&self, number: u8) -> Vec<u8> {

@@ -22,7 +22,8 @@ use muster::fleet::hash::Digest;
 use muster::fleet::ids::{AgentId, TargetId};
 use muster::fleet::name::Name;
 use muster::fleet::target::{
-    AffectedAgent, Blocker, Confirmation, ConfirmationReason, Effect, Frozen, Impact, Scope, Target,
+    AffectedAgent, Blocker, Confirmation, ConfirmationReason, Effect, Frozen, Impact, LayerRef, Rendering,
+    Scope, Target,
 };
 use muster::fleet::time::Timestamp;
 
@@ -76,15 +77,23 @@ impl Texts {
     }
 }
 
+fn layer(config: &str, revision: u64) -> LayerRef {
+    LayerRef {
+        config: name(config),
+        revision,
+    }
+}
+
 fn target(texts: &Texts, id: u8, revision: Option<u64>, ago: u64) -> Target {
     Target {
         id: TargetId([id; 16]),
         scope: Scope::Group(name("edge")),
         content: revision.map(|revision| Frozen {
-            config: name("edge-base"),
-            revision,
-            digest: Digest([id; 32]),
-            size_bytes: 4_312,
+            layers: vec![layer("edge-base", revision)],
+            document: Rendering::Common {
+                digest: Digest([id; 32]),
+                size_bytes: 4_312,
+            },
         }),
         published_by: texts.author.clone(),
         published_at: before(ago),
@@ -111,7 +120,7 @@ fn group(texts: &Texts) -> GroupSummary {
         },
         revision: 7,
         published: Some(target(texts, 3, Some(14), 720)),
-        newer_revision: Some(15),
+        newer: vec![layer("edge-base", 15)],
         members: MemberCounts {
             all: 48,
             current: 38,
@@ -149,7 +158,7 @@ fn unpublished() -> GroupDetail {
     detail.summary.group.name = name("lab");
     detail.history.clear();
     detail.summary.published = None;
-    detail.summary.newer_revision = None;
+    detail.summary.newer = Vec::new();
     detail.summary.group.target = None;
     detail.summary.members = MemberCounts::default();
     detail
@@ -234,8 +243,7 @@ fn preview(texts: &Texts) -> Preview {
     Preview {
         group: name("edge"),
         group_revision: 7,
-        config: name("edge-base"),
-        revision: 15,
+        layers: vec![layer("edge-base", 15)],
         digest: Digest([15; 32]),
         published: Some(target(texts, 3, Some(14), 720)),
         already_published: false,

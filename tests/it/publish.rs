@@ -19,7 +19,7 @@ use muster::fleet::hash::{ConfigHash, HashKey};
 use muster::fleet::ids::{AgentId, CredentialId, TargetId};
 use muster::fleet::name::Name;
 use muster::fleet::selector::Known;
-use muster::fleet::target::{Blocker, ConfirmationReason, Effect, Member};
+use muster::fleet::target::{Blocker, ConfirmationReason, Effect, LayerRef, Member};
 use muster::fleet::time::Timestamp;
 use muster::store::{AuditVerdict, Store};
 
@@ -115,11 +115,17 @@ impl World {
     }
 }
 
+fn layer(config: &str, revision: u64) -> LayerRef {
+    LayerRef {
+        config: Name::slug(config),
+        revision,
+    }
+}
+
 fn publication(group: &str, config: &str, revision: u64) -> Publish {
     Publish {
         group: group.into(),
-        config: config.into(),
-        revision,
+        layers: vec![layer(config, revision)],
         message: "for the tests".into(),
         expected_revision: None,
         confirm: None,
@@ -232,7 +238,7 @@ async fn saving_reaches_nobody() {
     world.save("base", 1, &collector("b:1")).await.unwrap();
     assert_eq!(world.wanted_hash("edge"), before);
     let group = world.intentions.group(&deployer(), "edge", &[]).unwrap();
-    assert_eq!(group.summary.newer_revision, Some(2));
+    assert_eq!(group.summary.newer, [layer("base", 2)]);
 }
 
 #[tokio::test]
@@ -466,7 +472,7 @@ async fn zero_matches_and_large_shares_ask_for_a_typed_number() {
     let many = fleet("edge", 30);
     let preview = world
         .intentions
-        .impact(&deployer(), "edge", "base", 1, &many)
+        .impact(&deployer(), "edge", &[layer("base", 1)], &many)
         .unwrap();
     let confirmation = preview.impact.confirmation.unwrap();
     assert_eq!(
@@ -490,7 +496,7 @@ async fn an_agent_whose_capability_was_withdrawn_is_shown_as_blocked() {
     let fleet = [Member { agent, online, lacks }];
     let preview = world
         .intentions
-        .impact(&deployer(), "edge", "base", 1, &fleet)
+        .impact(&deployer(), "edge", &[layer("base", 1)], &fleet)
         .unwrap();
     let because = Blocker::NotCapable;
     assert_eq!(preview.impact.agents[0].effect, Effect::Blocked { because });

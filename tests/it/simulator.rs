@@ -13,6 +13,7 @@ use muster::auth::actor::Actor;
 use muster::fleet::config::Content;
 use muster::fleet::name::Name;
 use muster::fleet::selector::Known;
+use muster::fleet::target::LayerRef;
 use muster::observability::Secret;
 use muster::pki::client_config;
 use muster::server::Server;
@@ -98,8 +99,10 @@ async fn publish(server: &Server, agents: u32, yaml: &str) {
         .unwrap();
     let publish = Publish {
         group: "edge".into(),
-        config: "first".into(),
-        revision: 1,
+        layers: vec![LayerRef {
+            config: Name::slug("first"),
+            revision: 1,
+        }],
         message: String::new(),
         expected_revision: None,
         confirm: Some(agents),

@@ -140,7 +140,7 @@ async fn a_config_goes_from_a_file_to_a_group_and_into_the_audit_log() {
         .unwrap()
         .iter()
         .find(|group| group["name"] == "edge");
-    assert_eq!(edge.unwrap()["published"]["content"]["revision"], 1);
+    assert_eq!(edge.unwrap()["published"]["content"]["layers"][0]["revision"], 1);
     let audit = host.ok(&["audit", "list"]).await;
     let acts: Vec<_> = audit
         .lines()

@@ -12,6 +12,7 @@ use crate::app::agents::{
 use crate::app::error::Error;
 use crate::app::intentions::Saved;
 use crate::fleet::ids::AgentId;
+use crate::fleet::target::LayerRef;
 
 /// The most agents that one request acts on.
 const MOST: usize = 20_000;
@@ -128,10 +129,9 @@ pub(in crate::admin_plane) async fn act_on_many(
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::admin_plane) struct OwnConfig {
-    /// The config.
-    config: String,
-    /// The revision of it.
-    revision: u64,
+    /// What it gets.
+    #[serde(flatten)]
+    layer: LayerRef,
     /// Why; may be empty.
     #[serde(default)]
     message: String,
@@ -142,7 +142,7 @@ pub(in crate::admin_plane) struct OwnConfig {
 
 pub(in crate::admin_plane) async fn publish(call: Call, _: Nothing, wish: OwnConfig) -> Given<AgentDetail> {
     let id: AgentId = call.parse("id")?;
-    let what = (wish.config.as_str(), wish.revision, wish.message.as_str());
+    let what = (&wish.layer, wish.message.as_str());
     call.app()
         .publish_to_agent(&call.actor, id, what, wish.allow_blank)
         .await?;

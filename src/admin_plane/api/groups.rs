@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Given, Nothing};
 use crate::admin_plane::call::Call;
+use crate::app::error::Error;
 use crate::app::groups::{GroupEdit, NewGroup};
 use crate::app::intentions::{Deleted, GroupDetail, GroupSummary, Preview, PublishResult};
 use crate::app::publish::Publish;
-use crate::fleet::target::Target;
+use crate::fleet::target::{LayerRef, Target};
 
 /// All groups.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -72,20 +73,24 @@ pub(in crate::admin_plane) async fn delete(call: Call, query: WithMembers, _: No
     Ok(Answer::ok(deleted))
 }
 
-/// A revision of a config.
+/// What is asked about.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::admin_plane) struct Which {
-    /// The config.
-    config: String,
-    /// The revision of it.
-    revision: u64,
+    /// The layers from base to most specific, as in `base@3,edge@7`; the newest revisions of the group's layers when it
+    /// is left out.
+    #[serde(default)]
+    layers: String,
 }
 
 pub(in crate::admin_plane) async fn impact(call: Call, query: Which, _: Nothing) -> Given<Preview> {
-    let preview = call
-        .app()
-        .impact(&call.actor, call.param("name"), &query.config, query.revision)?;
+    let (app, group) = (call.app(), call.param("name"));
+    let mut layers =
+        LayerRef::list(&query.layers).map_err(|error| Error::invalid("layers", error.to_string()))?;
+    if layers.is_empty() {
+        layers = app.intentions.newest_layers(&call.actor, group)?;
+    }
+    let preview = app.impact(&call.actor, group, &layers)?;
     let revision = preview.group_revision;
     Ok(Answer::ok(preview).at_revision(revision))
 }
@@ -94,10 +99,8 @@ pub(in crate::admin_plane) async fn impact(call: Call, query: Which, _: Nothing)
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::admin_plane) struct ToPublish {
-    /// The config.
-    config: String,
-    /// The revision of it; an older one rolls back.
-    revision: u64,
+    /// The group's layers from now on, from base to most specific; older revisions roll back.
+    layers: Vec<LayerRef>,
     /// Why; may be empty.
     #[serde(default)]
     message: String,
@@ -111,8 +114,7 @@ pub(in crate::admin_plane) struct ToPublish {
 
 pub(in crate::admin_plane) async fn publish(call: Call, _: Nothing, wish: ToPublish) -> Given<PublishResult> {
     let ToPublish {
-        config,
-        revision,
+        layers,
         message,
         confirm,
         allow_blank,
@@ -121,8 +123,7 @@ pub(in crate::admin_plane) async fn publish(call: Call, _: Nothing, wish: ToPubl
     let expected_revision = call.if_match()?;
     let publish = Publish {
         group,
-        config,
-        revision,
+        layers,
         message,
         expected_revision,
         confirm,

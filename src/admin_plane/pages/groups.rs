@@ -11,11 +11,12 @@ pub use one::group;
 
 use maud::{Markup, html};
 
+use super::layers::{layer_links, publish_to};
 use super::layout::page_head;
 use super::parts::{
     Column, Empty, Row, Status, Table, ago, badge, button_link, count, empty, live, table, visible,
 };
-use super::scene::{Scene, agents_href, encoded, quiet};
+use super::scene::{Scene, agents_href, quiet};
 use crate::app::intentions::{GroupSummary, MemberCounts};
 use crate::auth::permission::Permission;
 use crate::fleet::selector::Selector;
@@ -123,9 +124,9 @@ fn published(summary: &GroupSummary, scene: &Scene<'_>) -> Markup {
         return html! { "withdrawn " (ago(target.published_at, scene.now)) };
     };
     html! {
-        (revision_link(content.config.as_str(), content.revision)) " " span.quiet { (ago(target.published_at, scene.now)) }
-        @if let Some(newer) = summary.newer_revision {
-            " " a href=(publish_to(Some(summary.group.name.as_str()), content.config.as_str(), newer)) { "revision " (newer) " is there" }
+        (layer_links(&content.layers).unwrap_or_default()) " " span.quiet { (ago(target.published_at, scene.now)) }
+        @for newer in &summary.newer {
+            " " a href=(publish_to(summary.group.name.as_str(), &content.with(newer))) { "revision " (newer.revision) @if content.layers.len() > 1 { " of " (newer.config) } " is there" }
         }
     }
 }
@@ -142,18 +143,4 @@ fn selectors(selectors: &[Selector]) -> Markup {
 
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
-}
-
-/// "revision 3 of base", as links to both.
-pub(super) fn revision_link(config: &str, revision: u64) -> Markup {
-    let href = format!("/configs/{}", encoded(config));
-    html! { a href={ (href) "/revisions/" (revision) } { "revision " (revision) } " of " a href=(href) { (visible(config)) } }
-}
-
-/// Where publishing a revision to a group is looked at first; without a group it is asked for there.
-pub(super) fn publish_to(group: Option<&str>, config: &str, revision: u64) -> String {
-    let group = group
-        .map(|group| format!("group={}&", encoded(group)))
-        .unwrap_or_default();
-    format!("/publish?{group}config={}&revision={revision}", encoded(config))
 }

@@ -4,8 +4,8 @@ pub(in crate::admin_plane) mod handle;
 
 use maud::{Markup, html};
 
-use super::agent::configuration::revision_link;
 use super::agents::no_agents;
+use super::layers::layer_links;
 use super::layout::{page_head, section};
 use super::parts::{
     Banner, BannerKind, Event, Problem, Status, banner, count, live, post_button, problems, tally, timeline,
@@ -81,7 +81,7 @@ fn fleet_held(reason: HoldReason) -> Markup {
         @match reason {
             HoldReason::StoreWentBack => "Nothing is sent to any agent: agents know a newer state than this server's store, so the store went back in time, after a restore or an old snapshot. Look at what is published before you release the fleet.",
             HoldReason::Operator => "Nothing is sent to any agent: the fleet is held by an operator.",
-            HoldReason::NothingLeft | HoldReason::Unreadable => "Nothing is sent to any agent: what they should run can't be read from the store.",
+            HoldReason::NothingLeft | HoldReason::Unreadable | HoldReason::NotRendered => "Nothing is sent to any agent: what they should run can't be read from the store.",
         }
         " " a href={ (agents_href("held = \"went back\"")) } { "Agents that are held" }
     }
@@ -153,16 +153,12 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
             "Offline",
             html! { (few(agents, &format!("presence = offline, standing = active, group = {group}"))) (of_group(group.as_str())) " " (verb(agents, "is", "are")) " not connected" },
         ),
-        TroubleKind::Refused {
-            group,
-            revision,
-            error,
-        } => (
+        TroubleKind::Refused { group, layers, error } => (
             Status::Degraded,
             "Refused",
             html! {
                 (few(agents, &format!("config = failed, group = {group}"))) (of_group(group.as_str())) " refused "
-                @match revision { Some(name) => (revision_link(name)), None => "the configuration" }
+                @match layer_links(layers) { Some(links) => (links), None => "the configuration" }
                 (said(error))
             },
         ),
@@ -289,23 +285,20 @@ fn happened(recent: &Recent) -> (Status, Markup) {
         (1, Some((id, name))) => html! { a href={ "/agents/" (id) } { (visible(name)) } },
         (number, _) => html! { (count(number as u64, "agent", "agents")) },
     };
-    let which = |revision: &Option<_>| {
-        let named = revision.as_ref().map(revision_link);
-        named.unwrap_or_else(|| html! { "a configuration" })
-    };
+    let which = |layers| layer_links(layers).unwrap_or_else(|| html! { "a configuration" });
     match &recent.kind {
         RecentKind::Enrolled => (Status::Healthy, html! { (who) " enrolled" }),
         RecentKind::Connected => (Status::Healthy, html! { (who) " connected" }),
         RecentKind::Disconnected => (Status::Down, html! { (who) " went offline" }),
-        RecentKind::Applied { revision } => (Status::Healthy, html! { (who) " applied " (which(revision)) }),
-        RecentKind::Refused { revision } => (Status::Degraded, html! { (who) " refused " (which(revision)) }),
+        RecentKind::Applied { layers } => (Status::Healthy, html! { (who) " applied " (which(layers)) }),
+        RecentKind::Refused { layers } => (Status::Degraded, html! { (who) " refused " (which(layers)) }),
         RecentKind::Unhealthy => (Status::Degraded, html! { (who) " became unhealthy" }),
-        RecentKind::Published { by, group, revision } => (
+        RecentKind::Published { by, group, layers } => (
             Status::InProgress,
             html! {
                 (visible(by))
-                @match revision {
-                    Some(name) => { " published " (revision_link(name)) " to " },
+                @match layer_links(layers) {
+                    Some(links) => { " published " (links) " to " },
                     None => " withdrew the configuration of ",
                 }
                 a href={ "/groups/" (group) } { (group) }

@@ -5,16 +5,19 @@ pub(in crate::admin_plane) mod handle;
 use maud::{Markup, html};
 
 use super::differences::differences;
+use super::layers::publish_to;
 use super::layout::{page_head, section};
 use super::parts::{
     Choice, Column, DiffView, Field, Input, Row, Status, Table, ago, badge, button, check, count, field,
     form_token, select_field, table, tally, visible,
 };
-use super::scene::{Errors, Scene, agents_href, encoded};
+use super::scene::{Errors, Scene, agents_href};
 use crate::app::intentions::Preview;
 use crate::fleet::config::Problem;
 use crate::fleet::name::Name;
-use crate::fleet::target::{AffectedAgent, Blocker, Confirmation, ConfirmationReason, Effect};
+use crate::fleet::target::{
+    AffectedAgent, Blocker, Confirmation, ConfirmationReason, Effect, LayerRef, in_words,
+};
 
 /// The most agents that are listed.
 const MOST_LISTED: usize = 200;
@@ -59,8 +62,7 @@ pub fn publish(
 ) -> Markup {
     let title = if let Some((preview, _)) = preview {
         html! {
-            "Publish revision " (preview.revision) " of " (visible(preview.config.as_str()))
-            " to " (visible(preview.group.as_str()))
+            "Publish " (what(preview)) " to " (visible(preview.group.as_str()))
         }
     } else {
         html! { "Publish" }
@@ -140,13 +142,13 @@ fn impact(preview: &Preview, form: &PublishForm, view: DiffView, scene: &Scene<'
         .collect();
     html! {
         @if preview.already_published {
-            p.status-line { (badge(Status::Healthy, Some("Published"))) " " span.reason { "Just this revision is published to the group already; publishing it again changes nothing." } }
+            p.status-line { (badge(Status::Healthy, Some("Published"))) " " span.reason { "Just this is published to the group already; publishing it again changes nothing." } }
         }
         (tally(&told))
         (warnings(&preview.warnings))
         (section("What agents are sent", None, &differences(
             &before(preview),
-            &format!("revision {} of {}", preview.revision, preview.config),
+            &what(preview),
             &preview.diff,
             view,
             Some(&switch(preview, view)),
@@ -159,20 +161,28 @@ fn impact(preview: &Preview, form: &PublishForm, view: DiffView, scene: &Scene<'
 fn before(preview: &Preview) -> String {
     match preview.published.as_ref().map(|target| &target.content) {
         None | Some(None) => "nothing".to_owned(),
-        Some(Some(content)) => format!("revision {} of {}", content.revision, content.config),
+        Some(Some(content)) => in_short(&content.layers),
+    }
+}
+
+fn what(preview: &Preview) -> String {
+    in_short(&preview.layers)
+}
+
+/// One layer in words, several in one line.
+pub(super) fn in_short(layers: &[LayerRef]) -> String {
+    match layers {
+        [only] => format!("revision {} of {}", only.revision, only.config),
+        several => in_words(several),
     }
 }
 
 fn switch(preview: &Preview, view: DiffView) -> String {
-    let other = match view {
-        DiffView::Unified => "&view=split",
-        DiffView::Split => "",
-    };
-    let (group, config) = (encoded(preview.group.as_str()), encoded(preview.config.as_str()));
-    format!(
-        "/publish?group={group}&config={config}&revision={}{other}",
-        preview.revision
-    )
+    let here = publish_to(preview.group.as_str(), &preview.layers);
+    match view {
+        DiffView::Unified => format!("{here}&view=split"),
+        DiffView::Split => here,
+    }
 }
 
 fn warnings(warnings: &[Problem]) -> Markup {
@@ -260,6 +270,7 @@ fn held(hold: crate::fleet::agent::HoldReason) -> &'static str {
         HoldReason::NothingLeft => "Its configuration was withdrawn",
         HoldReason::StoreWentBack => "This server's store went back in time; release the agent on its page",
         HoldReason::Unreadable => "Its configuration can't be read from the store",
+        HoldReason::NotRendered => "Its configuration is not rendered yet",
     }
 }
 
@@ -267,8 +278,8 @@ fn decide(preview: &Preview, form: &PublishForm, scene: &Scene<'_>) -> Markup {
     let impact = &preview.impact;
     let reached = impact.reached();
     let words = format!(
-        "Send revision {} to {}",
-        preview.revision,
+        "Send {} to {}",
+        what(preview),
         count(u64::from(reached), "agent", "agents")
     );
     let group_revision = preview.group_revision.to_string();
@@ -277,8 +288,7 @@ fn decide(preview: &Preview, form: &PublishForm, scene: &Scene<'_>) -> Markup {
         form.form method="post" action="/publish" {
             (form_token(scene.form_token))
             input type="hidden" name="group" value=(preview.group);
-            input type="hidden" name="config" value=(preview.config);
-            input type="hidden" name="revision" value=(preview.revision);
+            input type="hidden" name="layers" value=(in_words(&preview.layers));
             input type="hidden" name="expected_revision" value=(group_revision);
             (field(&Field {
                 name: "message",

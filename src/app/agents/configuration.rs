@@ -18,18 +18,8 @@ use crate::fleet::enrolment::EnrolmentToken;
 use crate::fleet::hash::Digest;
 use crate::fleet::identity::Credential;
 use crate::fleet::ids::AgentId;
-use crate::fleet::name::Name;
-use crate::fleet::target::Target;
+use crate::fleet::target::{LayerRef, Target};
 use crate::fleet::time::Timestamp;
-
-/// A revision by its name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
-pub struct RevisionName {
-    /// The config.
-    pub config: Name,
-    /// The number of the revision.
-    pub revision: u64,
-}
 
 /// The configuration of an agent from all sides.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -66,8 +56,8 @@ pub struct Wanted {
 /// What an agent said about a configuration.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Said {
-    /// The revision that it named; `None` when it isn't one of ours.
-    pub revision: Option<RevisionName>,
+    /// The layers of the content that it named; none when it isn't one of ours.
+    pub layers: Vec<LayerRef>,
     /// What became of it.
     pub outcome: RemoteConfigOutcome,
     /// The reason of a failure, in the agent's words.
@@ -111,9 +101,12 @@ impl App {
             }
         };
         let delivery = &snapshot.agent.delivery;
-        let names = self.revision_names();
+        let names = self.content_names();
         let said = delivery.acknowledged.as_ref().map(|said| Said {
-            revision: said.digest.and_then(|digest| names.get(&digest).cloned()),
+            layers: said
+                .digest
+                .and_then(|digest| names.get(&digest).cloned())
+                .unwrap_or_default(),
             outcome: said.outcome,
             error: said.error.clone(),
             at: said.at,
@@ -162,18 +155,25 @@ impl App {
         })
     }
 
-    /// The revisions by the digests of their contents. Where several have the same content, the newest.
+    /// What contents are made of, by their digests: revisions, and layers that were published together. Where several
+    /// have the same content, the newest.
     #[must_use]
-    pub fn revision_names(&self) -> BTreeMap<Digest, RevisionName> {
+    pub fn content_names(&self) -> BTreeMap<Digest, Vec<LayerRef>> {
         let index = self.intentions.index();
         let mut names = BTreeMap::new();
+        for head in index.targets() {
+            let layers = head.target.content.as_ref().map(|content| &content.layers);
+            for digest in head.contents() {
+                names.insert(digest, layers.cloned().unwrap_or_default());
+            }
+        }
         for head in index.configs() {
             for revision in &head.revisions {
-                let name = RevisionName {
+                let layer = LayerRef {
                     config: revision.config.clone(),
                     revision: revision.number,
                 };
-                names.insert(revision.digest, name);
+                names.insert(revision.digest, vec![layer]);
             }
         }
         names

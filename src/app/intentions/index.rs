@@ -1,15 +1,15 @@
 //! All heads of intent, in memory, immutable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::fleet::agent::{HoldReason, Intent, Offer};
 use crate::fleet::config::{Config, ConfigMap, Revision};
 use crate::fleet::group::Group;
 use crate::fleet::hash::{Digest, HashKey};
-use crate::fleet::ids::TargetId;
+use crate::fleet::ids::{AgentId, TargetId};
 use crate::fleet::name::Name;
-use crate::fleet::target::{Scope, Target};
+use crate::fleet::target::{Frozen, LayerRef, Rendered, Scope, Target};
 use crate::store::{ReadError, Record, Store};
 
 /// All heads of intent. A clone shares everything with the original until it is changed.
@@ -18,17 +18,16 @@ pub struct Index {
     groups: Arc<BTreeMap<Name, Arc<GroupHead>>>,
     configs: Arc<BTreeMap<Name, Arc<ConfigHead>>>,
     targets: Arc<BTreeMap<TargetId, Arc<TargetHead>>>,
+    offers: Arc<BTreeMap<Digest, Arc<Offer>>>,
 }
 
-/// A group and what its target says.
+/// A group.
 #[derive(Debug)]
 pub struct GroupHead {
     /// The group.
     pub group: Group,
     /// How often its record was written: the value of its `ETag`.
     pub revision: u64,
-    /// What its agents should have; `None` when nothing was ever published.
-    pub intent: Option<Intent<Offer>>,
 }
 
 /// A config and the heads of its revisions.
@@ -42,27 +41,27 @@ pub struct ConfigHead {
     pub revisions: Vec<Revision>,
 }
 
-/// A target, and what it says when it is an agent's own.
-#[derive(Debug)]
+/// A target and what it came to for single agents.
+#[derive(Clone, Debug)]
 pub struct TargetHead {
     /// The target.
     pub target: Target,
-    /// What the agent should have; `None` for a target of a group, which keeps its own.
-    pub intent: Option<Intent<Offer>>,
+    /// The digests of what single agents are sent, where layers have variables.
+    pub renderings: BTreeMap<AgentId, Digest>,
 }
 
 impl Index {
     /// Reads everything.
     pub(super) fn read(store: &Store, key: &HashKey) -> Result<Self, ReadError> {
-        let mut offers = Offers::default();
-        let targets: BTreeMap<_, _> = readable::<Target>(store)?
+        let mut targets: BTreeMap<TargetId, TargetHead> = readable::<Target>(store)?
             .into_iter()
-            .map(|(id, target, _)| {
-                let own = matches!(target.scope, Scope::Agent(_));
-                let intent = own.then(|| offers.intent(store, key, &target));
-                (id, Arc::new(TargetHead { target, intent }))
-            })
+            .map(|(id, target, _)| (id, TargetHead::of(target)))
             .collect();
+        for ((target, agent), rendered, _) in readable::<Rendered>(store)? {
+            if let Some(head) = targets.get_mut(&target) {
+                head.renderings.insert(agent, rendered.digest);
+            }
+        }
         let mut configs: BTreeMap<Name, ConfigHead> = readable::<Config>(store)?
             .into_iter()
             .map(|(name, config, revision)| {
@@ -83,42 +82,67 @@ impl Index {
             }
         }
         let groups = store.scan::<Group>()?.into_iter().map(|(name, row)| {
-            let intent = row.record.target.map(|id| match targets.get(&id) {
-                Some(head) => offers.intent(store, key, &head.target),
-                None => Intent::Hold(HoldReason::Unreadable),
-            });
             let (group, revision) = (row.record, row.revision);
-            (
-                name,
-                Arc::new(GroupHead {
-                    group,
-                    revision,
-                    intent,
-                }),
-            )
+            (name, Arc::new(GroupHead { group, revision }))
         });
-        Ok(Self {
+        let mut index = Self {
             groups: Arc::new(groups.collect()),
-            configs: Arc::new(
-                configs
-                    .into_iter()
-                    .map(|(name, head)| (name, Arc::new(head)))
-                    .collect(),
-            ),
-            targets: Arc::new(targets),
+            configs: shared(configs),
+            targets: shared(targets),
+            offers: Arc::default(),
+        };
+        let wanted = index.wanted_contents();
+        let offers = wanted
+            .into_iter()
+            .filter_map(|digest| Some((digest, offer(store, key, digest)?)));
+        index.offers = Arc::new(offers.collect());
+        Ok(index)
+    }
+
+    /// What a group's target says to an agent; `None` for a group that never published or doesn't exist.
+    #[must_use]
+    pub fn group_intent(&self, name: &Name, agent: AgentId) -> Option<Intent<Offer>> {
+        let target = self.groups.get(name)?.group.target?;
+        let unreadable = Intent::Hold(HoldReason::Unreadable);
+        Some(self.target_intent(target, agent).unwrap_or(unreadable))
+    }
+
+    /// What a target says to an agent; `None` when there is no such target.
+    #[must_use]
+    pub fn target_intent(&self, id: TargetId, agent: AgentId) -> Option<Intent<Offer>> {
+        let head = self.targets.get(&id)?;
+        Some(match (&head.target.content, head.digest_for(agent)) {
+            (None, _) => Intent::Hold(HoldReason::NothingLeft),
+            (Some(_), Some(digest)) => self.intent(digest),
+            (Some(_), None) => Intent::Hold(HoldReason::NotRendered),
         })
     }
 
-    /// What a group's target says; `None` for a group that never published or doesn't exist.
+    /// The intent that an agent has the content with this digest: held when that isn't among what is in force.
     #[must_use]
-    pub fn group_intent(&self, name: &Name) -> Option<&Intent<Offer>> {
-        self.groups.get(name)?.intent.as_ref()
+    pub fn intent(&self, digest: Digest) -> Intent<Offer> {
+        match self.offers.get(&digest) {
+            Some(offer) => Intent::Want(Arc::clone(offer)),
+            None => Intent::Hold(HoldReason::Unreadable),
+        }
     }
 
-    /// What an agent's own target says; `None` when there is no such target.
-    #[must_use]
-    pub fn own_intent(&self, id: TargetId) -> Option<&Intent<Offer>> {
-        self.targets.get(&id)?.intent.as_ref()
+    /// The contents that agents may have to be offered: of the targets that groups point at, and of agents' own.
+    fn wanted_contents(&self) -> BTreeSet<Digest> {
+        let of_groups = self.groups().filter_map(|head| head.group.target);
+        let in_force: BTreeSet<TargetId> = of_groups.collect();
+        let heads = self.targets.values().filter(|head| {
+            matches!(head.target.scope, Scope::Agent(_)) || in_force.contains(&head.target.id)
+        });
+        heads.flat_map(|head| head.contents()).collect()
+    }
+
+    /// Forgets the offers that nobody is to have any more.
+    pub(super) fn forget_offers(&mut self) {
+        let wanted = self.wanted_contents();
+        if self.offers.len() > wanted.len() {
+            Arc::make_mut(&mut self.offers).retain(|digest, _| wanted.contains(digest));
+        }
     }
 
     /// The group of that name.
@@ -143,10 +167,31 @@ impl Index {
         self.configs.values()
     }
 
+    /// The newest revision of a layer's config, when it is newer than the layer.
+    #[must_use]
+    pub fn newer_than(&self, layer: &LayerRef) -> Option<LayerRef> {
+        let revision = self.config(&layer.config)?.config.latest;
+        (revision > layer.revision).then(|| LayerRef {
+            config: layer.config.clone(),
+            revision,
+        })
+    }
+
     /// The target with that identity.
     #[must_use]
     pub fn target(&self, id: TargetId) -> Option<&Target> {
         self.targets.get(&id).map(|head| &head.target)
+    }
+
+    /// All targets, oldest first.
+    pub fn targets(&self) -> impl Iterator<Item = &Arc<TargetHead>> {
+        self.targets.values()
+    }
+
+    /// A target with what it came to for single agents.
+    #[must_use]
+    pub fn target_head(&self, id: TargetId) -> Option<&Arc<TargetHead>> {
+        self.targets.get(&id)
     }
 
     /// The groups that list a config as a layer, or to which it is published.
@@ -155,7 +200,7 @@ impl Index {
         let published = |head: &GroupHead| {
             let target = head.group.target.and_then(|id| self.target(id));
             let content = target.and_then(|target| target.content.as_ref());
-            content.is_some_and(|content| content.config == *config)
+            content.is_some_and(|content| content.has(config))
         };
         self.groups()
             .filter(|head| head.group.layers.contains(config) || published(head))
@@ -188,6 +233,11 @@ impl Index {
     pub(in crate::app) fn put_target(&mut self, head: TargetHead) {
         Arc::make_mut(&mut self.targets).insert(head.target.id, Arc::new(head));
     }
+
+    pub(in crate::app) fn put_offers(&mut self, offers: impl IntoIterator<Item = Arc<Offer>>) {
+        let offers = offers.into_iter().map(|offer| (offer.stamp.digest, offer));
+        Arc::make_mut(&mut self.offers).extend(offers);
+    }
 }
 
 impl ConfigHead {
@@ -204,24 +254,33 @@ impl ConfigHead {
     }
 }
 
-/// Offers that were made ready, one per content.
-#[derive(Default)]
-struct Offers(BTreeMap<Digest, Option<Arc<Offer>>>);
-
-impl Offers {
-    fn intent(&mut self, store: &Store, key: &HashKey, target: &Target) -> Intent<Offer> {
-        let Some(content) = &target.content else {
-            return Intent::Hold(HoldReason::NothingLeft);
-        };
-        let offer = self
-            .0
-            .entry(content.digest)
-            .or_insert_with(|| offer(store, key, content.digest));
-        match offer {
-            Some(offer) => Intent::Want(Arc::clone(offer)),
-            None => Intent::Hold(HoldReason::Unreadable),
+impl TargetHead {
+    /// A target that came to nothing for single agents.
+    #[must_use]
+    pub fn of(target: Target) -> Self {
+        Self {
+            target,
+            renderings: BTreeMap::new(),
         }
     }
+
+    /// The digest of what an agent is sent; `None` when there is nothing, or it is not rendered for it.
+    #[must_use]
+    pub fn digest_for(&self, agent: AgentId) -> Option<Digest> {
+        let common = self.target.content.as_ref()?.common();
+        common.or_else(|| self.renderings.get(&agent).copied())
+    }
+
+    /// The digests of all that agents are sent.
+    pub fn contents(&self) -> impl Iterator<Item = Digest> {
+        let common = self.target.content.as_ref().and_then(Frozen::common);
+        common.into_iter().chain(self.renderings.values().copied())
+    }
+}
+
+fn shared<K: Ord, V>(map: BTreeMap<K, V>) -> Arc<BTreeMap<K, Arc<V>>> {
+    let shared = map.into_iter().map(|(key, value)| (key, Arc::new(value)));
+    Arc::new(shared.collect())
 }
 
 /// The offer of a frozen content, as the store has it. `None` when it can't be read, which is logged.
@@ -237,11 +296,7 @@ fn offer(store: &Store, key: &HashKey, digest: Digest) -> Option<Arc<Offer>> {
     let content = ConfigMap::from_canonical(&content)
         .inspect_err(|error| log(error, digest))
         .ok()?;
-    Some(Arc::new(Offer {
-        content: Arc::new(content),
-        stamp,
-        hash: stamp.to_wire(key),
-    }))
+    Some(Arc::new(Offer::new(content, stamp, key)))
 }
 
 fn log(error: &(dyn std::error::Error + 'static), digest: Digest) {

@@ -9,7 +9,7 @@ use crate::fleet::config::{Config, Content, Diff, Problem, Revision};
 use crate::fleet::group::Group;
 use crate::fleet::hash::Digest;
 use crate::fleet::name::Name;
-use crate::fleet::target::{Impact, Target};
+use crate::fleet::target::{Impact, LayerRef, Target};
 
 /// A group in a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,8 +21,8 @@ pub struct GroupSummary {
     pub revision: u64,
     /// What was last published to it, a withdrawal included; `None` when nothing ever was.
     pub published: Option<Target>,
-    /// The newest revision of the published config when that is newer than what was published.
-    pub newer_revision: Option<u64>,
+    /// The newest revisions of the published layers that have newer ones than what was published.
+    pub newer: Vec<LayerRef>,
     /// Its agents, by how far they are.
     pub members: MemberCounts,
 }
@@ -107,15 +107,13 @@ pub struct Preview {
     pub group: Name,
     /// The value of the group's `ETag`: what the publication states as `expected_revision`.
     pub group_revision: u64,
-    /// The config.
-    pub config: Name,
-    /// The revision of it.
-    pub revision: u64,
+    /// The layers, from base to most specific.
+    pub layers: Vec<LayerRef>,
     /// The digest of what agents would be sent.
     pub digest: Digest,
     /// What is published now; `None` when nothing ever was.
     pub published: Option<Target>,
-    /// Whether just this revision is published now.
+    /// Whether just this is published now.
     pub already_published: bool,
     /// What would change in what agents are sent.
     pub diff: Diff,
@@ -149,15 +147,16 @@ impl GroupSummary {
     pub(in crate::app) fn of(index: &Index, head: &GroupHead, members: MemberCounts) -> Self {
         let published = head.group.target.and_then(|id| index.target(id)).cloned();
         let content = published.as_ref().and_then(|target| target.content.as_ref());
-        let newer_revision = content.and_then(|content| {
-            let latest = index.config(&content.config)?.config.latest;
-            (latest > content.revision).then_some(latest)
-        });
+        let layers = content.map_or([].as_slice(), |content| content.layers.as_slice());
+        let newer = layers
+            .iter()
+            .filter_map(|layer| index.newer_than(layer))
+            .collect();
         Self {
             group: head.group.clone(),
             revision: head.revision,
             published,
-            newer_revision,
+            newer,
             members,
         }
     }

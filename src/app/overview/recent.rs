@@ -6,14 +6,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Few;
-use crate::app::agents::RevisionName;
 use crate::app::intentions::Index;
 use crate::app::live::Snapshot;
 use crate::fleet::agent::presence::Presence;
 use crate::fleet::agent::report::RemoteConfigOutcome;
 use crate::fleet::hash::Digest;
 use crate::fleet::name::Name;
-use crate::fleet::target::Scope;
+use crate::fleet::target::{LayerRef, Scope};
 use crate::fleet::time::Timestamp;
 
 /// How many entries are told.
@@ -45,13 +44,13 @@ pub enum RecentKind {
     Disconnected,
     /// Agents applied a configuration.
     Applied {
-        /// Which, as far as it is one of ours.
-        revision: Option<RevisionName>,
+        /// Its layers; none when it isn't one of ours.
+        layers: Vec<LayerRef>,
     },
     /// Agents refused a configuration.
     Refused {
-        /// Which, as far as it is one of ours.
-        revision: Option<RevisionName>,
+        /// Its layers; none when it isn't one of ours.
+        layers: Vec<LayerRef>,
     },
     /// Agents became unhealthy.
     Unhealthy,
@@ -61,8 +60,8 @@ pub enum RecentKind {
         by: String,
         /// To which group.
         group: Name,
-        /// What; `None` when the configuration was taken away.
-        revision: Option<RevisionName>,
+        /// The layers; none when the configuration was taken away.
+        layers: Vec<LayerRef>,
     },
 }
 
@@ -74,7 +73,7 @@ pub(super) struct Recents {
 
 impl Recents {
     /// Looks at one agent.
-    pub(super) fn look(&mut self, snapshot: &Snapshot, names: &BTreeMap<Digest, RevisionName>) {
+    pub(super) fn look(&mut self, snapshot: &Snapshot, names: &BTreeMap<Digest, Vec<LayerRef>>) {
         let agent = &snapshot.agent;
         self.add(snapshot, RecentKind::Enrolled, agent.registration.origin.at);
         match snapshot.presence {
@@ -86,10 +85,11 @@ impl Recents {
             self.add(snapshot, RecentKind::Unhealthy, agent.reported.healthy_since);
         }
         if let Some(said) = &agent.delivery.acknowledged {
-            let revision = said.digest.and_then(|digest| names.get(&digest).cloned());
+            let ours = said.digest.and_then(|digest| names.get(&digest).cloned());
+            let layers = ours.unwrap_or_default();
             match said.outcome {
-                RemoteConfigOutcome::Applied => self.add(snapshot, RecentKind::Applied { revision }, said.at),
-                RemoteConfigOutcome::Failed => self.add(snapshot, RecentKind::Refused { revision }, said.at),
+                RemoteConfigOutcome::Applied => self.add(snapshot, RecentKind::Applied { layers }, said.at),
+                RemoteConfigOutcome::Failed => self.add(snapshot, RecentKind::Refused { layers }, said.at),
                 RemoteConfigOutcome::Applying | RemoteConfigOutcome::Unset => {}
             }
         }
@@ -105,10 +105,11 @@ impl Recents {
                 let kind = RecentKind::Published {
                     by: target.published_by.clone(),
                     group: group.clone(),
-                    revision: target.content.as_ref().map(|content| RevisionName {
-                        config: content.config.clone(),
-                        revision: content.revision,
-                    }),
+                    layers: target
+                        .content
+                        .as_ref()
+                        .map(|content| content.layers.clone())
+                        .unwrap_or_default(),
                 };
                 let at = target.published_at;
                 self.found.insert((at.seconds(), kind), (at, Few::default()));

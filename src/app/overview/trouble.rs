@@ -8,7 +8,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Few;
-use crate::app::agents::RevisionName;
 use crate::app::intentions::Index;
 use crate::app::live::Snapshot;
 use crate::fleet::agent::health::{Condition, Status};
@@ -18,6 +17,7 @@ use crate::fleet::enrolment::EnrolmentToken;
 use crate::fleet::hash::Digest;
 use crate::fleet::identity::{Credential, CredentialState};
 use crate::fleet::name::Name;
+use crate::fleet::target::LayerRef;
 use crate::fleet::time::Timestamp;
 
 /// How long a new agent may be silent before that is worth a look.
@@ -61,8 +61,8 @@ pub enum TroubleKind {
     Refused {
         /// Their group.
         group: Name,
-        /// What they refused, as far as it is one of ours.
-        revision: Option<RevisionName>,
+        /// The layers of what they refused; none when it isn't one of ours.
+        layers: Vec<LayerRef>,
         /// What the first of them said.
         error: String,
     },
@@ -106,7 +106,7 @@ pub enum TroubleKind {
         /// The group.
         group: Name,
         /// What is published.
-        published: RevisionName,
+        published: LayerRef,
         /// The number of the newest revision.
         newest: u64,
     },
@@ -118,7 +118,7 @@ pub enum TroubleKind {
 #[derive(Debug, Default)]
 pub(super) struct Troubles {
     found: BTreeMap<TroubleKind, Found>,
-    refused: BTreeMap<(Name, Option<RevisionName>), (Found, String)>,
+    refused: BTreeMap<(Name, Vec<LayerRef>), (Found, String)>,
     unhealthy: BTreeMap<Name, Vec<(Found, String)>>,
 }
 
@@ -149,7 +149,7 @@ impl Troubles {
         snapshot: &Snapshot,
         status: &Status,
         wanted: Option<Digest>,
-        names: &BTreeMap<Digest, RevisionName>,
+        names: &BTreeMap<Digest, Vec<LayerRef>>,
         now: Timestamp,
     ) {
         let agent = &snapshot.agent;
@@ -167,7 +167,7 @@ impl Troubles {
         match agent.delivery.hold {
             Some(HoldReason::StoreWentBack) => self.count(TroubleKind::WentBack, snapshot, Timestamp::EPOCH),
             Some(HoldReason::Operator) => self.count(TroubleKind::HeldByOperator, snapshot, Timestamp::EPOCH),
-            Some(HoldReason::NothingLeft | HoldReason::Unreadable) | None => {}
+            Some(HoldReason::NothingLeft | HoldReason::Unreadable | HoldReason::NotRendered) | None => {}
         }
         match snapshot.presence {
             Presence::NeverSeen if now.since(status.since) > SILENT_AFTER => {
@@ -185,8 +185,8 @@ impl Troubles {
         }
         let failure = wanted.and_then(|wanted| agent.delivery.failure_of(wanted));
         if let Some(failure) = failure {
-            let revision = names.get(&failure.digest).cloned();
-            let (found, error) = self.refused.entry((group, revision)).or_default();
+            let layers = names.get(&failure.digest).cloned().unwrap_or_default();
+            let (found, error) = self.refused.entry((group, layers)).or_default();
             found.add(snapshot, failure.at);
             if error.is_empty() {
                 error.clone_from(&failure.error);
@@ -213,22 +213,21 @@ impl Troubles {
             let Some(content) = target.and_then(|target| target.content.as_ref()) else {
                 continue;
             };
-            let Some(config) = index.config(&content.config) else {
-                continue;
-            };
-            let newest = config.config.latest;
-            if newest > content.revision {
-                let kind = TroubleKind::Unpublished {
-                    group: head.group.name.clone(),
-                    published: RevisionName {
-                        config: content.config.clone(),
-                        revision: content.revision,
-                    },
-                    newest,
+            for published in &content.layers {
+                let Some(config) = index.config(&published.config) else {
+                    continue;
                 };
-                let found = self.found.entry(kind).or_default();
-                if let Some(latest) = config.latest() {
-                    found.began(latest.at);
+                let newest = config.config.latest;
+                if newest > published.revision {
+                    let kind = TroubleKind::Unpublished {
+                        group: head.group.name.clone(),
+                        published: published.clone(),
+                        newest,
+                    };
+                    let found = self.found.entry(kind).or_default();
+                    if let Some(latest) = config.latest() {
+                        found.began(latest.at);
+                    }
                 }
             }
         }
@@ -270,12 +269,8 @@ impl Troubles {
 
     /// All of them, worst first.
     pub(super) fn worst_first(mut self) -> Vec<Trouble> {
-        for ((group, revision), (found, error)) in self.refused {
-            let kind = TroubleKind::Refused {
-                group,
-                revision,
-                error,
-            };
+        for ((group, layers), (found, error)) in self.refused {
+            let kind = TroubleKind::Refused { group, layers, error };
             self.found.insert(kind, found);
         }
         let many = self.unhealthy.values().map(Vec::len).sum::<usize>() > NAMED;

@@ -211,6 +211,7 @@ impl super::HoldReason {
             Self::Operator => "operator",
             Self::NothingLeft => "nothing left",
             Self::Unreadable => "unreadable",
+            Self::NotRendered => "not rendered",
         }
     }
 
@@ -222,6 +223,7 @@ impl super::HoldReason {
             Self::Operator => "an operator said so",
             Self::NothingLeft => "its group has no configuration any more; what runs stays",
             Self::Unreadable => "the configuration can't be read from the store",
+            Self::NotRendered => "the configuration is not rendered for it",
         }
     }
 }

@@ -9,7 +9,7 @@ use super::reported::Completeness;
 use super::{HoldReason, Subject};
 use crate::fleet::capabilities::Capabilities;
 use crate::fleet::config::ConfigMap;
-use crate::fleet::hash::{ConfigHash, Digest};
+use crate::fleet::hash::{ConfigHash, Digest, HashKey};
 use crate::fleet::ids::InstanceUid;
 use crate::fleet::time::Timestamp;
 
@@ -85,6 +85,18 @@ pub struct Offer {
     pub stamp: ConfigHash,
     /// The `config_hash` on the wire.
     pub hash: [u8; ConfigHash::LENGTH],
+}
+
+impl Offer {
+    /// A content with its stamp, ready to be offered. `key` proves the hash to be ours.
+    #[must_use]
+    pub fn new(content: ConfigMap, stamp: ConfigHash, key: &HashKey) -> Self {
+        Self {
+            content: Arc::new(content),
+            hash: stamp.to_wire(key),
+            stamp,
+        }
+    }
 }
 
 /// What is wanted of one subject: never an empty configuration by accident.

@@ -1,5 +1,6 @@
 //! What a publication would do, told before it is done.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -28,13 +29,33 @@ pub struct Member {
     pub lacks: Vec<String>,
 }
 
-/// What is asked about: this content for that group.
+/// What is asked about: these contents for that group.
 #[derive(Clone, Copy, Debug)]
 pub struct Proposal<'a> {
     /// The group.
     pub group: &'a Name,
-    /// The content that would be published.
-    pub digest: Digest,
+    /// What each agent would be sent.
+    pub renderings: &'a Renderings,
+}
+
+/// What agents would be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Renderings {
+    /// The same to everybody.
+    Common(Digest),
+    /// To each its own, by what it is rendered for it.
+    PerAgent(BTreeMap<AgentId, Digest>),
+}
+
+impl Renderings {
+    /// What an agent would be sent; `None` when it can't be rendered for it.
+    #[must_use]
+    pub fn of(&self, agent: AgentId) -> Option<Digest> {
+        match self {
+            Self::Common(digest) => Some(*digest),
+            Self::PerAgent(digests) => digests.get(&agent).copied(),
+        }
+    }
 }
 
 /// What a publication would do.
@@ -147,7 +168,7 @@ impl Impact {
             .map(|member| AffectedAgent {
                 id: member.agent.id(),
                 title: member.agent.title(),
-                effect: effect(proposal.digest, member),
+                effect: effect(proposal.renderings.of(member.agent.id()), member),
             })
             .collect();
         agents.sort_by(|a, b| (rank(&a.effect), &a.title, a.id).cmp(&(rank(&b.effect), &b.title, b.id)));
@@ -224,7 +245,7 @@ fn confirmation(nobody: bool, lacking: bool, reached: u32, fleet: u32) -> Option
     })
 }
 
-fn effect(digest: Digest, member: &Member) -> Effect {
+fn effect(digest: Option<Digest>, member: &Member) -> Effect {
     let agent = &member.agent;
     let blocked = |because| Effect::Blocked { because };
     if !agent.registration.is_served() {
@@ -233,6 +254,10 @@ fn effect(digest: Digest, member: &Member) -> Effect {
     if agent.registration.own_target.is_some() {
         return Effect::OwnTarget;
     }
+    let Some(digest) = digest else {
+        let hold = HoldReason::NotRendered;
+        return blocked(Blocker::Held { hold });
+    };
     if agent.delivery.runs(digest) {
         return Effect::RunsIt;
     }

@@ -195,12 +195,10 @@ async fn a_group_is_made_edited_by_its_revision_published_to_and_deleted() {
         .post("/api/v1/configs", &json!({"name": "base", "yaml": YAML}))
         .await;
     assert_eq!(saved.status, StatusCode::CREATED, "{}", saved.text());
-    let impact = site
-        .read("/api/v1/groups/edge/impact?config=base&revision=1")
-        .await;
+    let impact = site.read("/api/v1/groups/edge/impact?layers=base@1").await;
     let confirm = impact["impact"]["confirmation"]["count"].clone();
     let publish = |tag: &str| {
-        let body = json!({"config": "base", "revision": 1, "confirm": confirm});
+        let body = json!({"layers": [{"config": "base", "revision": 1}], "confirm": confirm});
         site.call(Method::POST, "/api/v1/groups/edge/publish")
             .local()
             .json(&body)
@@ -210,7 +208,10 @@ async fn a_group_is_made_edited_by_its_revision_published_to_and_deleted() {
     let published = publish(&second).send().await;
     assert_eq!(published.status, StatusCode::OK, "{}", published.text());
     let list = site.read("/api/v1/groups").await;
-    assert_eq!(list["groups"][0]["published"]["content"]["config"], "base");
+    assert_eq!(
+        list["groups"][0]["published"]["content"]["layers"][0]["config"],
+        "base"
+    );
     let refused = site
         .call(Method::DELETE, "/api/v1/configs/base")
         .local()

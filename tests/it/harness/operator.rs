@@ -8,7 +8,9 @@ use muster::auth::actor::Actor;
 use muster::fleet::agent::{Happening, Intent, Offer};
 use muster::fleet::config::Content;
 use muster::fleet::ids::AgentId;
+use muster::fleet::name::Name;
 use muster::fleet::selector::Known;
+use muster::fleet::target::LayerRef;
 use std::sync::Arc;
 
 use super::{Agent, World};
@@ -89,14 +91,14 @@ impl World {
                 saved.await.unwrap().revision
             }
         };
-        let preview = self
-            .app
-            .impact(&admin(), group, &config, revision.number)
-            .unwrap();
+        let layers = vec![LayerRef {
+            config: Name::slug(&config),
+            revision: revision.number,
+        }];
+        let preview = self.app.impact(&admin(), group, &layers).unwrap();
         let publish = Publish {
             group: group.into(),
-            config,
-            revision: revision.number,
+            layers,
             message: String::new(),
             expected_revision: None,
             confirm: preview.impact.confirmation.map(|confirmation| confirmation.count),

@@ -11,7 +11,8 @@ use super::super::parts::{
 };
 use super::super::scene::{Scene, bytes, encoded};
 use super::{hold_words, path};
-use crate::app::agents::{AgentConfiguration, AgentDetail, DeliveryWord, RevisionName, Wanted};
+use crate::admin_plane::pages::layers::layer_links;
+use crate::app::agents::{AgentConfiguration, AgentDetail, DeliveryWord, Wanted};
 use crate::auth::permission::Permission;
 use crate::fleet::agent::report::RemoteConfigOutcome;
 use crate::fleet::config::{ConfigMap, Drift};
@@ -70,16 +71,6 @@ pub fn configuration(
     }
 }
 
-/// A revision with the link to it.
-#[must_use]
-pub fn revision_link(name: &RevisionName) -> Markup {
-    let config = encoded(name.config.as_str());
-    html! {
-        a href={ "/configs/" (config) "/revisions/" (name.revision) } { "revision " (name.revision) }
-        " of " a href={ "/configs/" (config) } { (name.config) }
-    }
-}
-
 fn standing(detail: &AgentDetail, view: &AgentConfiguration, scene: &Scene<'_>) -> Markup {
     let state = detail.summary.config.state;
     let since = detail.summary.config.since;
@@ -96,7 +87,7 @@ fn standing(detail: &AgentDetail, view: &AgentConfiguration, scene: &Scene<'_>) 
                     None => html! { span.quiet { "nothing about a configuration yet" } },
                     Some(said) => html! {
                         (outcome(said.outcome)) " "
-                        @match &said.revision { Some(name) => (revision_link(name)), None => "a configuration that is none of ours" }
+                        @match layer_links(&said.layers) { Some(links) => (links), None => "a configuration that is none of ours" }
                         " " span.quiet { (ago(said.at, scene.now)) }
                     },
                 }),
@@ -128,8 +119,8 @@ fn wanted(detail: &AgentDetail, view: &AgentConfiguration, scene: &Scene<'_>) ->
     };
     let from = wanted.target.as_ref();
     html! {
-        @match from.and_then(|target| target.content.as_ref()) {
-            Some(content) => (revision_link(&RevisionName { config: content.config.clone(), revision: content.revision })),
+        @match from.and_then(|target| layer_links(&target.content.as_ref()?.layers)) {
+            Some(links) => (links),
             None => "a configuration",
         }
         @if wanted.own { ", its own" } @else { ", by its group " a href={ "/groups/" (detail.registration.group) } { (detail.registration.group) } }
@@ -173,8 +164,8 @@ fn refusal(detail: &AgentDetail, view: &AgentConfiguration, scene: &Scene<'_>) -
     let edit = view
         .wanted
         .as_ref()
-        .and_then(|wanted| wanted.target.as_ref()?.content.as_ref())
-        .map(|content| format!("/configs/{}", encoded(content.config.as_str())));
+        .and_then(|wanted| wanted.target.as_ref()?.content.as_ref()?.layers.last())
+        .map(|layer| format!("/configs/{}", encoded(layer.config.as_str())));
     section(
         "Why it refused",
         None,

@@ -96,7 +96,7 @@ async fn components_tab(call: Call) -> Outcome {
 async fn timeline_tab(call: Call) -> Outcome {
     let (detail, stage) = found(&call)?;
     let view = call.app().timeline(&call.actor, detail.summary.id, ENTRIES)?;
-    let names = call.app().revision_names();
+    let names = call.app().content_names();
     let inner = timeline::timeline(&view, &names, &stage.scene());
     Ok(tab(&call, &detail, AgentTab::Timeline, &inner))
 }

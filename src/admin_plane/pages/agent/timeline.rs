@@ -6,14 +6,15 @@ use maud::{Markup, html};
 
 use super::super::parts::{Empty, Event, Status, empty, timeline as event_list, visible};
 use super::super::scene::Scene;
-use super::configuration::revision_link;
-use crate::app::agents::{RevisionName, TimelineView};
+use crate::admin_plane::pages::layers::layer_links;
+use crate::app::agents::TimelineView;
 use crate::fleet::agent::{Happening, Transport};
 use crate::fleet::hash::Digest;
+use crate::fleet::target::LayerRef;
 
 /// The tab. `names` tells which revision a digest is.
 #[must_use]
-pub fn timeline(view: &TimelineView, names: &BTreeMap<Digest, RevisionName>, scene: &Scene<'_>) -> Markup {
+pub fn timeline(view: &TimelineView, names: &BTreeMap<Digest, Vec<LayerRef>>, scene: &Scene<'_>) -> Markup {
     if view.entries.is_empty() {
         return empty(&Empty {
             title: "Nothing happened yet",
@@ -37,10 +38,10 @@ pub fn timeline(view: &TimelineView, names: &BTreeMap<Digest, RevisionName>, sce
     event_list(&events, scene.now)
 }
 
-fn told(happening: &Happening, names: &BTreeMap<Digest, RevisionName>) -> (Status, Markup, Option<Markup>) {
+fn told(happening: &Happening, names: &BTreeMap<Digest, Vec<LayerRef>>) -> (Status, Markup, Option<Markup>) {
     let which = |digest: &Digest| {
-        let link = names.get(digest).map(revision_link);
-        link.unwrap_or_else(|| html! { "a configuration" })
+        let links = names.get(digest).and_then(|layers| layer_links(layers));
+        links.unwrap_or_else(|| html! { "a configuration" })
     };
     let plain = |status, words: &str| (status, html! { (words) }, None);
     let reason = |text: &str| (!text.is_empty()).then(|| visible(text));

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{kind_words, problems, used_by};
 use crate::admin_plane::pages::differences::differences;
-use crate::admin_plane::pages::groups::publish_to;
+use crate::admin_plane::pages::layers::publish_revision;
 use crate::admin_plane::pages::layout::{page_head, section};
 use crate::admin_plane::pages::parts::{
     Choice, Column, DiffView, Fact, Field, Row, Status, Table, absolute, ago, badge, button, button_link,
@@ -49,10 +49,14 @@ fn publish(summary: &ConfigSummary) -> Markup {
     match summary.groups.as_slice() {
         [only] => button_link(
             &format!("Publish to {only}"),
-            &publish_to(Some(only.as_str()), config, summary.config.latest),
+            &publish_revision(Some(only.as_str()), config, summary.config.latest),
             true,
         ),
-        _ => button_link("Publish", &publish_to(None, config, summary.config.latest), true),
+        _ => button_link(
+            "Publish",
+            &publish_revision(None, config, summary.config.latest),
+            true,
+        ),
     }
 }
 
@@ -80,7 +84,7 @@ fn used(summary: &ConfigSummary, scene: &Scene<'_>) -> Markup {
         p { (used_by(&summary.groups)) }
         @if summary.groups.len() > 1 && scene.may(Permission::Publish) {
             p { "Publish revision " (config.latest) " to " @for (at, group) in summary.groups.iter().enumerate() {
-                @if at > 0 { ", " } a href=(publish_to(Some(group.as_str()), config.name.as_str(), config.latest)) { (group) }
+                @if at > 0 { ", " } a href=(publish_revision(Some(group.as_str()), config.name.as_str(), config.latest)) { (group) }
             } }
         }
     }
@@ -205,7 +209,7 @@ pub fn revision(view: &RevisionContent, latest: u64, scene: &Scene<'_>) -> Marku
     let actions = html! {
         (button_link("Download", &format!("{href}/download"), false))
         @if number != latest { (button_link(&format!("Compare with {latest}"), &format!("/configs/{name}/diff?from={number}&to={latest}"), false)) }
-        @if scene.may(Permission::Publish) { (button_link(&format!("Publish revision {number}"), &publish_to(None, name, number), true)) }
+        @if scene.may(Permission::Publish) { (button_link(&format!("Publish revision {number}"), &publish_revision(None, name, number), true)) }
     };
     let state = html! { @if number == latest { "the newest" } @else { "the newest is " (latest) } };
     html! {
@@ -231,7 +235,7 @@ pub fn difference(name: &str, from: u64, to: u64, diff: &Diff, view: DiffView, s
     };
     let actions = html! {
         (button_link("The other way round", &format!("/configs/{name}/diff?from={to}&to={from}"), false))
-        @if scene.may(Permission::Publish) { (button_link(&format!("Publish revision {to}"), &publish_to(None, name, to), true)) }
+        @if scene.may(Permission::Publish) { (button_link(&format!("Publish revision {to}"), &publish_revision(None, name, to), true)) }
     };
     let changed = count(diff.files.len() as u64, "file differs", "files differ");
     let state = html! { @if diff.files.len() > 1 { (changed) } @else if diff.is_empty() { "equal" } };

@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 
 use super::claims::{proposals, ties};
-use super::{members, publish_to, revision_link};
+use super::members;
+use crate::admin_plane::pages::layers::{layer_links, publish_to};
 use crate::admin_plane::pages::layout::{page_head, section};
 use crate::admin_plane::pages::parts::{
     Column, Empty, Fact, ProgressPart, Row, Status, Table, ago, button_link, count, empty, facts, live,
@@ -13,7 +14,7 @@ use crate::admin_plane::pages::scene::{Scene, agents_href, bytes, encoded, quiet
 use crate::app::claims::GroupClaims;
 use crate::app::intentions::{GroupDetail, GroupSummary};
 use crate::auth::permission::Permission;
-use crate::fleet::target::Target;
+use crate::fleet::target::{Rendering, Target};
 
 /// The page.
 #[must_use]
@@ -68,7 +69,7 @@ fn state(summary: &GroupSummary, scene: &Scene<'_>) -> Markup {
         let why = html! { "What was published is withdrawn; nothing is sent, and hosts keep what they run" };
         return status_line(Status::Unknown, Some("Withdrawn"), &why, &age);
     };
-    let what = revision_link(content.config.as_str(), content.revision);
+    let what = layer_links(&content.layers).unwrap_or_default();
     let agents = |number: u32| count(u64::from(number), "agent", "agents");
     if members.failed > 0 {
         let href = agents_href(&format!("group = {}, config = failed", summary.group.name));
@@ -159,19 +160,28 @@ fn now_published(summary: &GroupSummary, scene: &Scene<'_>) -> Markup {
     };
     html! {
         (facts(&[
-            Fact::new("What", revision_link(content.config.as_str(), content.revision)),
+            Fact { term: "What", value: layer_links(&content.layers) },
             Fact::new("Since", ago(target.published_at, scene.now)),
             Fact::text("By", Some(&target.published_by)),
             Fact::text("Why", Some(&target.message)),
-            Fact::new("Size", html! { (bytes(content.size_bytes)) }),
-            Fact::new("Digest", html! { code { (content.digest.short()) } }),
+            Fact { term: "Size", value: size(&content.document) },
+            Fact { term: "Digest", value: content.common().map(|digest| html! { code { (digest.short()) } }) },
         ]))
         div.buttons {
-            @if let (Some(newer), true) = (summary.newer_revision, scene.may(Permission::Publish)) {
-                (button_link(&format!("Publish revision {newer}"), &publish_to(Some(name), content.config.as_str(), newer), false))
+            @if scene.may(Permission::Publish) {
+                @for newer in &summary.newer {
+                    (button_link(&format!("Publish revision {} of {}", newer.revision, newer.config), &publish_to(name, &content.with(newer)), false))
+                }
             }
             @if scene.may(Permission::Publish) { a href={ "/groups/" (name) "/withdraw" } { "Withdraw" } }
         }
+    }
+}
+
+fn size(document: &Rendering) -> Option<Markup> {
+    match document {
+        Rendering::Common { size_bytes, .. } => Some(html! { (bytes(*size_bytes)) }),
+        Rendering::PerAgent { .. } => None,
     }
 }
 
@@ -186,7 +196,7 @@ fn history(detail: &GroupDetail, scene: &Scene<'_>) -> Markup {
         cells: vec![
             html! {
                 @match &target.content {
-                    Some(content) => (revision_link(content.config.as_str(), content.revision)),
+                    Some(content) => (layer_links(&content.layers).unwrap_or_default()),
                     None => "withdrawn",
                 }
                 @if at == 0 { " " (quiet(&html! { "now" })) }
@@ -196,7 +206,7 @@ fn history(detail: &GroupDetail, scene: &Scene<'_>) -> Markup {
             ago(target.published_at, scene.now),
             html! {
                 @if let (Some(content), true) = (&target.content, at > 0 && scene.may(Permission::Publish)) {
-                    a href=(publish_to(Some(name), content.config.as_str(), content.revision)) { "Publish again" }
+                    a href=(publish_to(name, &content.layers)) { "Publish again" }
                 }
             },
         ],

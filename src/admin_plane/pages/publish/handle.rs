@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Chosen, PublishForm, publish};
+use super::{Chosen, PublishForm, in_short, publish};
 use crate::admin_plane::call::{Call, View, done};
 use crate::admin_plane::failure::{Failure, Outcome};
 use crate::admin_plane::pages::handle::Stage;
@@ -14,6 +14,8 @@ use crate::app::error::Error;
 use crate::app::intentions::Preview;
 use crate::app::publish::Publish;
 use crate::auth::permission::Permission;
+use crate::fleet::name::Name;
+use crate::fleet::target::{LayerRef, in_words};
 
 pub(in crate::admin_plane) fn rows() -> Vec<Row> {
     vec![
@@ -28,6 +30,8 @@ struct Query {
     group: String,
     config: String,
     revision: String,
+    /// All layers, in the place of one config with its revision.
+    layers: String,
     view: String,
 }
 
@@ -46,37 +50,25 @@ fn chosen(call: &Call, query: &Query) -> Result<Chosen, Error> {
 }
 
 /// What is asked about, as far as it is chosen: the config of the group where none is named, and its newest revision.
-fn preview(call: &Call, chosen: &mut Chosen) -> Result<Option<Preview>, Error> {
+fn preview(call: &Call, chosen: &mut Chosen, layers: &str) -> Result<Option<Preview>, Error> {
     if chosen.group.is_empty() {
         return Ok(None);
     }
     let app = call.app();
-    if chosen.config.is_empty() {
-        let group = app
-            .intentions
-            .group(&call.actor, &chosen.group, &[])?
-            .summary
-            .group;
-        chosen.config = group.layers.first().map(ToString::to_string).unwrap_or_default();
-    }
-    if chosen.config.is_empty() {
-        return Ok(None);
-    }
-    if chosen.revision.trim().is_empty() {
-        let config = app.intentions.config(&call.actor, &chosen.config)?;
-        chosen.revision = config.summary.config.latest.to_string();
-    }
-    let Ok(revision) = chosen.revision.trim().parse() else {
-        chosen.errors = Errors::at("revision", "a revision is a number, such as 3");
-        return Ok(None);
+    let layers = match layers_of(call, chosen, layers) {
+        Ok(layers) if layers.is_empty() => return Ok(None),
+        Ok(layers) => layers,
+        Err(error @ Error::Invalid(_)) => {
+            chosen.errors = Errors::of(error)?;
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
     };
-    match app.impact(&call.actor, &chosen.group, &chosen.config, revision) {
+    match app.impact(&call.actor, &chosen.group, &layers) {
         Ok(preview) => Ok(Some(preview)),
         Err(Error::NotFound { what: "revision", .. }) => {
-            chosen.errors = Errors::at(
-                "revision",
-                &format!("the config {} has no revision {revision}", chosen.config),
-            );
+            let missing = format!("there is no such revision: {}", in_words(&layers));
+            chosen.errors = Errors::at("revision", &missing);
             Ok(None)
         }
         Err(error @ Error::Invalid(_)) => {
@@ -87,9 +79,36 @@ fn preview(call: &Call, chosen: &mut Chosen) -> Result<Option<Preview>, Error> {
     }
 }
 
+/// The layers that are asked about; none when too little is chosen.
+fn layers_of(call: &Call, chosen: &mut Chosen, layers: &str) -> Result<Vec<LayerRef>, Error> {
+    let app = call.app();
+    let listed = LayerRef::list(layers).map_err(|error| Error::invalid("layers", error.to_string()))?;
+    if !listed.is_empty() {
+        return Ok(listed);
+    }
+    if chosen.config.is_empty() {
+        let newest = app.intentions.newest_layers(&call.actor, &chosen.group);
+        // A group without layers is asked for a config.
+        return match newest {
+            Err(Error::Invalid(_)) => Ok(Vec::new()),
+            other => other,
+        };
+    }
+    if chosen.revision.trim().is_empty() {
+        let config = app.intentions.config(&call.actor, &chosen.config)?;
+        chosen.revision = config.summary.config.latest.to_string();
+    }
+    let no_number = |_| Error::invalid("revision", "a revision is a number, such as 3");
+    let layer = LayerRef {
+        config: Name::new(&chosen.config).map_err(|error| Error::invalid("config", error.to_string()))?,
+        revision: chosen.revision.trim().parse().map_err(no_number)?,
+    };
+    app.intentions.layers_with(&call.actor, &chosen.group, &layer)
+}
+
 fn render(call: &Call, query: &Query, form: &PublishForm) -> Outcome {
     let mut chosen = chosen(call, query)?;
-    let preview = preview(call, &mut chosen)?;
+    let preview = preview(call, &mut chosen, &query.layers)?;
     let view = if query.view == "split" {
         DiffView::Split
     } else {
@@ -126,8 +145,7 @@ async fn show(call: Call) -> Outcome {
 #[serde(default)]
 struct Posted {
     group: String,
-    config: String,
-    revision: u64,
+    layers: String,
     expected_revision: Option<u64>,
     message: String,
     confirm: String,
@@ -136,10 +154,12 @@ struct Posted {
 
 async fn submit(call: Call) -> Outcome {
     let posted: Posted = call.form()?;
+    let layers =
+        LayerRef::list(&posted.layers).map_err(|error| Error::invalid("layers", error.to_string()))?;
+    let what = in_short(&layers);
     let wanted = Publish {
         group: posted.group.clone(),
-        config: posted.config.clone(),
-        revision: posted.revision,
+        layers,
         message: posted.message.trim().to_owned(),
         expected_revision: posted.expected_revision,
         confirm: posted.confirm.trim().parse().ok(),
@@ -147,15 +167,12 @@ async fn submit(call: Call) -> Outcome {
     };
     match call.app().publish(&call.actor, wanted).await {
         Ok(result) => {
-            let (what, reached) = (
-                format!("Revision {} of {}", posted.revision, posted.config),
-                result.impact.reached(),
-            );
+            let reached = result.impact.reached();
             let words = match (result.created, reached) {
                 (false, _) => "Just this was published already; nothing changed.".to_owned(),
-                (true, 0) => format!("{what} is published. No agent is sent it yet."),
+                (true, 0) => format!("Published {what}. No agent is sent it yet."),
                 (true, _) => format!(
-                    "{what} is on its way to {}.",
+                    "Published {what}: it is on its way to {}.",
                     count(u64::from(reached), "agent", "agents")
                 ),
             };
@@ -172,9 +189,8 @@ async fn submit(call: Call) -> Outcome {
             let errors = Errors::of(error).map_err(Failure::from)?;
             let query = Query {
                 group: posted.group,
-                config: posted.config,
-                revision: posted.revision.to_string(),
-                view: String::new(),
+                layers: posted.layers,
+                ..Query::default()
             };
             let form = PublishForm {
                 message: posted.message,

@@ -27,7 +27,7 @@ fn impact(fleet: &[Member]) -> Impact {
     Impact::of(
         Proposal {
             group: &group,
-            digest: DIGEST,
+            renderings: &Renderings::Common(DIGEST),
         },
         fleet,
     )
