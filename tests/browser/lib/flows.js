@@ -96,7 +96,7 @@ export async function publish(reader, group, config, revision, message = "") {
     const words = await page.locator("#confirm-help").innerText();
     await confirm.fill(/[Tt]ype (?:that number, )?(\d+)|, (\d+), to go on/.exec(words).slice(1).find(Boolean));
   }
-  await reader.press(new RegExp(`^Send revision ${revision} to `));
+  await reader.press(new RegExp(`^Send revision ${revision} of `));
 }
 
 /** A collector's configuration that says something of its own. */
