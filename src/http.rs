@@ -9,6 +9,7 @@ pub mod json;
 pub mod listener;
 pub mod problem;
 pub mod router;
+mod tls;
 pub mod transport;
 pub mod websocket;
 

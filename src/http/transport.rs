@@ -11,9 +11,10 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::{client, server};
+use tokio_rustls::client;
 
 use super::listener::{Guarded, Slot};
+use super::tls::TlsStream;
 
 /// A connection's socket. While it lives, it counts against its listener's caps and keeps the listener's tracker busy.
 pub struct Transport {
@@ -26,7 +27,7 @@ pub struct Transport {
 enum Io {
     Tcp(TcpStream),
     Unix(UnixStream),
-    Server(Box<server::TlsStream<TcpStream>>),
+    Server(Box<TlsStream<TcpStream>>),
     Client(Box<client::TlsStream<TcpStream>>),
 }
 
@@ -46,7 +47,7 @@ impl Transport {
             ready!(match &mut self.io {
                 Io::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut buffer),
                 Io::Unix(unix) => Pin::new(unix).poll_read(cx, &mut buffer),
-                Io::Server(tls) => Pin::new(tls.get_mut().0).poll_read(cx, &mut buffer),
+                Io::Server(tls) => Pin::new(tls.socket_mut()).poll_read(cx, &mut buffer),
                 Io::Client(tls) => Pin::new(tls.get_mut().0).poll_read(cx, &mut buffer),
             })?;
             if buffer.filled().is_empty() {
@@ -71,8 +72,8 @@ impl From<UnixStream> for Transport {
         Io::Unix(unix).into()
     }
 }
-impl From<server::TlsStream<TcpStream>> for Transport {
-    fn from(tls: server::TlsStream<TcpStream>) -> Self {
+impl From<TlsStream<TcpStream>> for Transport {
+    fn from(tls: TlsStream<TcpStream>) -> Self {
         Io::Server(Box::new(tls)).into()
     }
 }

@@ -20,7 +20,6 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -29,6 +28,7 @@ use super::bind::{Accepted, AcceptedIo};
 use super::guard::{Guarded, LINGER, Pace};
 use super::{Counters, Limits, Peer, Security};
 use crate::http::problem::{self, Problem};
+use crate::http::tls::TlsStream;
 use crate::http::transport::Transport;
 use crate::http::{Request, Response};
 
@@ -76,8 +76,7 @@ where
         let Security::Tls(config) = &self.security else {
             return Some((tcp.into(), false));
         };
-        let acceptor = TlsAcceptor::from(config.load_full());
-        let handshake = Box::pin(self.handshake(acceptor, tcp));
+        let handshake = Box::pin(self.handshake(config.load_full(), tcp));
         let outcome = tokio::select! {
             biased;
             () = self.shutdown.cancelled() => return None,
@@ -85,7 +84,7 @@ where
         };
         match outcome.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(tls) => {
-                let (_, session) = tls.get_ref();
+                let session = tls.session();
                 let http2 = session.alpn_protocol() == Some(b"h2");
                 let certificate = session.peer_certificates().and_then(<[_]>::first);
                 peer.certificate = certificate.map(|der| Arc::new(der.clone().into_owned()));
@@ -101,9 +100,9 @@ where
 
     async fn handshake(
         &self,
-        acceptor: TlsAcceptor,
+        config: Arc<rustls::ServerConfig>,
         tcp: TcpStream,
-    ) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
+    ) -> io::Result<TlsStream<TcpStream>> {
         // Silent sockets wait here, before they take one of the places.
         let mut first = [0; 1];
         if tcp.peek(&mut first).await? == 1 && first != [TLS_HANDSHAKE] {
@@ -111,7 +110,7 @@ where
         }
         // The semaphore is never closed; if it were, handshakes would be unlimited, not impossible.
         let _permit = self.handshakes.acquire().await;
-        acceptor.accept(tcp).await
+        TlsStream::accept(tcp, config).await
     }
 
     async fn http1(self: Arc<Self>, transport: Transport, peer: Peer, overloaded: bool) {
