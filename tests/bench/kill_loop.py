@@ -94,7 +94,7 @@ def main():
     server = Server(arguments.program).start()
     server.api("POST", "/api/v1/groups", {"name": "all", "selectors": ["fact.service.name != nobody"],
                                           "joins_by_facts": True})
-    simulation = Simulation(server, arguments.agents, server.token(1000), "--ramp-up", "1s", "--heartbeat", "1s")
+    simulation = Simulation(arguments.program, server, arguments.agents, server.token(1000), "--ramp-up", "1s", "--heartbeat", "1s")
     assert simulation.say("wait-online 60s")["reached"]
     operator = Operator(server)
     operator.agents = arguments.agents

@@ -27,14 +27,45 @@ class Refused(Exception):
     """The API answered with an error."""
 
 
-class Server:
+class Process:
+    """A running program, and what it costs."""
+
+    process = None
+
+    def stop(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        return self.process.wait(30)
+
+    def cpu_seconds(self):
+        fields = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_kib(self):
+        for line in open(f"/proc/{self.process.pid}/status"):
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1])
+        raise RuntimeError("no VmRSS")
+
+
+class Echo(Process):
+    """The reference: a bare TLS WebSocket server that answers every message at once and knows nothing."""
+
+    def __init__(self, program):
+        self.folder = tempfile.mkdtemp(prefix="muster-echo-")
+        self.process = subprocess.Popen([program, "127.0.0.1:0", self.folder], stdout=subprocess.PIPE, text=True)
+        address, self.ca = self.process.stdout.readline().split(maxsplit=1)
+        self.ca = self.ca.strip()
+        self.agent_port = int(address.rsplit(":", 1)[1])
+
+
+class Server(Process):
     """One data folder with the server that runs on it."""
 
     def __init__(self, program, folder=None, agent_port=0):
         self.program = program
         self.folder = folder or tempfile.mkdtemp(prefix="muster-")
+        self.ca = os.path.join(self.folder, "ca.pem")
         self.agent_port = agent_port
-        self.process = None
         self.listening_after = None
 
     def start(self):
@@ -58,10 +89,6 @@ class Server:
                         self.agent_port = int(said["agent_address"].rsplit(":", 1)[1])
                         return self
             time.sleep(0.002)
-
-    def stop(self, how=signal.SIGTERM):
-        self.process.send_signal(how)
-        return self.process.wait(30)
 
     def api(self, method, path, body=None):
         """One request as the operator of the host."""
@@ -88,16 +115,6 @@ class Server:
     def commits(self):
         return sum(value for name, value in self.metrics().items() if name.startswith("muster_store_commits"))
 
-    def cpu_seconds(self):
-        fields = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def resident_kib(self):
-        for line in open(f"/proc/{self.process.pid}/status"):
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1])
-        raise RuntimeError("no VmRSS")
-
     def token(self, agents):
         """An enrolment token for a pool of so many agents."""
         made = self.api("POST", "/api/v1/enrolment-tokens", {"many": agents, "uses": 10, "valid_seconds": 86400})
@@ -107,10 +124,10 @@ class Server:
 class Simulation:
     """`muster simulate` with its control lines."""
 
-    def __init__(self, server, agents, token, *more, sources="127.0.0.1-127.0.0.8"):
+    def __init__(self, program, server, agents, token, *more, sources="127.0.0.1-127.0.0.8"):
         self.process = subprocess.Popen(
-            [server.program, "simulate", "--server", f"https://127.0.0.1:{server.agent_port}",
-             "--ca", os.path.join(server.folder, "ca.pem"), "--token", token, "--agents", str(agents),
+            [program, "simulate", "--server", f"https://127.0.0.1:{server.agent_port}",
+             "--ca", server.ca, "--token", token, "--agents", str(agents),
              "--duration", "30m", "--longest-wait", "5s", "--sources", sources, "--control", *more],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
