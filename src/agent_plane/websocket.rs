@@ -2,23 +2,23 @@
 //! or the end.
 
 use std::net::IpAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::AgentPlane;
-use super::entry::spread_wait;
+use super::entry::{TurnedAway, spread_wait};
 use super::polling::kind;
 use crate::app::connections::{CloseReason, Link, Wake};
-use crate::app::exchange::Spoken;
+use crate::app::exchange::{Message, Spoken};
 use crate::app::identities::Speaker;
 use crate::fleet::ids::AgentId;
 use crate::http::websocket::{self, Incoming, Socket, SocketError};
 use crate::http::{Problem, Request, Response};
-use crate::opamp::frame;
+use crate::opamp::{Echo, frame};
 
 /// How often in a row a peer may send what can't be read.
 const GARBAGE_BORNE: u32 = 8;
@@ -40,7 +40,8 @@ impl End {
     };
 }
 
-/// A conversation's state between messages: small, for there are many.
+/// A conversation's state between messages: small, for there are many. What a rare message needs more is boxed while it
+/// lasts, because a task is as big as the biggest future that it ever awaits.
 struct Conversation {
     plane: Arc<AgentPlane>,
     speaker: Speaker,
@@ -78,58 +79,74 @@ impl AgentPlane {
                 // A task of its own, without what the upgrade needed.
                 Ok(socket) => {
                     let tracker = plane.tracker.clone();
-                    tracker.spawn(plane.converse(speaker, socket));
+                    tracker.spawn(Conversation::new(plane, speaker, socket).hold());
                 }
                 Err(error) => tracing::debug!(error = %error, "a WebSocket ended before it began"),
             }
         });
         Ok(response)
     }
-
-    async fn converse(self: Arc<Self>, speaker: Speaker, socket: Socket) {
-        let link = self.app.open_link(&speaker);
-        let mut conversation = Conversation {
-            link: Arc::clone(&link),
-            speaker,
-            socket,
-            form: frame::Form::default(),
-            first_message: Some(Box::pin(sleep(self.settings.first_message_deadline))),
-            unanswered_pings: 0,
-            garbage: 0,
-            plane: Arc::clone(&self),
-        };
-        // A revocation during the upgrade found no link to close.
-        let end = if self.app.is_accepted(link.credential) {
-            conversation.run().await
-        } else {
-            End::REVOKED
-        };
-        self.app.close_link(&link, end.reason);
-        if let Some(code) = end.code {
-            conversation.socket.close(code, end.reason, CLOSING).await;
-        }
-    }
 }
 
 impl Conversation {
+    fn new(plane: Arc<AgentPlane>, speaker: Speaker, socket: Socket) -> Box<Self> {
+        Box::new(Self {
+            link: plane.app.open_link(&speaker),
+            speaker,
+            socket,
+            form: frame::Form::default(),
+            first_message: Some(Box::pin(sleep(plane.settings.first_message_deadline))),
+            unanswered_pings: 0,
+            garbage: 0,
+            plane,
+        })
+    }
+
+    async fn hold(mut self: Box<Self>) {
+        // A revocation during the upgrade found no link to close.
+        let end = if self.plane.app.is_accepted(self.link.credential) {
+            self.run().await
+        } else {
+            End::REVOKED
+        };
+        self.plane.app.close_link(&self.link, end.reason);
+        if let Some(code) = end.code {
+            Box::pin(self.socket.close(code, end.reason, CLOSING)).await;
+        }
+    }
+
     async fn run(&mut self) -> End {
         let plane = Arc::clone(&self.plane);
+        // Made once: they cost more to begin than to wait for.
+        let mut stopping = pin!(plane.stop.cancelled());
+        let mut silence = pin!(sleep(plane.settings.ping));
+        let mut heard = Instant::now();
         loop {
             let end = tokio::select! {
                 biased;
-                () = plane.stop.cancelled() => {
+                () = &mut stopping => {
                     sleep(Duration::from_millis(fastrand::u64(0..STOP_SPREAD_MS))).await;
                     Some(End { code: Some(1012), reason: "the server stops" })
                 }
-                wake = self.link.woken() => self.woken(wake).await,
+                wake = self.link.woken() => Box::pin(self.woken(wake)).await,
                 () = run_out(&mut self.first_message) => Some(End {
                     code: Some(1008),
                     reason: "it never sent a message",
                 }),
-                incoming = timeout(plane.settings.ping, self.socket.recv()) => match incoming {
-                    Ok(incoming) => self.received(incoming).await,
-                    Err(_) => self.silent().await,
-                },
+                incoming = self.socket.recv() => {
+                    heard = Instant::now();
+                    self.received(incoming).await
+                }
+                () = &mut silence => {
+                    let due = heard + plane.settings.ping;
+                    if due > Instant::now() {
+                        silence.as_mut().reset(due);
+                        None
+                    } else {
+                        silence.as_mut().reset(Instant::now() + plane.settings.ping);
+                        self.silent().await
+                    }
+                }
             };
             if let Some(end) = end {
                 return end;
@@ -172,44 +189,59 @@ impl Conversation {
 
     /// One message: its answer goes out before the next is read, so answers keep their order.
     async fn hear(&mut self, message: &Bytes) -> Option<End> {
-        let plane = Arc::clone(&self.plane);
-        let limit = plane.settings.message.bytes;
         let read = frame::open(message)
-            .map_err(super::entry::TurnedAway::from)
-            .and_then(|(form, bytes)| plane.read(&self.speaker, bytes).map(|read| (form, read)));
+            .map_err(TurnedAway::from)
+            .and_then(|(form, bytes)| self.plane.read(&self.speaker, bytes).map(|read| (form, read)));
         let (form, (echo, message)) = match read {
             Ok(read) => read,
-            Err(turned) => {
-                plane
-                    .app
-                    .metrics
-                    .messages_received
-                    .inc(crate::observability::metrics::MessageKind::Invalid);
-                self.garbage += u32::from(turned.unreadable);
-                let answer = plane.offers.write(
-                    frame::start(self.form),
-                    turned.echo.as_bytes(),
-                    &turned.reply,
-                    limit,
-                );
-                let sent = self.send(answer).await;
-                if self.garbage > GARBAGE_BORNE {
-                    return Some(End {
-                        code: Some(1008),
-                        reason: "it keeps sending what can't be read",
-                    });
-                }
-                return sent;
-            }
+            Err(turned) => return Box::pin(self.turn_away(turned)).await,
         };
         self.form = form;
         self.first_message = None;
         self.garbage = 0;
-        plane.app.metrics.messages_received.inc(kind(&message));
-        let spoken = plane.app.exchange(&self.speaker, Some(&self.link), message).await;
-        let answer = plane
-            .offers
-            .write(frame::start(form), echo.as_bytes(), &spoken.reply, limit);
+        self.plane.app.metrics.messages_received.inc(kind(&message));
+        let at_once = match &message {
+            Message::Heartbeat(beat) => self.plane.app.beat(&self.speaker, &self.link, *beat),
+            Message::Report(_) => None,
+        };
+        match at_once {
+            Some(spoken) => {
+                let answer = self.answer(&echo, &spoken);
+                self.send(answer).await
+            }
+            None => Box::pin(self.exchange(echo, message)).await,
+        }
+    }
+
+    /// Answers what can't be read or isn't allowed.
+    async fn turn_away(&mut self, turned: TurnedAway) -> Option<End> {
+        let plane = &self.plane;
+        plane
+            .app
+            .metrics
+            .messages_received
+            .inc(crate::observability::metrics::MessageKind::Invalid);
+        self.garbage += u32::from(turned.unreadable);
+        let answer = plane.offers.write(
+            frame::start(self.form),
+            turned.echo.as_bytes(),
+            &turned.reply,
+            plane.settings.message.bytes,
+        );
+        let sent = self.send(answer).await;
+        if self.garbage > GARBAGE_BORNE {
+            return Some(End {
+                code: Some(1008),
+                reason: "it keeps sending what can't be read",
+            });
+        }
+        sent
+    }
+
+    async fn exchange(&mut self, echo: Echo, message: Message) -> Option<End> {
+        let app = Arc::clone(&self.plane.app);
+        let spoken = app.exchange(&self.speaker, Some(&self.link), message).await;
+        let answer = self.answer(&echo, &spoken);
         let Spoken {
             again, agent, turn, ..
         } = spoken;
@@ -219,6 +251,13 @@ impl Conversation {
             return self.tell(agent).await;
         }
         sent
+    }
+
+    fn answer(&self, echo: &Echo, spoken: &Spoken) -> Vec<u8> {
+        let limit = self.plane.settings.message.bytes;
+        self.plane
+            .offers
+            .write(frame::start(self.form), echo.as_bytes(), &spoken.reply, limit)
     }
 
     async fn woken(&mut self, wake: Wake) -> Option<End> {

@@ -16,7 +16,7 @@ use super::connections::Link;
 use super::identities::Speaker;
 use super::live::Entry;
 use crate::fleet::agent::{
-    Asking, Happening, HoldReason, Observed, RefusalKind, Refused, Reply, Seen, Update,
+    Asking, Desired, Happening, HoldReason, Observed, RefusalKind, Refused, Reply, Seen, Update,
 };
 use crate::fleet::ids::AgentId;
 use crate::fleet::time::Timestamp;
@@ -75,6 +75,35 @@ impl App {
         }
     }
 
+    /// The short way of a heartbeat whose agent is at home on this link: one lock, nothing to wait for, no store. `None`
+    /// when it has to go through [`App::exchange`].
+    #[must_use]
+    pub fn beat(&self, speaker: &Speaker, link: &Link, beat: Heartbeat) -> Option<Spoken> {
+        if link.reassigned(beat.uid).is_some() {
+            return None;
+        }
+        let id = self.identities.accepted_agent(speaker.credential.id, beat.uid)?;
+        let now = self.clock.now();
+        self.live.with(id, |entry| {
+            let settled = entry.route == Some(link.id)
+                && entry.presence.is_online()
+                && entry.agent.registration.uid == Some(beat.uid)
+                && entry.contact.new_uid.is_none();
+            if !settled {
+                return None;
+            }
+            let turn = Arc::clone(&entry.turn).try_lock_owned().ok()?;
+            let reply = self.take_beat(entry, beat, now)?;
+            Some(Spoken {
+                agent: Some(id),
+                uid: beat.uid,
+                reply,
+                again: false,
+                turn: Some(turn),
+            })
+        })?
+    }
+
     /// Looks whether an agent should be told something unasked. `None` when there is nothing, when it has moved to another
     /// link, or when what is to be said can't be made durable: nobody asked, and the next reconciliation looks again.
     pub async fn push(&self, link: &Arc<Link>, agent: AgentId) -> Option<Spoken> {
@@ -86,7 +115,8 @@ impl App {
             }
             let uid = entry.agent.registration.uid?;
             let before = Before::of(entry);
-            let (reply, verdict) = self.speak(entry, now);
+            let desired = self.desired(&entry.agent.registration);
+            let (reply, verdict) = Self::speak(entry, &desired, now);
             Some((uid, reply, verdict, before))
         })??;
         if matches!(&reply, Reply::Update(update) if update.is_empty()) {
@@ -109,7 +139,10 @@ impl App {
         let now = self.clock.now();
         let id = admitted.agent;
         if let Message::Heartbeat(beat) = message
-            && let Some(reply) = self.beat(id, beat, now)
+            && let Some(reply) = self
+                .live
+                .with(id, |entry| self.take_beat(entry, beat, now))
+                .flatten()
         {
             return (reply, false);
         }
@@ -163,36 +196,32 @@ impl App {
         (reply, again)
     }
 
-    /// The path of a heartbeat that changes nothing: one lock, no store. `None` when it has to go the long way.
-    fn beat(&self, id: AgentId, beat: Heartbeat, now: Timestamp) -> Option<Reply> {
-        self.live.with(id, |entry| {
-            let desired = self.desired(&entry.agent.registration);
-            let converged = desired.digest().is_none_or(|digest| {
-                entry.agent.delivery.settled_on(digest)
-                    || entry.contact.offered.is_some_and(|(d, _)| d == digest)
-            });
-            let quiet = entry.contact.asking == Asking::No && entry.agent.delivery.restart.is_none();
-            let Heartbeat {
-                uid: _,
-                sequence,
-                fingerprint,
-                capabilities,
-            } = beat;
-            let taken = quiet
-                && converged
-                && entry
-                    .subject()
-                    .heartbeat(sequence, fingerprint, capabilities, now);
-            entry.dirty.pulse |= taken;
-            taken.then(|| self.speak(entry, now).0)
-        })?
+    /// Takes a heartbeat that changes nothing. `None` when it has to be observed like any report.
+    fn take_beat(&self, entry: &mut Entry, beat: Heartbeat, now: Timestamp) -> Option<Reply> {
+        let desired = self.desired(&entry.agent.registration);
+        let converged = desired.digest().is_none_or(|digest| {
+            entry.agent.delivery.settled_on(digest) || entry.contact.offered.is_some_and(|(d, _)| d == digest)
+        });
+        let quiet = entry.contact.asking == Asking::No && entry.agent.delivery.restart.is_none();
+        let Heartbeat {
+            uid: _,
+            sequence,
+            fingerprint,
+            capabilities,
+        } = beat;
+        let taken = quiet
+            && converged
+            && entry
+                .subject()
+                .heartbeat(sequence, fingerprint, capabilities, now);
+        entry.dirty.pulse |= taken;
+        taken.then(|| Self::speak(entry, &desired, now).0)
     }
 
     /// What the agent should hear now, and whether a verdict changed with it.
-    fn speak(&self, entry: &mut Entry, now: Timestamp) -> (Reply, bool) {
-        let desired = self.desired(&entry.agent.registration);
+    fn speak(entry: &mut Entry, desired: &Desired, now: Timestamp) -> (Reply, bool) {
         let known = entry.agent.reported.completeness;
-        let spoken = entry.subject().reply(&desired, now);
+        let spoken = entry.subject().reply(desired, now);
         // Who was asked often enough in vain is not asked again after a restart of ours.
         entry.dirty.reported |= known != entry.agent.reported.completeness;
         spoken
@@ -229,7 +258,8 @@ impl App {
             return Reply::Error(unavailable("the server can't store the report now"));
         }
         let spoken = self.live.with(id, |entry| {
-            let (reply, verdict) = self.speak(entry, now);
+            let desired = self.desired(&entry.agent.registration);
+            let (reply, verdict) = Self::speak(entry, &desired, now);
             (reply, verdict || observed.delivery_changed)
         });
         let Some((reply, verdict)) = spoken else {

@@ -82,6 +82,13 @@ impl Identities {
         }
     }
 
+    /// The record that a credential reaches with a uid, when the credential is accepted.
+    pub(crate) fn accepted_agent(&self, credential: CredentialId, uid: InstanceUid) -> Option<AgentId> {
+        let index = self.read();
+        accepted(index.credentials.get(&credential)?).ok()?;
+        index.by_uid.get(&(credential, uid)).copied()
+    }
+
     /// Adds a new record.
     pub(crate) fn add(&self, registration: &Registration) {
         let mut index = self.write();

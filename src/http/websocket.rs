@@ -28,7 +28,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            read_buffer: 1024,
+            read_buffer: 512,
             max_message: 1024 * 1024,
             max_write_buffer: 16 * 1024 * 1024,
             message_deadline: Duration::from_secs(30),
