@@ -35,8 +35,8 @@ pub mod system;
 pub mod tasks;
 mod tokens;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use changes::Changes;
@@ -46,7 +46,7 @@ use tasks::Activation;
 
 use crate::auth::actor::Actor;
 use crate::fleet::agent::{Desired, Happening, Registration};
-use crate::fleet::hash::HashKey;
+use crate::fleet::hash::{Digest, HashKey};
 use crate::fleet::ids::{AgentId, InstanceUid};
 use crate::fleet::time::Timestamp;
 use crate::observability::metrics::Metrics;
@@ -100,6 +100,10 @@ pub struct App {
     reconcile: Activation,
     flush: Activation,
     pulse_rows: AtomicU64,
+    /// When pulses were last written, as a [`Timestamp`].
+    pulses_at: AtomicU64,
+    /// The groups' rules under which all agents were settled last, and when.
+    settled: Mutex<Option<(Digest, Timestamp)>>,
 }
 
 impl App {

@@ -63,7 +63,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            cache_bytes: 64 * 1024 * 1024,
+            cache_bytes: 16 * 1024 * 1024,
             group_rows: 1_000,
             group_bytes: 16 * 1024 * 1024,
             reserve_bytes: 16 * 1024 * 1024,

@@ -43,10 +43,10 @@ impl App {
         tasks.spawn_loop(
             "pulses",
             super::tasks::Activation::new(),
-            Duration::from_mins(5),
+            Duration::from_secs(10),
             move || {
                 let app = Arc::clone(&app);
-                async move { app.flush_pulses().await }
+                async move { app.flush_pulses_if_due().await }
             },
         );
         let app = Arc::clone(self);

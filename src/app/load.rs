@@ -1,8 +1,8 @@
 //! A start: everything that the store knows comes into memory.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 
 use super::accounts::Accounts;
 use super::audit::Audit;
@@ -69,6 +69,8 @@ impl App {
             reconcile,
             flush: Activation::new(),
             pulse_rows: AtomicU64::new(0),
+            pulses_at: AtomicU64::new(0),
+            settled: Mutex::default(),
             store,
         };
         app.load_credentials()?;

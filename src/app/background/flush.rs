@@ -1,15 +1,20 @@
 //! Writes what agents reported: late, together, and never for a heartbeat.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::app::App;
 use crate::app::records::{PulseRow, Pulses};
 use crate::fleet::agent::Reported;
 use crate::fleet::ids::AgentId;
+use crate::fleet::time::Timestamp;
 use crate::store::Batch;
 
 /// Agents in one batch.
 const AGENTS_A_BATCH: usize = 500;
+/// Pulses written in a second, on average.
+const PULSES_A_SECOND: usize = 1_000;
 /// Pulses in one row.
 const PULSES_A_ROW: usize = 256;
 
@@ -63,6 +68,19 @@ impl App {
         }
     }
 
+    /// [`App::flush_pulses`], as often as the size of the fleet allows: every agent whose number is behind after a kill is
+    /// asked for its full state, and what is written here costs a fleet of any size the same.
+    pub(in crate::app) async fn flush_pulses_if_due(&self) {
+        let now = self.clock.now();
+        let apart =
+            Duration::from_secs(1) * u32::try_from(self.live.len() / PULSES_A_SECOND).unwrap_or(u32::MAX);
+        let last = Timestamp(self.pulses_at.load(Ordering::Relaxed));
+        if now.since(last) >= apart {
+            self.pulses_at.store(now.0, Ordering::Relaxed);
+            self.flush_pulses().await;
+        }
+    }
+
     /// Writes numbers and last-seen times of all agents, packed.
     pub(in crate::app) async fn flush_pulses(&self) {
         let mut dirty = false;
@@ -89,7 +107,7 @@ impl App {
                 },
             );
         }
-        let written = self.pulse_rows.swap(count, std::sync::atomic::Ordering::Relaxed);
+        let written = self.pulse_rows.swap(count, Ordering::Relaxed);
         for number in count..written {
             batch.delete::<Pulses>(&number);
         }

@@ -1,5 +1,8 @@
 //! Compares what every agent should have with what it said, and wakes the links of those that differ.
 
+use std::sync::PoisonError;
+use std::time::Duration;
+
 use crate::app::App;
 use crate::fleet::agent::Agent;
 use crate::fleet::group::{Candidate, membership};
@@ -11,11 +14,7 @@ impl App {
         if let Err(error) = self.intentions.refresh().await {
             tracing::error!(error = %error, "operators' intent could not be read again");
         }
-        for id in self.live.collect(|entry| Some(entry.agent.id())) {
-            if let Err(error) = self.settle(id).await {
-                tracing::error!(agent_id = %id, error = %error, "an agent's membership could not be settled");
-            }
-        }
+        self.settle_all().await;
         let lacking = self.live.collect(|entry| {
             let link = entry.route?;
             let desired = self.desired(&entry.agent.registration);
@@ -34,6 +33,28 @@ impl App {
             if let Some(link) = self.connections.get(link) {
                 link.nudge(agent);
             }
+        }
+    }
+
+    /// Settles every membership when the groups' rules changed. What changes at an agent settles it at once, so otherwise
+    /// this only makes sure, now and then.
+    async fn settle_all(&self) {
+        const MAKING_SURE: Duration = Duration::from_mins(5);
+        let rules = self.intentions.index().rules();
+        let now = self.clock.now();
+        let settled = *self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        if settled.is_some_and(|(under, at)| under == rules && now.since(at) < MAKING_SURE) {
+            return;
+        }
+        let mut all = true;
+        for id in self.live.collect(|entry| Some(entry.agent.id())) {
+            if let Err(error) = self.settle(id).await {
+                all = false;
+                tracing::error!(agent_id = %id, error = %error, "an agent's membership could not be settled");
+            }
+        }
+        if all {
+            *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = Some((rules, now));
         }
     }
 

@@ -10,6 +10,7 @@ use crate::fleet::hash::{Digest, HashKey};
 use crate::fleet::ids::{AgentId, TargetId};
 use crate::fleet::name::Name;
 use crate::fleet::target::{Frozen, LayerRef, Rendered, Scope, Target};
+use crate::fleet::time::Timestamp;
 use crate::store::{ReadError, Record, Store};
 
 /// All heads of intent. A clone shares everything with the original until it is changed.
@@ -154,6 +155,21 @@ impl Index {
     /// All groups in the order of their names.
     pub fn groups(&self) -> impl Iterator<Item = &Arc<GroupHead>> {
         self.groups.values()
+    }
+
+    /// A digest of what decides which group claims an agent: all of the groups but what was published to them.
+    #[must_use]
+    pub fn rules(&self) -> Digest {
+        let rules: Vec<Group> = self
+            .groups()
+            .map(|head| Group {
+                target: None,
+                updated_at: Timestamp::EPOCH,
+                ..head.group.clone()
+            })
+            .collect();
+        // None of ours fails; if one did, groups would be looked at again later.
+        Digest::of(&serde_json::to_vec(&rules).unwrap_or_default())
     }
 
     /// The config of that name.
