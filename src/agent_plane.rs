@@ -35,7 +35,7 @@ pub struct Settings {
     pub write_deadline: Duration,
     /// How long a WebSocket may be open without a first message.
     pub first_message_deadline: Duration,
-    /// How long a request's body may take.
+    /// How long a request's body may take, or a message on a WebSocket once it has begun.
     pub body_deadline: Duration,
     /// The authority that the join script tells hosts to trust, as PEM.
     pub ca_pem: String,

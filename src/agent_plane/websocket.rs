@@ -72,6 +72,7 @@ impl AgentPlane {
         let plane = Arc::clone(self);
         let settings = websocket::Settings {
             max_message: self.settings.message.bytes,
+            message_deadline: self.settings.body_deadline,
             ..websocket::Settings::default()
         };
         self.tracker.spawn(async move {

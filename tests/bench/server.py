@@ -61,11 +61,12 @@ class Echo(Process):
 class Server(Process):
     """One data folder with the server that runs on it."""
 
-    def __init__(self, program, folder=None, agent_port=0):
+    def __init__(self, program, folder=None, agent_port=0, settings=()):
         self.program = program
         self.folder = folder or tempfile.mkdtemp(prefix="muster-")
         self.ca = os.path.join(self.folder, "ca.pem")
         self.agent_port = agent_port
+        self.settings = settings
         self.listening_after = None
 
     def start(self):
@@ -76,7 +77,8 @@ class Server(Process):
         self.process = subprocess.Popen(
             [self.program, "serve", "--data", self.folder, "--agent-listen", f"127.0.0.1:{self.agent_port}",
              "--admin-listen", "127.0.0.1:0", "--set", "limits.connections_per_address=20000",
-             "--set", "limits.messages_per_minute=6000"],
+             "--set", "limits.messages_per_minute=6000",
+             *(part for setting in self.settings for part in ("--set", setting))],
             stdout=subprocess.DEVNULL, stderr=log)
         while True:
             assert self.process.poll() is None, "the server ended: " + open(log.name).read()[-2000:]

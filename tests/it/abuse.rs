@@ -1,4 +1,36 @@
-//! What abuse of the agent plane gets, from outside.
+//! What abuse of the agent plane gets, from outside. The program itself, as a child, is abused in `whole_server`.
+//!
+//! | what comes | test, here unless a file is named |
+//! |---|---|
+//! | no, wrong or revoked credential | `strangers_are_refused_before_their_bodies_are_read`, `s_320`, `s_322` (`conformance/s18_security`) |
+//! | a bound credential with the uid of another | `a_bound_credential_with_anothers_uid_is_refused_and_audited`, `three_foreign_uids_quarantine_a_credential_until_it_is_released` |
+//! | a fresh credential with the uid of another | `a_cloned_image_gets_a_record_and_a_uid_of_its_own` |
+//! | one credential used twice | `a_second_user_of_a_credential_is_acknowledged_and_given_nothing` |
+//! | uids of 0, 1, 15, 17 bytes or 1 MB, all zero | `uids_of_other_lengths_and_zeros_are_refused_and_leave_no_record` |
+//! | `Content-Length: 2 GiB` | `claims_of_two_gigabytes_are_refused_at_once`, `whole_server::bombs_and_bodies_without_end_leave_memory_flat` |
+//! | endless chunks | `endless_chunks_are_cut_off_at_the_limit`, `whole_server::bombs_and_bodies_without_end_leave_memory_flat` |
+//! | gzip bomb | `a_bomb_of_gzip_is_413`, `whole_server::bombs_and_bodies_without_end_leave_memory_flat` |
+//! | 400,000 empty attributes | `hundreds_of_thousands_of_empty_attributes_are_refused_unread` |
+//! | values nested 100,000 deep | `values_inside_values_without_end_are_refused_unread` |
+//! | every prefix and bit flip of a valid message | `every_prefix_and_bit_flip_of_a_message_is_answered`, `every_prefix_on_a_websocket_is_answered_or_closed_in_order` |
+//! | wrong method or content type, an `Origin` | `wrong_methods_and_media_types_are_told_what_is_right` |
+//! | text, unmasked frames | `broken_frames_close_with_their_codes` |
+//! | a header that isn't 0; a frame of 2^62 bytes | `s_011`, `s_015` (`conformance/s02_websocket`), `a_frame_that_claims_the_world_is_1009` |
+//! | unfinished fragments, also between pings | `a_message_that_never_ends_runs_into_the_deadline` |
+//! | a peer that never reads | `a_peer_that_never_reads_is_let_go_and_harms_nobody` |
+//! | a peer that sends nothing | `a_connection_that_says_nothing_is_closed`, `a_connection_that_only_pings_is_closed`, `late_headers_end_the_connection_while_pauses_between_requests_do_not` (`http`) |
+//! | 5,000 silent sockets | `whole_server::silent_sockets_above_the_cap_keep_nobody_from_working`; at full size `tests/bench/silent_sockets.py` |
+//! | 1,000 messages a second of one agent | `a_flood_of_one_agent_is_throttled_and_its_neighbours_are_not`, `s_304`, `s_305` (`conformance/s17_errors`) |
+//! | a single-use token used 100 times at once | `of_a_hundred_uses_of_a_single_use_token_one_succeeds` |
+//! | a credential revoked while connected | `s_322` (`conformance/s18_security`) |
+//! | cross-site POST, wrong Host | `a_page_of_another_site_changes_nothing_with_somebodys_session`, `a_name_that_is_not_ours_is_misdirected` (`admin/guards`) |
+//! | stale ETag, replayed Idempotency-Key | `a_group_is_made_edited_by_its_revision_published_to_and_deleted`, `a_repeated_key_makes_nothing_twice_and_gives_the_same_answer` (`admin/rows`) |
+//! | 200 parallel wrong passwords | `of_200_parallel_wrong_passwords_few_are_verified_and_the_rest_are_too_many` (`login`) |
+//! | a setup token claimed 100 times at once, guessed | `a_single_use_setup_token_claimed_100_times_at_once_has_one_success`, `five_wrong_setup_tokens_close_the_setup_also_across_a_restart` (`setup`) |
+//! | 100 XSS payloads in every field | `tests/browser/xss.test.js` |
+//! | host names with newlines, JSON, escapes | `whole_server::what_agents_call_themselves_stays_one_line_of_the_log` |
+
+mod whole_server;
 
 use std::time::Duration;
 
@@ -10,6 +42,30 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::harness::{Agent, Answer, Plan, Raw, Request, World, admin};
+
+#[test]
+fn the_table_names_tests_that_there_are() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tests = crate::conformance::tests();
+    let rows = include_str!("abuse.rs")
+        .lines()
+        .filter(|line| line.starts_with("//! | "));
+    let named = rows.filter_map(|row| row.split('|').nth(2));
+    let mut seen = 0;
+    for name in named.flat_map(|cell| cell.split('`').skip(1).step_by(2)) {
+        let test = name.rsplit("::").next().unwrap();
+        let known = if name.starts_with("tests/") {
+            root.join(name).is_file()
+        } else if test.starts_with("s_") {
+            tests.iter().any(|known| known.starts_with(test))
+        } else {
+            !test.contains('_') || test.contains('/') || tests.contains(test)
+        };
+        assert!(known, "{name}");
+        seen += 1;
+    }
+    assert!(seen > 40, "{seen}");
+}
 
 /// Everything that is known of an agent, as the store and as memory have it.
 async fn everything(world: &World, id: AgentId) -> (String, Option<String>, Option<String>) {
@@ -121,7 +177,7 @@ async fn uids_of_other_lengths_and_zeros_are_refused_and_leave_no_record() {
         vec![1],
         vec![1; 15],
         vec![1; 17],
-        vec![1; 1 << 19],
+        vec![1; 1_000_000],
         vec![0; 16],
     ];
     for uid in odd {
@@ -150,7 +206,11 @@ async fn claims_of_two_gigabytes_are_refused_at_once() {
 
 #[tokio::test]
 async fn strangers_are_refused_before_their_bodies_are_read() {
-    let world = World::start();
+    let world = World::with(Plan {
+        loops: false,
+        ..Plan::default()
+    });
+    let before = world.store.statistics();
     for path in ["/v1/opamp", "/v1/enroll"] {
         let mut request = Request::posting("nobody", Vec::new());
         request.path = path.into();
@@ -159,6 +219,7 @@ async fn strangers_are_refused_before_their_bodies_are_read() {
         stream.write_all(head.as_bytes()).await.unwrap();
         assert_eq!(Answer::read(&mut stream).await.status, 401, "{path}");
     }
+    assert_eq!(world.store.statistics(), before, "nothing is written");
 }
 
 #[tokio::test]
@@ -231,16 +292,16 @@ async fn hundreds_of_thousands_of_empty_attributes_are_refused_unread() {
 async fn values_inside_values_without_end_are_refused_unread() {
     let world = World::start();
     let agent = world.agent().await;
-    // key_value { value { array_value { values { array_value … } } } }, from the inside out.
+    // key_value { value { array_value { values { array_value … } } } }, written backwards from the inside out.
     let mut nested: Vec<u8> = Vec::new();
-    for _ in 0..2_000 {
+    for _ in 0..100_000 {
         for tag in [0x0a, 0x2a] {
             let mut outer = vec![tag];
             push_length(&mut outer, nested.len());
-            outer.extend(&nested);
-            nested = outer;
+            nested.extend(outer.iter().rev());
         }
     }
+    nested.reverse();
     let mut pair = vec![0x12];
     push_length(&mut pair, nested.len());
     pair.extend(&nested);
@@ -286,6 +347,18 @@ async fn every_prefix_and_bit_flip_of_a_message_is_answered() {
             .send_on(&mut stream)
             .await;
         assert!(matches!(answer.status, 200 | 400), "{bit}: {}", answer.status);
+    }
+}
+
+#[tokio::test]
+async fn every_prefix_on_a_websocket_is_answered_or_closed_in_order() {
+    let world = World::start();
+    let mut agent = world.agent().await;
+    let valid = [&[0], client::write(&agent.full()).as_slice()].concat();
+    for end in 0..valid.len() {
+        let mut line = agent.connect(&world).await;
+        line.send(valid[..end].to_vec()).await;
+        assert_eq!(line.hear_bytes().await.first(), Some(&0), "{end}");
     }
 }
 
@@ -337,6 +410,45 @@ async fn broken_frames_close_with_their_codes() {
     .concat();
     raw.stream.write_all(&unmasked).await.unwrap();
     assert_eq!(raw.close_code().await, 1002);
+}
+
+#[tokio::test]
+async fn a_frame_that_claims_the_world_is_1009() {
+    let world = World::start();
+    let agent = world.agent().await;
+    let mut raw = Raw::open(&world).await;
+    raw.shake(&agent.credential, "").await;
+    let head = [&[0x82, 0xff][..], &(1_u64 << 62).to_be_bytes(), &[0; 4]].concat();
+    raw.stream.write_all(&head).await.unwrap();
+    assert_eq!(raw.close_code().await, 1009);
+}
+
+#[tokio::test]
+async fn a_message_that_never_ends_runs_into_the_deadline() {
+    let mut plan = Plan::default();
+    plan.plane.body_deadline = Duration::from_millis(300);
+    let world = World::with(plan);
+    let mut agent = world.agent().await;
+    agent.online(&world).await.close().await;
+    for pings in [false, true] {
+        let mut raw = Raw::open(&world).await;
+        raw.shake(&agent.credential, "").await;
+        raw.frame(0x02, &[0, 0x0a]).await;
+        let ending = async {
+            loop {
+                if pings {
+                    raw.frame(0x89, b"").await;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                let (first, payload) = raw.next_frame().await;
+                if first == 0x88 {
+                    return u16::from_be_bytes([payload[0], payload[1]]);
+                }
+            }
+        };
+        let closed = tokio::time::timeout(Duration::from_secs(5), ending).await;
+        assert_eq!(closed, Ok(1008), "with pings: {pings}");
+    }
 }
 
 #[tokio::test]

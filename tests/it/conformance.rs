@@ -1,6 +1,7 @@
 //! What OpAMP asks of a server, duty by duty, from outside: the number in a test's name is the duty's.
 
 pub(crate) use s03_http::gzip;
+pub(crate) use table::tests;
 
 mod s01_transports;
 mod s02_websocket;

@@ -8,11 +8,13 @@ mod disk;
 mod line;
 mod operator;
 mod poll;
+mod process;
 
-pub(crate) use agent::{ALL, Agent, OBSERVED, caps};
+pub(crate) use agent::{ALL, Agent, OBSERVED, caps, fresh_uid, text};
 pub(crate) use line::{Line, Raw};
 pub(crate) use operator::{admin, collector};
 pub(crate) use poll::{Answer, Request};
+pub(crate) use process::Program;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

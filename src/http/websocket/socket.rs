@@ -176,7 +176,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.give_back(cx);
         match self.with_io(cx, |context, io| context.read(io)) {
             Poll::Ready(Ok(message)) => {
-                self.message_timer = None;
+                // A ping between the fragments of a message ends nothing.
+                if self.gate.is_between_messages() {
+                    self.message_timer = None;
+                }
                 self.give_back(cx);
                 Poll::Ready(Ok(Some(incoming(message))))
             }

@@ -62,7 +62,8 @@ fn list() -> String {
     fs::read_to_string(path).unwrap()
 }
 
-fn tests() -> BTreeSet<String> {
+/// The names of all tests, and of the functions beside them.
+pub(crate) fn tests() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for folder in ["tests/it", "src"] {
         functions(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut found);

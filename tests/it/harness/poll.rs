@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use muster::opamp::client::{self, Incoming, Outgoing};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -79,7 +79,7 @@ impl Request {
     }
 
     /// Sends it on an open connection, which stays open.
-    pub(crate) async fn send_on(&self, stream: &mut TcpStream) -> Answer {
+    pub(crate) async fn send_on(&self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Answer {
         let head = format!("{}content-length: {}\r\n\r\n", self.head(), self.body.len());
         let _ = stream.write_all(&[head.as_bytes(), &self.body].concat()).await;
         Answer::read(stream).await
@@ -88,13 +88,13 @@ impl Request {
 
 impl Answer {
     /// Reads one answer.
-    pub(crate) async fn read(stream: &mut TcpStream) -> Self {
+    pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Self {
         timeout(SOON, Self::read_now(stream))
             .await
             .expect("an answer in time")
     }
 
-    async fn read_now(stream: &mut TcpStream) -> Self {
+    async fn read_now(stream: &mut (impl AsyncRead + Unpin)) -> Self {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.expect("an answer"));
