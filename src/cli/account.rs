@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::columns::{Column, field, list_at, number_at, text_at, time};
 use super::output::Output;
 use super::session::{Reach, by_id, wrong};
+use super::tokens::Whose;
 use crate::settings::Environment;
 
 /// Show who asks and what they may do; change one's own password, end sessions
@@ -25,12 +26,17 @@ enum Act {
     Show,
     /// Change one's own password: two lines of standard input, the present one and the new one
     Password,
-    /// List one's own sessions in browsers, the latest used first
-    Sessions,
+    /// List sessions in browsers, the latest used first
+    Sessions {
+        #[command(flatten)]
+        whose: Whose,
+    },
     /// End a session in a browser
     EndSession {
         /// The session's id, or the beginning of it
         id: String,
+        #[command(flatten)]
+        whose: Whose,
     },
     /// End all sessions in browsers
     EndSessions,
@@ -59,8 +65,9 @@ impl Args {
                 let answer: Value = session.post("/api/v1/account/password", &body).await?;
                 session.say(&answer, || "the password was changed".to_owned())
             }
-            Act::Sessions => {
-                let found: Value = session.get(SESSIONS).await?;
+            Act::Sessions { whose } => {
+                let path = whose.path(&session, "sessions")?;
+                let found: Value = session.get(&path).await?;
                 session.list(
                     list_at(&found, "/sessions"),
                     &[
@@ -73,8 +80,9 @@ impl Args {
                     ],
                 )
             }
-            Act::EndSession { id } => {
-                let found: Value = session.get(SESSIONS).await?;
+            Act::EndSession { id, whose } => {
+                let path = whose.path(&session, "sessions")?;
+                let found: Value = session.get(&path).await?;
                 let id = text_at(by_id(list_at(&found, "/sessions"), &id, "session")?, "/id");
                 session.delete(&format!("{SESSIONS}/{id}")).await?;
                 session.say(&json!({"id": id}), || format!("session {id} was ended"))

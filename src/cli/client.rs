@@ -141,6 +141,12 @@ enum Target {
 }
 
 impl Client {
+    /// Whether the server takes us for the operator of its host.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        matches!(self.target, Target::Local(_)) && self.token.is_none()
+    }
+
     /// The client that flags and environment describe; flags win. Nothing is sent yet.
     ///
     /// # Errors

@@ -3,10 +3,10 @@
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::client::segment;
+use super::client::{ClientError, segment};
 use super::columns::{field, list_at, text_at, time};
 use super::output::Output;
-use super::session::{Reach, Session};
+use super::session::{Reach, Session, wrong};
 use crate::settings::Environment;
 
 /// Make and revoke API tokens, with which scripts sign in
@@ -21,13 +21,39 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Act {
     Create(Create),
-    /// List the API tokens of one's own account, the latest used first
-    List,
-    /// Revoke an API token of one's own account
+    /// List API tokens, the latest used first
+    List {
+        #[command(flatten)]
+        whose: Whose,
+    },
+    /// Revoke an API token
     Revoke {
         /// Its name
         name: String,
+        #[command(flatten)]
+        whose: Whose,
     },
+}
+
+/// The account that something belongs to: one's own unless it is named.
+#[derive(clap::Args, Debug)]
+pub(super) struct Whose {
+    /// Whose, if not one's own; needed over the local socket
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+}
+
+impl Whose {
+    /// The path of what belongs to the account. The operator of the host has none, and must say whose is meant.
+    pub(super) fn path(&self, session: &Session<'_>, what: &str) -> Result<String, ClientError> {
+        match &self.account {
+            Some(name) => Ok(format!("/api/v1/accounts/{}/{what}", segment(name))),
+            None if session.client.is_local() => Err(wrong(
+                "the operator of this host has no account of their own: say whose with --account NAME",
+            )),
+            None => Ok(format!("/api/v1/account/{what}")),
+        }
+    }
 }
 
 const PATH: &str = "/api/v1/account/tokens";
@@ -38,8 +64,8 @@ impl Args {
         let session = &mut session;
         match self.act {
             Act::Create(args) => args.run(session).await,
-            Act::List => {
-                let found: Value = session.get(PATH).await?;
+            Act::List { whose } => {
+                let found: Value = session.get(&whose.path(session, "tokens")?).await?;
                 session.list(
                     list_at(&found, "/tokens"),
                     &[
@@ -52,8 +78,9 @@ impl Args {
                     ],
                 )
             }
-            Act::Revoke { name } => {
-                session.delete(&format!("{PATH}/{}", segment(&name))).await?;
+            Act::Revoke { name, whose } => {
+                let path = whose.path(session, "tokens")?;
+                session.delete(&format!("{path}/{}", segment(&name))).await?;
                 session.say(&json!({"name": name}), || format!("API token {name} was revoked"))
             }
         }

@@ -6,6 +6,8 @@ use std::process::Stdio;
 
 use muster::admin_plane::{Face, described};
 use muster::app::clock::Clock;
+use muster::auth::password::Password;
+use muster::auth::session::Visitor;
 use muster::server::Server;
 use muster::settings::Settings;
 use serde_json::Value;
@@ -310,6 +312,50 @@ async fn the_operator_of_the_host_helps_people_and_sees_the_server() {
     host.server.stop().await.unwrap();
 }
 
+#[tokio::test]
+async fn the_operator_of_the_host_sees_and_revokes_what_somebody_signs_in_with() {
+    let host = Host::start();
+    let accounts = &host.server.app.accounts;
+    let link = accounts
+        .issue_setup_token(&crate::harness::admin())
+        .await
+        .unwrap();
+    let password = Password::new("seven giraffes on a slow ferry".to_owned());
+    accounts
+        .claim(link.expose(), "ada", &password, &Visitor::default())
+        .await
+        .unwrap();
+    host.ok(&["tokens", "create", "ci", "--account", "ada"]).await;
+
+    for verb in [
+        &["tokens", "list"][..],
+        &["tokens", "revoke", "ci"],
+        &["account", "sessions"],
+        &["account", "end-session", "0"],
+    ] {
+        let whose = host.fails(2, verb).await;
+        assert!(whose.contains("--account NAME"), "{whose}");
+    }
+    let found = host.json(&["tokens", "list", "--account", "ada", "--json"]).await;
+    assert_eq!(found[0]["name"], "ci");
+    let nobody = host.fails(4, &["tokens", "list", "--account", "bob"]).await;
+    assert!(nobody.contains("no account \"bob\""), "{nobody}");
+    let gone = host
+        .fails(4, &["tokens", "revoke", "cd", "--account", "ada"])
+        .await;
+    assert!(gone.contains("no token \"cd\""), "{gone}");
+    host.ok(&["tokens", "revoke", "ci", "--account", "ada"]).await;
+    assert_eq!(host.ok(&["tokens", "list", "--account", "ada"]).await, "");
+
+    let sessions = host
+        .json(&["account", "sessions", "--account", "ada", "--json"])
+        .await;
+    let id = sessions[0]["id"].as_str().unwrap();
+    host.ok(&["account", "end-session", id, "--account", "ada"]).await;
+    assert_eq!(host.ok(&["account", "sessions", "--account", "ada"]).await, "");
+    host.server.stop().await.unwrap();
+}
+
 fn beginning(text: &str, characters: usize) -> String {
     text.chars().take(characters).collect()
 }
@@ -343,6 +389,10 @@ const VERBS: &[(&str, &[&str])] = &[
     (
         "POST /api/v1/accounts/{name}/password",
         &["users", "reset-password"],
+    ),
+    (
+        "DELETE /api/v1/accounts/{name}/tokens/{token}",
+        &["tokens", "revoke"],
     ),
     ("POST /api/v1/agents/acts", &["agents", "label"]),
     ("POST /api/v1/agents/{id}/acts", &["agents", "restart"]),

@@ -65,7 +65,7 @@ pub(in crate::admin_plane) async fn change_password(
     Ok(Answer::done())
 }
 
-/// One's own sessions in browsers.
+/// Sessions in browsers.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::admin_plane) struct Sessions {
     /// The latest used first.
@@ -97,7 +97,7 @@ pub(in crate::admin_plane) async fn end_others(call: Call, _: Nothing, _: Nothin
     }))
 }
 
-/// One's own API tokens.
+/// API tokens.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::admin_plane) struct ApiTokens {
     /// The latest used first.
@@ -108,6 +108,25 @@ pub(in crate::admin_plane) async fn tokens(call: Call, _: Nothing, _: Nothing) -
     Ok(Answer::ok(ApiTokens {
         tokens: call.app().accounts.tokens(&call.actor),
     }))
+}
+
+pub(in crate::admin_plane) async fn tokens_of(call: Call, _: Nothing, _: Nothing) -> Given<ApiTokens> {
+    let tokens = call.app().accounts.tokens_of(&call.actor, call.param("name"))?;
+    Ok(Answer::ok(ApiTokens { tokens }))
+}
+
+pub(in crate::admin_plane) async fn revoke_token_of(call: Call, _: Nothing, _: Nothing) -> Given<()> {
+    let (account, token) = (call.param("name"), call.param("token"));
+    call.app()
+        .accounts
+        .revoke_token_of(&call.actor, account, token)
+        .await?;
+    Ok(Answer::done())
+}
+
+pub(in crate::admin_plane) async fn sessions_of(call: Call, _: Nothing, _: Nothing) -> Given<Sessions> {
+    let sessions = call.app().accounts.sessions_of(&call.actor, call.param("name"))?;
+    Ok(Answer::ok(Sessions { sessions }))
 }
 
 /// An API token that was just made: the only time that its secret is shown.

@@ -310,7 +310,7 @@ fn of_enrolment() -> [Row; 6] {
     ]
 }
 
-fn of_accounts() -> [Row; 10] {
+fn of_accounts() -> [Row; 13] {
     [
         Row::api(GET, "/api/v1/account", OwnAccount, "Who asks", account::me),
         Row::api(
@@ -376,6 +376,27 @@ fn of_accounts() -> [Row; 10] {
             ManageAccounts,
             "Set a password",
             account::reset_password,
+        ),
+        Row::api(
+            GET,
+            "/api/v1/accounts/{name}/sessions",
+            ManageAccounts,
+            "List the sessions of an account",
+            account::sessions_of,
+        ),
+        Row::api(
+            GET,
+            "/api/v1/accounts/{name}/tokens",
+            ManageAccounts,
+            "List the API tokens of an account",
+            account::tokens_of,
+        ),
+        Row::api(
+            DELETE,
+            "/api/v1/accounts/{name}/tokens/{token}",
+            ManageAccounts,
+            "Revoke an API token of an account",
+            account::revoke_token_of,
         ),
     ]
 }

@@ -6,7 +6,7 @@ use crate::app::error::Error;
 use crate::auth::actor::{Actor, Via};
 use crate::auth::permission::Permission;
 use crate::auth::session::{SessionKind, SessionView};
-use crate::fleet::ids::SessionId;
+use crate::fleet::ids::{AccountId, SessionId};
 
 impl Accounts {
     /// The browser sessions of the actor's account, the latest used first; none for who has no account.
@@ -15,10 +15,37 @@ impl Accounts {
         self.views(actor, |kind| *kind == SessionKind::Browser)
     }
 
+    /// The sessions of an account in browsers, the latest used first.
+    ///
+    /// # Errors
+    /// When the actor may not manage accounts, or there is no such account.
+    pub fn sessions_of(&self, actor: &Actor, account: &str) -> Result<Vec<SessionView>, Error> {
+        self.views_of(actor, account, |kind| *kind == SessionKind::Browser)
+    }
+
     pub(super) fn views(&self, actor: &Actor, wanted: impl Fn(&SessionKind) -> bool) -> Vec<SessionView> {
-        let Some(account) = actor.account() else {
-            return Vec::new();
-        };
+        let own = actor.account();
+        own.map_or_else(Vec::new, |account| self.views_in(actor, account, wanted))
+    }
+
+    pub(super) fn views_of(
+        &self,
+        actor: &Actor,
+        account: &str,
+        wanted: impl Fn(&SessionKind) -> bool,
+    ) -> Result<Vec<SessionView>, Error> {
+        actor.may(Permission::ManageAccounts)?;
+        let id = self.index().account_named(account).map(|account| account.id);
+        let id = id.ok_or_else(|| Error::not_found("account", account))?;
+        Ok(self.views_in(actor, id, wanted))
+    }
+
+    fn views_in(
+        &self,
+        actor: &Actor,
+        account: AccountId,
+        wanted: impl Fn(&SessionKind) -> bool,
+    ) -> Vec<SessionView> {
         let current = browser_session(actor);
         let index = self.index();
         let held = index.sessions_of(account, self.now()).into_iter();

@@ -132,12 +132,32 @@ impl Accounts {
         self.views(actor, |kind| token_name(kind).is_some())
     }
 
+    /// The API tokens of an account, the latest used first.
+    ///
+    /// # Errors
+    /// When the actor may not manage accounts, or there is no such account.
+    pub fn tokens_of(&self, actor: &Actor, account: &str) -> Result<Vec<SessionView>, Error> {
+        self.views_of(actor, account, |kind| token_name(kind).is_some())
+    }
+
     /// Revokes an API token of the actor's account by its name. See also [`Accounts::end_session`].
     ///
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn revoke_token(&self, actor: &Actor, name: &str) -> Result<(), Error> {
-        let tokens = self.tokens(actor);
+        self.revoke_one_of(actor, &self.tokens(actor), name).await
+    }
+
+    /// Revokes an API token of an account by its name.
+    ///
+    /// # Errors
+    /// When the actor may not manage accounts, or there is no such account or token.
+    pub async fn revoke_token_of(&self, actor: &Actor, account: &str, name: &str) -> Result<(), Error> {
+        self.revoke_one_of(actor, &self.tokens_of(actor, account)?, name)
+            .await
+    }
+
+    async fn revoke_one_of(&self, actor: &Actor, tokens: &[SessionView], name: &str) -> Result<(), Error> {
         let named = |view: &&SessionView| token_name(&view.kind).is_some_and(|own| own.as_str() == name);
         let token = tokens
             .iter()
