@@ -18,11 +18,15 @@ use crate::fleet::agent::Standing;
 use crate::fleet::agent::health::status;
 use crate::fleet::ids::AgentId;
 
-/// The whole fleet on one page.
+/// How all stands, for the page, the API and the command line.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Overview {
     /// How many agents are how; archived ones aside.
-    pub tally: Tally,
+    pub agents: Tally,
+    /// How many groups there are.
+    pub groups: usize,
+    /// How many configs there are.
+    pub configs: usize,
     /// What needs attention, worst first.
     pub troubles: Vec<Trouble>,
     /// What happened lately, newest first.
@@ -52,7 +56,7 @@ impl App {
     ///
     /// # Errors
     /// When the actor may not.
-    pub fn fleet_overview(&self, actor: &Actor) -> Result<Overview, Error> {
+    pub fn overview(&self, actor: &Actor) -> Result<Overview, Error> {
         actor.may(Permission::ViewFleet)?;
         let now = self.clock.now();
         let snapshots = self.live.snapshot();
@@ -78,7 +82,9 @@ impl App {
         }
         recent.look_at_targets(&index);
         Ok(Overview {
-            tally,
+            agents: tally,
+            groups: index.groups().count(),
+            configs: index.configs().count(),
             troubles: troubles.worst_first(),
             recent: recent.newest_first(),
         })

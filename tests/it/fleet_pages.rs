@@ -591,13 +591,17 @@ fn overview_page(words: &Words<'_>, quiet: bool) -> String {
     };
     let view = if quiet {
         Overview {
-            tally: Tally::default(),
+            agents: Tally::default(),
+            groups: 0,
+            configs: 0,
             troubles: vec![],
             recent: vec![],
         }
     } else {
         Overview {
-            tally: fleet(),
+            agents: fleet(),
+            groups: 3,
+            configs: 2,
             troubles: vec![
                 Trouble {
                     kind: TroubleKind::FleetHeld {

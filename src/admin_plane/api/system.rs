@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Answer, Given, Nothing};
 use crate::admin_plane::call::Call;
-use crate::app::system::Overview;
+use crate::app::overview::Overview;
 use crate::auth::account::Setup;
 use crate::fleet::agent::HoldReason;
 use crate::fleet::hash::Digest;

@@ -24,7 +24,7 @@ const REASON_CHARACTERS: usize = 160;
 /// The page.
 #[must_use]
 pub fn overview(view: &Overview, scene: &Scene<'_>) -> Markup {
-    if view.tally.total() == 0 {
+    if view.agents.total() == 0 {
         return html! {
             (page_head(&html! { "Overview" }, None, None))
             (live("overview", &TOPICS, "/", &first_hour(view, scene)))
@@ -88,7 +88,7 @@ fn fleet_held(reason: HoldReason) -> Markup {
 }
 
 fn counts(view: &Overview) -> Markup {
-    let counted = &view.tally;
+    let counted = &view.agents;
     let all = [
         (Status::Down, "Down", counted.down, "status = down"),
         (

@@ -19,7 +19,7 @@ pub(in crate::admin_plane) fn rows() -> Vec<Row> {
 
 /// `GET /`
 async fn overview(call: Call) -> Outcome {
-    let view = call.app().fleet_overview(&call.actor)?;
+    let view = call.app().overview(&call.actor)?;
     let stage = Stage::of(&call);
     let body = super::overview(&view, &stage.scene());
     Ok(call.page(
