@@ -27,7 +27,7 @@ const FILTERS: &str = "\
 Filters:
   Words are searched for in names; the rest are requirements, as in
     web-3 status = degraded
-    group = edge, label.env in (prod, canary), version = 0.10*
+    group = edge, label.env in (prod, canary), version =~ 0[.]10[.].*
   Keys: status, group, name, version, config, presence, label.KEY, fact.KEY";
 
 #[derive(Debug, clap::Subcommand)]
