@@ -89,6 +89,8 @@ pub struct Site {
     pub message_limit_bytes: usize,
     /// Where everything is kept.
     pub data_folder: PathBuf,
+    /// What the program says of its verbs and settings.
+    pub manual: Arc<pages::help::Manual>,
 }
 
 /// The admin plane.

@@ -40,6 +40,8 @@ mod tokens;
 mod users;
 mod version;
 
+pub use man::verbs;
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done

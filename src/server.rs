@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admin_plane::pages::help::{Manual, SettingHelp};
 use crate::admin_plane::{self, AdminPlane, Site};
 use crate::agent_plane::{self, AgentPlane};
 use crate::app::accounts::SetupStatus;
@@ -20,11 +21,12 @@ use crate::app::clock::Clock;
 use crate::app::tasks::{Activation, Tasks};
 use crate::app::{self, App};
 use crate::auth::actor::Actor;
+use crate::cli;
 use crate::http::{Counters, Limits, Listener, Peer, Request, Response, Security, Serving, drain, serve};
 use crate::observability::metrics::Metrics;
 use crate::opamp;
 use crate::pki::{Authority, Names, ServerCertificate, server_config};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::store::Store;
 
 /// How long a stop may take.
@@ -228,6 +230,7 @@ impl Server {
             admin_port: self.admin_address.port(),
             message_limit_bytes: settings.limits.message_size.bytes(),
             data_folder: settings.data.clone(),
+            manual: Arc::new(manual()),
         };
         let plane = AdminPlane::new(admin_plane::Parts {
             app: Arc::clone(&self.app),
@@ -400,6 +403,22 @@ fn own_names(settings: &Settings) -> anyhow::Result<Names> {
         names.add(name)?;
     }
     Ok(names)
+}
+
+/// What the program says of its verbs and settings, for the pages of help.
+#[must_use]
+pub fn manual() -> Manual {
+    let setting = |setting: settings::Described| SettingHelp {
+        name: setting.name,
+        variable: setting.variable,
+        allowed: setting.allowed,
+        default: setting.default,
+    };
+    Manual {
+        verbs: cli::verbs(),
+        settings: settings::described().into_iter().map(setting).collect(),
+        settings_file: settings::TEMPLATE,
+    }
 }
 
 /// The names under which people may call the admin plane.

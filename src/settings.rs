@@ -21,7 +21,7 @@ mod units;
 
 pub use environment::Environment;
 pub use flags::SettingsFlags;
-pub use load::{Effective, EffectiveRow, load};
+pub use load::{Described, Effective, EffectiveRow, described, load};
 pub use problem::{Origin, Problem, Problems};
 pub use units::{ByteSize, ByteSizeError};
 

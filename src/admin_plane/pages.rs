@@ -13,6 +13,7 @@ pub mod differences;
 pub mod enrolment;
 pub mod groups;
 pub(in crate::admin_plane) mod handle;
+pub mod help;
 pub mod layers;
 pub mod layout;
 pub mod login;

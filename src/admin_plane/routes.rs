@@ -301,6 +301,8 @@ pub struct Described {
     pub face: Face,
     /// What it takes to use it.
     pub need: Need,
+    /// What it does, for routes of the API; empty for others.
+    pub summary: &'static str,
 }
 
 /// The table, to be looked at: tests walk every route with it.
@@ -317,6 +319,7 @@ pub fn described() -> Vec<Described> {
         method: row.method,
         path: row.path,
         face: row.face,
+        summary: row.summary,
     };
     table().into_iter().map(described).collect()
 }

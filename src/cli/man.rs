@@ -6,6 +6,38 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::output::Output;
+use crate::admin_plane::pages::help::VerbHelp;
+
+/// Every verb with what it prints as its help, in the order of `muster help`.
+#[must_use]
+pub fn verbs() -> Vec<VerbHelp> {
+    let mut command = super::command();
+    command.build();
+    let mut found = Vec::new();
+    for verb in command.get_subcommands() {
+        describe(verb, "", &mut found);
+    }
+    found
+}
+
+/// A verb that only holds others is described by them.
+fn describe(verb: &clap::Command, before: &str, found: &mut Vec<VerbHelp>) {
+    let name = format!("{before}{}", verb.get_name());
+    if verb.get_name() == "help" {
+        return;
+    }
+    if verb.has_subcommands() {
+        for below in verb.get_subcommands() {
+            describe(below, &format!("{name} "), found);
+        }
+        return;
+    }
+    found.push(VerbHelp {
+        about: verb.get_about().map(ToString::to_string).unwrap_or_default(),
+        help: verb.clone().render_long_help().to_string(),
+        name,
+    });
+}
 
 /// Print the manual page, or write those of all verbs into a folder
 #[derive(clap::Args, Debug)]

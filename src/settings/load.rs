@@ -51,6 +51,32 @@ impl Effective {
     }
 }
 
+/// One setting, for whoever wants to set it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// Its name in the file.
+    pub name: &'static str,
+    /// The environment variable that sets it.
+    pub variable: String,
+    /// What is allowed, as the end of a sentence.
+    pub allowed: &'static str,
+    /// Its default; a list is joined by commas.
+    pub default: String,
+}
+
+/// All settings in the order of the template.
+#[must_use]
+pub fn described() -> Vec<Described> {
+    let defaults = Settings::default();
+    let describe = |key: &Key| Described {
+        name: key.name,
+        variable: variable_of(key.name),
+        allowed: key.allowed,
+        default: (key.show)(&defaults).join(", "),
+    };
+    KEYS.iter().map(describe).collect()
+}
+
 /// Reads the settings file, then the environment, then the flags; later ones win.
 ///
 /// # Errors

@@ -114,6 +114,8 @@ test("pages of a fleet", async () => {
   await show("audit-verified", "/audit?verify=1");
   await show("account", "/account");
   await show("system", "/system");
+  await show("help", "/help");
+  for (const topic of ["joining", "configs", "publishing", "troubleshooting", "security", "command-line", "command-line/agents", "api", "settings"]) await show(`help-${topic.replace("/", "-")}`, `/help/${topic}`);
   await show("missing", "/nothing/here", 404);
   await show("missing-agent", "/agents/00000000000000000000000000000000", 404);
   await show("missing-group", "/groups/none", 404);

@@ -523,6 +523,7 @@ fn site() -> Site {
         admin_port: 4321,
         message_limit_bytes: 1 << 20,
         data_folder: "/var/lib/muster".into(),
+        manual: Arc::default(),
     }
 }
 

@@ -20,6 +20,7 @@ mod fleet_pages;
 mod gallery;
 mod groups;
 mod harness;
+mod help;
 mod http;
 mod joining;
 mod laws;

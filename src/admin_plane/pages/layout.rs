@@ -27,10 +27,12 @@ pub enum Nav {
     Audit,
     /// The server itself.
     System,
+    /// How things are done here.
+    Help,
 }
 
 impl Nav {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Overview,
         Self::Agents,
         Self::Groups,
@@ -38,6 +40,7 @@ impl Nav {
         Self::Enrolment,
         Self::Audit,
         Self::System,
+        Self::Help,
     ];
 
     const fn place(self) -> (&'static str, &'static str, Icon) {
@@ -49,6 +52,7 @@ impl Nav {
             Self::Enrolment => ("Enrolment", "/enrolment", Icon::Enrolment),
             Self::Audit => ("Audit", "/audit", Icon::Audit),
             Self::System => ("System", "/system", Icon::System),
+            Self::Help => ("Help", "/help", Icon::Help),
         }
     }
 
@@ -264,6 +268,7 @@ fn help() -> Markup {
                     dd { (words) }
                 }
             }
+            p { a href="/help" { "More help" } }
             form method="dialog" { button.button type="submit" { "Close" } }
         }
     }

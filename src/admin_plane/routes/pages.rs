@@ -2,8 +2,8 @@
 
 use super::Row;
 use crate::admin_plane::pages::{
-    account, add_agents, agent, agents, audit, configs, enrolment, groups, login, overview, publish, setup,
-    system,
+    account, add_agents, agent, agents, audit, configs, enrolment, groups, help, login, overview, publish,
+    setup, system,
 };
 
 pub(super) fn rows() -> Vec<Row> {
@@ -21,6 +21,7 @@ pub(super) fn rows() -> Vec<Row> {
         enrolment::handle::rows(),
         audit::handle::rows(),
         system::handle::rows(),
+        help::handle::rows(),
     ]
     .concat()
 }

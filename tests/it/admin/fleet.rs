@@ -277,3 +277,19 @@ async fn acts_on_many_ask_first_and_count_those_that_match() {
         StatusCode::NOT_FOUND
     );
 }
+
+#[tokio::test]
+async fn help_is_for_whoever_is_signed_in() {
+    let site = Site::start().await;
+    let list = site.page("/help").await;
+    assert!(list.contains("href=\"/help/command-line\""));
+    let page = site.page("/help/command-line/tokens").await;
+    assert!(page.contains("<code>muster tokens revoke</code>"));
+    for nothing in ["/help/nothing", "/help/command-line/nothing"] {
+        assert_eq!(site.look(nothing).await.status, StatusCode::NOT_FOUND);
+    }
+    assert!(
+        site.page("/agents").await.contains("href=\"/help\""),
+        "the rail leads there"
+    );
+}

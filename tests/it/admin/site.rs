@@ -100,6 +100,7 @@ impl Site {
             admin_port: 4321,
             message_limit_bytes: 1 << 20,
             data_folder: folder.path().to_owned(),
+            manual: Arc::new(muster::server::manual()),
         };
         let tracker = TaskTracker::new();
         let plane = AdminPlane::new(admin_plane::Parts {

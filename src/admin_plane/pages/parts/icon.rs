@@ -43,6 +43,8 @@ pub enum Icon {
     Users,
     /// A cogwheel: settings and the system.
     System,
+    /// A question mark: help.
+    Help,
 }
 
 /// An icon of 16 px in the colour of the text.
@@ -97,6 +99,11 @@ const fn paths(which: Icon) -> &'static [&'static str] {
             "M15 8h-5",
             "M19 17V5a2 2 0 0 0-2-2H4",
             "M8 21h12a2 2 0 0 0 2-2v-1a1 1 0 0 0-1-1H11a1 1 0 0 0-1 1v1a2 2 0 1 1-4 0V5a2 2 0 1 0-4 0v2a1 1 0 0 0 1 1h3",
+        ],
+        Icon::Help => &[
+            "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20z",
+            "M9.09 9a3 3 0 0 1 5.83 1c0 2-3 3-3 3",
+            "M12 17h.01",
         ],
         Icon::Plus => &["M5 12h14", "M12 5v14"],
         Icon::Search => &["m21 21-4.34-4.34", "M11 3a8 8 0 1 0 0 16 8 8 0 0 0 0-16z"],

@@ -1,0 +1,38 @@
+//! What the words of an agent's status mean, and what to do.
+
+use maud::{Markup, html};
+
+use super::part;
+use crate::admin_plane::Site;
+use crate::admin_plane::pages::parts::{Fact, facts};
+
+pub(super) fn page(site: &Site) -> Markup {
+    html! {
+        (part("An agent's status", &facts(&[
+            Fact::new("Offline", html! { "Its connection ended, or it stopped polling. Look at the host: " code { "systemctl status muster-agent" } " and " code { "journalctl -u muster-agent" } "." }),
+            Fact::new("Awaited", html! { "The server started a short while ago and has not heard of it since. It counts as offline once the time of " code { "presence.http_silence" } " has passed." }),
+            Fact::new("Waiting", html! { "It was enrolled and never spoke. The host can't reach port " (site.agent_port) ", doesn't trust the authority, or was enrolled by hand and never started." }),
+            Fact::new("Refused", html! { "It could not run what it was sent, and its own words say why. Publish a corrected revision; the refused one is not sent again by itself." }),
+            Fact::new("Stuck", html! { "It was offered a configuration and doesn't say what became of it. It may be restarting for ever: look at its log." }),
+            Fact::new("Held", html! { "Nothing is sent until it is released: by an operator, or because it knows a newer state than this server's store." }),
+            Fact::new("Conflict", html! { "It uses the credential, uid or host name of another. If it replaces the other, accept it and archive the other; if not, revoke its credential." }),
+            Fact::new("Unassigned", html! { "No group takes it, so it is sent nothing. Pin it, label it, or confirm the group that it proposes." }),
+        ])))
+        (part("A host that doesn't join", &html! {
+            ul {
+                li { "401: the token was used, is over, or was withdrawn. Make another; the log of the server says which." }
+                li { "A certificate that isn't trusted: the name under which the host calls the server is not in its certificate. Add it with " code { "--name NAME" } " or " code { "names" } " in the settings." }
+                li { "Connections that end at once: more from one address than " code { "limits.connections_per_address" } " allows, as behind a NAT." }
+            }
+        }))
+        (part("The server", &html! {
+            ul {
+                li { code { "muster check" } " shows every setting and where it came from, and names mistakes." }
+                li { a href="/system" { "System" } " shows versions, certificates and sizes; " code { "/readyz" } " says whether requests should come here." }
+                li { "When the disk is nearly full, agents stay connected and changes are refused; they resume without a restart once there is room." }
+                li { "\"It went back in time\": an agent knows offers that the store has forgotten, as after a restored copy. Everything is held; look at what was lost, then release under Overview." }
+                li { "Every refused request carries a request id: look for it in the log." }
+            }
+        }))
+    }
+}
