@@ -1,32 +1,33 @@
 //! One simulated agent, without I/O: what happens to it goes in, what it does comes out.
 
+mod offers;
+mod telling;
+
+pub(super) use telling::full_size;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::behaviour::Behaviour;
 use super::memory::KeptAgent;
-use super::profile::{self, Profile, Running};
+use super::profile::{Profile, Running};
 use crate::fleet::agent::RefusalKind;
-use crate::fleet::agent::report::{Parts, RemoteConfigOutcome, RemoteConfigStatus};
+use crate::fleet::agent::report::RemoteConfigOutcome;
 use crate::fleet::ids::InstanceUid;
 use crate::fleet::time::Timestamp;
-use crate::opamp::client::{self, Incoming, Outgoing};
+use crate::opamp::client::Incoming;
+use offers::{Plan, Verdict};
+use telling::Tell;
 
 #[cfg(test)]
 mod tests;
 
-/// How long a slow agent takes.
-const SLOW: Duration = Duration::from_secs(20);
-/// How long a crashed agent is away.
-const AWAY: Duration = Duration::from_secs(2);
 /// How long an agent that fell back waits before it says that it runs the old configuration again.
 const FALL_BACK: Duration = Duration::from_secs(1);
 /// How long a restart takes that the server asked for.
 const RESTARTING: Duration = Duration::from_secs(1);
 /// The shortest wait that an agent takes from a server that has no time.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-/// A configuration with these letters is one that agents fail to apply.
-const POISON: &[u8] = b"FAIL";
 
 /// Something that happens to an agent.
 #[derive(Clone, Copy, Debug)]
@@ -100,66 +101,6 @@ pub enum Event {
 
 /// How often an agent says that it lives; `None` for never.
 pub type Heartbeats = Option<Duration>;
-
-/// What is to be told, besides uid and number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tell {
-    description: bool,
-    health: bool,
-    effective: bool,
-    status: bool,
-    components: bool,
-    component_list: bool,
-}
-
-impl Tell {
-    const ALL: Self = Self {
-        description: true,
-        health: true,
-        effective: true,
-        status: true,
-        components: true,
-        component_list: false,
-    };
-
-    fn and(self, other: Self) -> Self {
-        Self {
-            description: self.description || other.description,
-            health: self.health || other.health,
-            effective: self.effective || other.effective,
-            status: self.status || other.status,
-            components: self.components || other.components,
-            component_list: self.component_list || other.component_list,
-        }
-    }
-
-    fn kind(self) -> Kind {
-        match self {
-            nothing if nothing == Self::default() => Kind::Heartbeat,
-            all if all.and(Self::ALL) == all => Kind::Full,
-            _ => Kind::Part,
-        }
-    }
-}
-
-/// The outcome of the last offer.
-#[derive(Clone, Debug)]
-struct Verdict {
-    offer: Arc<Running>,
-    outcome: RemoteConfigOutcome,
-    error: &'static str,
-}
-
-/// Something that an agent will do at its time.
-#[derive(Clone, Debug)]
-enum Plan {
-    /// Finish with the configuration that it is applying.
-    Finish(Arc<Running>),
-    /// Say that it runs the old configuration again.
-    SayFellBack,
-    /// Come up again after a restart.
-    ComeUp,
-}
 
 /// A simulated agent.
 #[derive(Debug)]
@@ -397,40 +338,6 @@ impl Agent {
         }
     }
 
-    fn take_offer(&mut self, offer: Arc<Running>, now: Timestamp, acts: &mut Vec<Act>) -> Tell {
-        let status = Tell {
-            status: true,
-            ..Tell::default()
-        };
-        let is = |known: Option<&Arc<Running>>| known.is_some_and(|known| known.hash == offer.hash);
-        let runs = is(self.running.as_ref());
-        acts.push(Act::Note(Event::Offered {
-            again: runs || is(self.failed.as_ref()),
-        }));
-        let judged = self
-            .verdict
-            .as_ref()
-            .filter(|verdict| verdict.offer.hash == offer.hash);
-        match judged.map(|verdict| verdict.outcome) {
-            // Once is enough.
-            Some(RemoteConfigOutcome::Applying) => return Tell::default(),
-            Some(RemoteConfigOutcome::Applied) if runs => return status,
-            Some(_) | None => {}
-        }
-        self.verdict = Some(Verdict {
-            offer: Arc::clone(&offer),
-            outcome: RemoteConfigOutcome::Applying,
-            error: "",
-        });
-        let takes = if self.behaviour == Behaviour::Slow {
-            SLOW
-        } else {
-            self.apply_delay
-        };
-        self.plan = Some((now.plus(takes), Plan::Finish(offer)));
-        status
-    }
-
     fn time_passed(&mut self, now: Timestamp, acts: &mut Vec<Act>) {
         if let Some((at, plan)) = self.plan.take() {
             if at <= now {
@@ -449,158 +356,4 @@ impl Agent {
             self.say(Tell::default(), now, acts);
         }
     }
-
-    fn carry_out(&mut self, plan: Plan, now: Timestamp, acts: &mut Vec<Act>) {
-        match plan {
-            Plan::Finish(offer) => self.finish(offer, now, acts),
-            Plan::SayFellBack => {
-                self.verdict = self.running.clone().map(|offer| Verdict {
-                    offer,
-                    outcome: RemoteConfigOutcome::Applied,
-                    error: "",
-                });
-                self.say(
-                    Tell {
-                        status: true,
-                        effective: true,
-                        ..Tell::default()
-                    },
-                    now,
-                    acts,
-                );
-            }
-            Plan::ComeUp => {
-                self.started_at = now;
-                self.say(
-                    Tell {
-                        health: true,
-                        ..Tell::default()
-                    },
-                    now,
-                    acts,
-                );
-            }
-        }
-    }
-
-    fn finish(&mut self, offer: Arc<Running>, now: Timestamp, acts: &mut Vec<Act>) {
-        let poisoned = offer.content.files.values().any(|file| {
-            let mut windows = file.body.windows(POISON.len());
-            windows.any(|window| window == POISON)
-        });
-        if self.behaviour == Behaviour::Crashes {
-            acts.push(Act::Vanish(AWAY));
-            self.be_reborn(now);
-            return;
-        }
-        let failed = poisoned || self.behaviour == Behaviour::Fails;
-        let (outcome, error, event) = if failed {
-            let error = "the collector refused this configuration: unknown exporter \"nowhere\"";
-            self.failed = Some(Arc::clone(&offer));
-            (RemoteConfigOutcome::Failed, error, Event::Failed)
-        } else {
-            self.running = Some(Arc::clone(&offer));
-            (RemoteConfigOutcome::Applied, "", Event::Applied)
-        };
-        self.verdict = Some(Verdict {
-            offer,
-            outcome,
-            error,
-        });
-        let tell = Tell {
-            status: true,
-            effective: !failed,
-            health: true,
-            ..Tell::default()
-        };
-        self.say(tell, now, acts);
-        acts.push(Act::Note(event));
-        if self.behaviour == Behaviour::Dark {
-            acts.push(Act::FallSilent);
-            self.silent = true;
-        }
-    }
-
-    /// Sends what is to be told now, or keeps it while the server wants to be left alone.
-    fn say(&mut self, tell: Tell, now: Timestamp, acts: &mut Vec<Act>) {
-        if self.quiet_until.is_some_and(|until| now < until) {
-            self.untold = self.untold.and(tell);
-            return;
-        }
-        let tell = tell.and(std::mem::take(&mut self.untold));
-        self.introduced |= tell.kind() == Kind::Full;
-        self.last = tell;
-        let message = self.message(tell, false, now);
-        acts.push(message);
-    }
-
-    fn message(&mut self, tell: Tell, disconnect: bool, now: Timestamp) -> Act {
-        let message = Outgoing {
-            uid: self.uid.0.to_vec(),
-            sequence: self.sequence,
-            capabilities: profile::CAPABILITIES.0,
-            parts: self.parts(tell, now),
-            disconnect,
-            requests_uid: false,
-        };
-        self.sequence += 1;
-        if let Some(period) = self.heartbeats {
-            self.next_heartbeat = now.plus(period);
-        }
-        Act::Send {
-            message: client::write(&message),
-            kind: tell.kind(),
-        }
-    }
-
-    fn parts(&self, tell: Tell, now: Timestamp) -> Parts {
-        let effective = || {
-            let running = self.running.as_ref().map(|running| running.content.clone());
-            running.unwrap_or_else(|| self.profile.own_config(self.number))
-        };
-        let status = || match &self.verdict {
-            None => RemoteConfigStatus::default(),
-            Some(verdict) => RemoteConfigStatus {
-                hash: verdict.offer.hash.clone(),
-                outcome: verdict.outcome,
-                error: verdict.error.to_owned(),
-            },
-        };
-        let describe = || self.profile.description(self.number, self.uid);
-        Parts {
-            description: tell.description.then(describe),
-            health: tell
-                .health
-                .then(|| profile::health(self.trouble(), self.started_at, now)),
-            effective_config: tell.effective.then(effective),
-            remote_config_status: tell.status.then(status),
-            available_components: tell.components.then(|| profile::components(tell.component_list)),
-            custom_capabilities: None,
-        }
-    }
-
-    /// An agent that failed keeps running what it ran, and says that something is wrong.
-    fn trouble(&self) -> Option<&str> {
-        let verdict = self.verdict.as_ref()?;
-        (verdict.outcome == RemoteConfigOutcome::Failed).then_some(verdict.error)
-    }
-}
-
-/// The bytes of a full status on the wire.
-pub(super) fn full_size(profile: &Profile) -> usize {
-    let parts = Parts {
-        description: Some(profile.description(0, InstanceUid([1; 16]))),
-        health: Some(profile::health(None, Timestamp(1), Timestamp(1))),
-        effective_config: Some(profile.own_config(0)),
-        remote_config_status: Some(RemoteConfigStatus::default()),
-        available_components: Some(profile::components(false)),
-        custom_capabilities: None,
-    };
-    let message = Outgoing {
-        uid: vec![1; 16],
-        capabilities: profile::CAPABILITIES.0,
-        parts,
-        ..Outgoing::default()
-    };
-    client::write(&message).len()
 }

@@ -1,6 +1,7 @@
+use super::offers::AWAY;
 use super::*;
 use crate::fleet::agent::Refused;
-use crate::fleet::agent::report::Report;
+use crate::fleet::agent::report::{Parts, Report};
 use crate::fleet::config::ConfigMap;
 use crate::opamp::{self, Limits};
 
