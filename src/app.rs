@@ -34,6 +34,7 @@ mod stripes;
 pub mod system;
 pub mod tasks;
 mod tokens;
+pub mod validation;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
@@ -59,6 +60,8 @@ pub struct Settings {
     pub http_silence: Duration,
     /// How many agents a second are asked for their full state.
     pub full_state_requests_per_second: u32,
+    /// The collector that validates configurations beside our own checks; `None`: nobody.
+    pub validation: Option<validation::Settings>,
 }
 
 impl Default for Settings {
@@ -66,6 +69,7 @@ impl Default for Settings {
         Self {
             http_silence: Duration::from_secs(150),
             full_state_requests_per_second: 200,
+            validation: None,
         }
     }
 }

@@ -114,6 +114,7 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let app_settings = app::Settings {
             http_silence: settings.presence.http_silence,
+            validation: validation(settings),
             ..app::Settings::default()
         };
         let tasks = Tasks::new();
@@ -376,6 +377,12 @@ impl Server {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+fn validation(settings: &Settings) -> Option<app::validation::Settings> {
+    let timeout = settings.validation.timeout;
+    let collector = settings.validation.collector.clone()?;
+    Some(app::validation::Settings { collector, timeout })
 }
 
 async fn answer(plane: Arc<AdminPlane>, request: Request, peer: Peer) -> Response {

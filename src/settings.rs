@@ -48,6 +48,8 @@ pub struct Settings {
     pub limits: Limits,
     /// When an agent counts as offline.
     pub presence: PresenceSettings,
+    /// Who validates configurations beside our own checks.
+    pub validation: ValidationSettings,
     /// Our own log.
     pub log: LogSettings,
 }
@@ -97,6 +99,15 @@ pub struct PresenceSettings {
     pub http_silence: Duration,
 }
 
+/// Who validates configurations beside our own checks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidationSettings {
+    /// A collector that is run as `COLLECTOR validate --config FILE`; `None`: nobody.
+    pub collector: Option<PathBuf>,
+    /// How long that may take.
+    pub timeout: Duration,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -120,6 +131,10 @@ impl Default for Settings {
             presence: PresenceSettings {
                 // Three polls of 30 s, and as much again as one poll for a slow network.
                 http_silence: Duration::from_mins(2),
+            },
+            validation: ValidationSettings {
+                collector: None,
+                timeout: Duration::from_secs(10),
             },
             log: LogSettings {
                 level: "info".to_owned(),

@@ -16,7 +16,9 @@ use crate::auth::permission::Permission;
 use crate::fleet::agent::Agent;
 use crate::fleet::config::lint::Available;
 use crate::fleet::config::yaml::Limits;
-use crate::fleet::config::{self, Config, ConfigMap, Content, Diff, Problem, Revision};
+use crate::fleet::config::{
+    self, Config, ConfigMap, Content, Diff, Problem, Revision, STARTERS, Starter, StarterSummary,
+};
 use crate::fleet::hash::Digest;
 use crate::fleet::name::Name;
 use crate::store::Batch;
@@ -61,6 +63,25 @@ pub struct NewRevision {
     pub allow_blank: bool,
 }
 
+/// What is to change about a config beside its content. What isn't given stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ConfigEdit {
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// A config to begin with.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct StarterDetail {
+    /// What it is.
+    #[serde(flatten)]
+    pub summary: StarterSummary,
+    /// Its text.
+    pub content: Content,
+}
+
 /// What is wrong with a content or worth a look, by line and column.
 #[must_use]
 pub fn check(content: &Content) -> Vec<Problem> {
@@ -70,6 +91,28 @@ pub fn check(content: &Content) -> Vec<Problem> {
     }
     let map = content.clone().into_map();
     config::check(content.kind(), &map, &Limits::default(), &Available::default())
+}
+
+/// What there is to begin a config with.
+///
+/// # Errors
+/// When the actor may not look at the fleet.
+pub fn starters(actor: &Actor) -> Result<Vec<StarterSummary>, Error> {
+    actor.may(Permission::ViewFleet)?;
+    Ok(STARTERS.iter().map(Starter::summary).collect())
+}
+
+/// One starter.
+///
+/// # Errors
+/// [`Error::NotFound`], or when the actor may not look at the fleet.
+pub fn starter(actor: &Actor, name: &str) -> Result<StarterDetail, Error> {
+    actor.may(Permission::ViewFleet)?;
+    let starter = Starter::named(name).ok_or_else(|| Error::not_found("starter", name))?;
+    Ok(StarterDetail {
+        summary: starter.summary(),
+        content: Content::Yaml(starter.yaml.to_owned()),
+    })
 }
 
 impl Intentions {
@@ -143,7 +186,8 @@ impl Intentions {
         let name = Name::new(&new.name).map_err(|error| Error::invalid("name", error.to_string()))?;
         short("description", &new.description)?;
         short("message", &new.message)?;
-        let warnings = acceptable(&new.content, new.allow_blank)?;
+        let mut warnings = acceptable(&new.content, new.allow_blank)?;
+        warnings.extend(self.validated(&new.content).await?);
         let mut writing = self.begin().await?;
         let mut index = writing.index();
         if index.config(&name).is_some() {
@@ -175,7 +219,8 @@ impl Intentions {
     pub async fn save_revision(&self, actor: &Actor, name: &str, new: NewRevision) -> Result<Saved, Error> {
         actor.may(Permission::EditConfigs)?;
         short("message", &new.message)?;
-        let warnings = acceptable(&new.content, new.allow_blank)?;
+        let mut warnings = acceptable(&new.content, new.allow_blank)?;
+        warnings.extend(self.validated(&new.content).await?);
         let mut writing = self.begin().await?;
         let mut index = writing.index();
         let head = Arc::clone(named(&index, name)?);
@@ -241,6 +286,47 @@ impl Intentions {
             created: true,
             warnings,
         })
+    }
+
+    /// Changes what is said of a config; its revisions stay as they are.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Invalid`] says what must change.
+    pub async fn edit_config(&self, actor: &Actor, name: &str, edit: ConfigEdit) -> Result<(), Error> {
+        actor.may(Permission::EditConfigs)?;
+        let ConfigEdit { description } = edit;
+        short("description", description.as_deref().unwrap_or_default())?;
+        let mut writing = self.begin().await?;
+        let mut index = writing.index();
+        let head = Arc::clone(named(&index, name)?);
+        let Some(description) = description.filter(|text| *text != head.config.description) else {
+            return Ok(());
+        };
+        let config = Config {
+            description,
+            updated_at: self.now(),
+            ..head.config.clone()
+        };
+        let mut batch = Batch::new();
+        batch.expect_revision::<Config>(&config.name, head.revision);
+        batch.put(&config.name, &config);
+        let mut entry = self.audited(
+            actor,
+            "config.describe",
+            object(&config.name),
+            config.description.clone(),
+        );
+        entry.before = fingerprint(&head.config);
+        entry.after = fingerprint(&config);
+        batch.audit(entry);
+        writing.commit(batch).await?;
+        index.put_config(ConfigHead {
+            config,
+            revision: head.revision + 1,
+            revisions: head.revisions.clone(),
+        });
+        writing.install(index, [Topic::Configs], false);
+        Ok(())
     }
 
     /// Deletes a config that nothing uses. What was published from it before stays readable.

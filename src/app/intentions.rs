@@ -24,6 +24,7 @@ use super::changes::{Changes, Topic};
 use super::clock::Clock;
 use super::error::Error;
 use super::tasks::Activation;
+use super::validation::{self, Validator};
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::{Desired, HoldReason, Intent, Registration};
@@ -61,6 +62,8 @@ pub struct Intentions {
     held: ArcSwapOption<HoldReason>,
     reconcile: Activation,
     changes: Changes,
+    /// Who else looks at configurations.
+    pub(super) validator: Option<Validator>,
 }
 
 /// A change on its way. While it lives, no other is made.
@@ -95,7 +98,17 @@ impl Intentions {
             held: ArcSwapOption::empty(),
             reconcile,
             changes,
+            validator: None,
         })
+    }
+
+    /// Has a collector look at configurations, too.
+    #[must_use]
+    pub fn with_validation(self, settings: Option<validation::Settings>) -> Self {
+        Self {
+            validator: settings.map(Validator::new),
+            ..self
+        }
     }
 
     /// What the agent should have. Runs for every message: looks two names up and clones pointers.

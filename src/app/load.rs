@@ -43,7 +43,8 @@ impl App {
             key.clone(),
             reconcile.clone(),
             changes.clone(),
-        )?;
+        )?
+        .with_validation(settings.validation.clone());
         let audit = Audit::new(store.clone(), clock.clone(), tasks.clone());
         let accounts = Accounts::load(store.clone(), clock.clone(), tasks.clone(), audit.clone())?;
         let pacer = pacer::Pacer::per_second(settings.full_state_requests_per_second);

@@ -1,6 +1,7 @@
 //! `muster check`: are the settings right, and what holds?
 
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::Context as _;
 
@@ -31,6 +32,12 @@ impl Args {
             for path in [&tls.certificate, &tls.key] {
                 File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
             }
+        }
+        if let Some(collector) = &effective.settings.validation.collector {
+            let wrong = || format!("validation.collector: {} can't be run", collector.display());
+            let found = std::fs::metadata(collector).with_context(wrong)?;
+            let runs = found.is_file() && found.permissions().mode() & 0o111 != 0;
+            anyhow::ensure!(runs, "{}: it is no program", wrong());
         }
         output.table(
             self.output,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use http::Method;
 use serde_json::{Value, json};
 
 use super::client::segment;
@@ -11,7 +12,7 @@ use super::confirm::Yes;
 use super::output::Output;
 use super::session::{Reach, Session, card, with_query, wrong};
 use super::shown;
-use crate::app::configs::{NewConfig, NewRevision};
+use crate::app::configs::{ConfigEdit, NewConfig, NewRevision};
 use crate::fleet::config::{Diff, Problem};
 use crate::settings::Environment;
 
@@ -41,7 +42,9 @@ enum Act {
     Diff(Compare),
     Check(Check),
     Download(Download),
+    Describe(Describe),
     Delete(Delete),
+    Starters(Starters),
 }
 
 impl Args {
@@ -57,7 +60,9 @@ impl Args {
             Act::Diff(args) => args.run(session).await,
             Act::Check(args) => args.run(session).await,
             Act::Download(args) => args.run(session).await,
+            Act::Describe(args) => args.run(session).await,
             Act::Delete(args) => args.run(session).await,
+            Act::Starters(args) => args.run(session).await,
         }
     }
 }
@@ -193,7 +198,10 @@ struct Saving {
 
 /// Make a config with its first revision
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  muster configs create edge -f edge.yaml -m 'first draft'")]
+#[command(after_help = "\
+Examples:
+  muster configs create edge -f edge.yaml -m 'first draft'
+  muster configs create host --starter host-metrics")]
 struct Create {
     /// Its name
     config: String,
@@ -210,7 +218,7 @@ impl Create {
         let new = NewConfig {
             name: self.config,
             description: self.description,
-            content: self.saving.source.read()?,
+            content: self.saving.source.read(session).await?,
             message: self.saving.message,
             allow_blank: self.saving.allow_blank,
         };
@@ -236,7 +244,7 @@ struct Save {
 impl Save {
     async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
         let file = self.saving.source.name();
-        let content = self.saving.source.read()?;
+        let content = self.saving.source.read(session).await?;
         let base = match self.base {
             Some(base) => base,
             None => newest(session, &self.config).await?,
@@ -336,7 +344,7 @@ struct Check {
 impl Check {
     async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
         let file = self.source.name();
-        let content = self.source.read()?;
+        let content = self.source.read(session).await?;
         let found: Value = session.post("/api/v1/config-check", &content).await?;
         let problems = problems(&found, "/problems");
         session.say(&found, || {
@@ -376,6 +384,28 @@ impl Download {
     }
 }
 
+/// Say what a config is for
+#[derive(clap::Args, Debug)]
+struct Describe {
+    /// The config
+    config: String,
+    /// What it is for; an empty text takes it away
+    description: String,
+}
+
+impl Describe {
+    async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let edit = ConfigEdit {
+            description: Some(self.description),
+        };
+        let changed: Value = session
+            .client
+            .change(Method::PATCH, &path(&self.config), &edit, None)
+            .await?;
+        session.say(&changed, || format!("described config {}", self.config))
+    }
+}
+
 /// Delete a config that nothing uses, with all its revisions
 #[derive(clap::Args, Debug)]
 struct Delete {
@@ -392,6 +422,38 @@ impl Delete {
         let answer = session.delete(&path(&self.config)).await?;
         session.say(&answer, || format!("deleted config {}", self.config))
     }
+}
+
+/// List configs to begin with, or print one
+///
+/// Each says in its header what it needs and what to change. `muster configs create` takes one with --starter.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  muster configs starters gateway > gateway.yaml")]
+struct Starters {
+    /// The starter
+    name: Option<String>,
+}
+
+impl Starters {
+    async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        if let Some(name) = &self.name {
+            let found: Value = session.get(&starter(name)).await?;
+            return shown::content_of(session, &found);
+        }
+        let found: Value = session.get("/api/v1/starters").await?;
+        session.list(
+            list_at(&found, "/starters"),
+            &[
+                field("NAME", "/name"),
+                field("TITLE", "/title"),
+                field("FOR", "/summary"),
+            ],
+        )
+    }
+}
+
+fn starter(name: &str) -> String {
+    format!("/api/v1/starters/{}", segment(name))
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! Configurations of agents: content, revisions, checks.
 
 mod check;
+pub mod complaint;
 mod content;
 mod diff;
 mod drift;
 pub mod lint;
 mod problem;
 mod revision;
+mod starter;
 mod variables;
 pub mod yaml;
 
@@ -16,4 +18,5 @@ pub use diff::{Change, Diff, FileDiff, Hunk, Line, Mark};
 pub use drift::{Drift, drift};
 pub use problem::{Position, Problem, Severity};
 pub use revision::{Config, Content, Kind, Revision};
+pub use starter::{STARTERS, Starter, StarterSummary};
 pub use variables::{Variable, VariableError};

@@ -44,7 +44,7 @@ const PEM: &str = "the path of a PEM file, or nothing";
 const COUNT: &str = "a whole number from 1 to 1000000";
 
 /// All settings, in the order of the template.
-pub(super) const KEYS: [Key; 15] = [
+pub(super) const KEYS: [Key; 17] = [
     Key {
         name: DATA,
         allowed: "the path of a folder",
@@ -188,6 +188,28 @@ pub(super) const KEYS: [Key; 15] = [
             fits.then(|| draft.settings.presence.http_silence = silence)
         },
         show: |settings| vec![show_duration(settings.presence.http_silence)],
+    },
+    Key {
+        name: "validation.collector",
+        allowed: "the absolute path of a program, or nothing",
+        list: false,
+        set: |draft, values| {
+            let path = filled(values).map(PathBuf::from);
+            let fits = path.as_ref().is_none_or(|path| path.is_absolute());
+            fits.then(|| draft.settings.validation.collector = path)
+        },
+        show: |settings| show_path(settings.validation.collector.as_ref()),
+    },
+    Key {
+        name: "validation.timeout",
+        allowed: "a time with its unit from \"1s\" to \"45s\"",
+        list: false,
+        set: |draft, values| {
+            let timeout = parse_duration(filled(values)?).ok()?;
+            let fits = (Duration::from_secs(1)..=Duration::from_secs(45)).contains(&timeout);
+            fits.then(|| draft.settings.validation.timeout = timeout)
+        },
+        show: |settings| vec![show_duration(settings.validation.timeout)],
     },
     Key {
         name: "log.level",

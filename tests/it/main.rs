@@ -38,5 +38,6 @@ mod sessions;
 mod setup;
 mod simulator;
 mod store;
+mod validation;
 mod verbs;
 mod websocket;

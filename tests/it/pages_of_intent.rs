@@ -15,7 +15,7 @@ use muster::app::intentions::{
 };
 use muster::auth::permission::Role;
 use muster::fleet::config::{
-    Config, ConfigFile, ConfigMap, Content, Diff, Kind, Position, Problem, Revision,
+    Config, ConfigFile, ConfigMap, Content, Diff, Kind, Position, Problem, Revision, Starter,
 };
 use muster::fleet::group::Group;
 use muster::fleet::hash::Digest;
@@ -45,6 +45,12 @@ pub(super) fn scene(role: Role) -> Scene<'static> {
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
+}
+
+/// A form that a starter filled.
+fn begun() -> ConfigForm {
+    let starter = Starter::named("gateway").unwrap().summary();
+    ConfigForm::begun_with(starter, &Content::Yaml("receivers:\n".to_owned()))
 }
 
 /// Texts that somebody chose: plain ones for snapshots, hostile ones for the property below.
@@ -414,6 +420,10 @@ fn config_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
                 &Errors::default(),
                 &admin,
             ),
+        ),
+        (
+            "config_new_begun",
+            configs::new(&begun(), &[], &Errors::default(), &admin),
         ),
         (
             "config_new_wrong",

@@ -14,23 +14,28 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-const GOOD: &str = "receivers:\n  otlp:\n    protocols:\n      grpc:\nexporters:\n  debug:\nservice:\n  pipelines:\n    traces:\n      receivers: [otlp]\n      exporters: [debug]\n";
+pub(crate) const GOOD: &str = "receivers:\n  otlp:\n    protocols:\n      grpc:\nexporters:\n  debug:\nservice:\n  pipelines:\n    traces:\n      receivers: [otlp]\n      exporters: [debug]\n";
 
 /// A server with a folder, and people at its machine.
-struct Host {
-    server: Server,
+pub(crate) struct Host {
+    pub(crate) server: Server,
     folder: tempfile::TempDir,
 }
 
 /// What a verb said.
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Host {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
+        Self::with(|_| ())
+    }
+
+    /// A server with other settings.
+    pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings {
             data: folder.path().join("data"),
@@ -38,19 +43,20 @@ impl Host {
         };
         settings.agent_plane.listen.set_port(0);
         settings.admin_plane.listen.set_port(0);
+        change(&mut settings);
         let server = Server::start(&settings, &Clock::system()).unwrap();
         Self { server, folder }
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    async fn run(&self, arguments: &[&str]) -> Said {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Said {
         self.run_with(arguments, "").await
     }
 
-    async fn run_with(&self, arguments: &[&str], input: &str) -> Said {
+    pub(crate) async fn run_with(&self, arguments: &[&str], input: &str) -> Said {
         let mut child = Command::new(env!("CARGO_BIN_EXE_muster"))
             .args(arguments)
             .current_dir(self.path())
@@ -73,18 +79,18 @@ impl Host {
     }
 
     /// Runs a verb that must succeed.
-    async fn ok(&self, arguments: &[&str]) -> String {
+    pub(crate) async fn ok(&self, arguments: &[&str]) -> String {
         let said = self.run(arguments).await;
         assert_eq!(said.code, 0, "{arguments:?}: {}{}", said.out, said.err);
         said.out
     }
 
-    async fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) async fn json(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(&self.ok(arguments).await).unwrap()
     }
 
     /// Runs a verb that must fail with `code`, and returns why.
-    async fn fails(&self, code: i32, arguments: &[&str]) -> String {
+    pub(crate) async fn fails(&self, code: i32, arguments: &[&str]) -> String {
         let said = self.run(arguments).await;
         assert_eq!(said.code, code, "{arguments:?}: {}{}", said.out, said.err);
         assert!(said.err.starts_with("error: "), "{}", said.err);
@@ -361,7 +367,7 @@ fn beginning(text: &str, characters: usize) -> String {
 }
 
 /// Enrols a host as its join script does, and returns the agent's id.
-async fn enrol(host: &Host, name: &str) -> String {
+pub(crate) async fn enrol(host: &Host, name: &str) -> String {
     let made = host.json(&["enroll", "create", "--json"]).await;
     let wish = muster::app::enrolment::Enrol {
         host: name.to_owned(),
@@ -401,6 +407,7 @@ const VERBS: &[(&str, &[&str])] = &[
     ("POST /api/v1/config-check", &["configs", "check"]),
     ("POST /api/v1/configs", &["configs", "create"]),
     ("DELETE /api/v1/configs/{name}", &["configs", "delete"]),
+    ("PATCH /api/v1/configs/{name}", &["configs", "describe"]),
     ("POST /api/v1/configs/{name}/revisions", &["configs", "save"]),
     (
         "POST /api/v1/credentials/{id}/release",

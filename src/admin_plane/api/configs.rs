@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Given, Nothing};
 use crate::admin_plane::call::Call;
-use crate::app::configs::{self, NewConfig, NewRevision};
+use crate::app::configs::{self, ConfigEdit, NewConfig, NewRevision, StarterDetail};
 use crate::app::intentions::{ConfigDetail, ConfigSummary, RevisionContent, Saved};
-use crate::fleet::config::{Content, Diff, Problem};
+use crate::fleet::config::{Content, Diff, Problem, StarterSummary};
 
 /// All configs.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -54,6 +54,14 @@ pub(in crate::admin_plane) async fn save(call: Call, _: Nothing, new: NewRevisio
     Ok(answer.at_revision(number))
 }
 
+pub(in crate::admin_plane) async fn edit(call: Call, _: Nothing, edit: ConfigEdit) -> Given<ConfigDetail> {
+    let (intentions, name) = (&call.app().intentions, call.param("name"));
+    intentions.edit_config(&call.actor, name, edit).await?;
+    let config = intentions.config(&call.actor, name)?;
+    let revision = config.summary.config.latest;
+    Ok(Answer::ok(config).at_revision(revision))
+}
+
 pub(in crate::admin_plane) async fn delete(call: Call, _: Nothing, _: Nothing) -> Given<()> {
     let app = call.app();
     app.intentions
@@ -96,8 +104,25 @@ pub(in crate::admin_plane) struct Findings {
     problems: Vec<Problem>,
 }
 
-pub(in crate::admin_plane) async fn check(_: Call, _: Nothing, content: Content) -> Given<Findings> {
+pub(in crate::admin_plane) async fn check(call: Call, _: Nothing, content: Content) -> Given<Findings> {
     Ok(Answer::ok(Findings {
-        problems: configs::check(&content),
+        problems: call.app().intentions.check(&call.actor, &content).await?,
     }))
+}
+
+/// Configs to begin with.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::admin_plane) struct Starters {
+    /// The one that most people need first.
+    starters: Vec<StarterSummary>,
+}
+
+pub(in crate::admin_plane) async fn starters(call: Call, _: Nothing, _: Nothing) -> Given<Starters> {
+    Ok(Answer::ok(Starters {
+        starters: configs::starters(&call.actor)?,
+    }))
+}
+
+pub(in crate::admin_plane) async fn starter(call: Call, _: Nothing, _: Nothing) -> Given<StarterDetail> {
+    Ok(Answer::ok(configs::starter(&call.actor, call.param("name"))?))
 }

@@ -201,7 +201,7 @@ fn of_groups() -> [Row; 8] {
     ]
 }
 
-fn of_configs() -> [Row; 8] {
+fn of_configs() -> [Row; 11] {
     [
         Row::api(GET, "/api/v1/configs", ViewFleet, "List configs", configs::list),
         Row::api(
@@ -219,6 +219,13 @@ fn of_configs() -> [Row; 8] {
             ViewFleet,
             "One config with its newest content",
             configs::one,
+        ),
+        Row::api(
+            PATCH,
+            "/api/v1/configs/{name}",
+            EditConfigs,
+            "Change what is said of a config",
+            configs::edit,
         ),
         Row::api(
             DELETE,
@@ -259,6 +266,20 @@ fn of_configs() -> [Row; 8] {
             configs::check,
         )
         .with_content(),
+        Row::api(
+            GET,
+            "/api/v1/starters",
+            ViewFleet,
+            "List configs to begin with",
+            configs::starters,
+        ),
+        Row::api(
+            GET,
+            "/api/v1/starters/{name}",
+            ViewFleet,
+            "One config to begin with",
+            configs::starter,
+        ),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! Where a content comes from: a file, standard input, or named files.
+//! Where a content comes from: a file, standard input, named files, or a starter of the server's library.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -6,18 +6,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::super::session::wrong;
+use super::super::session::{Session, wrong};
+use crate::app::configs::StarterDetail;
 use crate::fleet::config::{ConfigFile, Content};
 
 /// The content.
 #[derive(clap::Args, Debug)]
 pub(super) struct Source {
     /// The YAML file; - for standard input
-    #[arg(long, short, value_name = "FILE", required_unless_present = "entries")]
+    #[arg(long, short, value_name = "FILE", required_unless_present_any = ["entries", "starter"])]
     file: Option<PathBuf>,
     /// An entry that agents of other kinds take under this name; several times for several
     #[arg(long = "entry", value_name = "NAME=FILE", conflicts_with = "file", value_parser = entry)]
     entries: Vec<(String, PathBuf)>,
+    /// A starter, as `muster configs starters` lists them
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["file", "entries"])]
+    starter: Option<String>,
 }
 
 fn entry(text: &str) -> Result<(String, PathBuf), String> {
@@ -30,15 +34,24 @@ fn entry(text: &str) -> Result<(String, PathBuf), String> {
 impl Source {
     /// What to call it where something is wrong in it.
     pub(super) fn name(&self) -> String {
-        match &self.file {
-            Some(file) if file == Path::new("-") => "standard input".to_owned(),
-            Some(file) => file.display().to_string(),
-            None => "entries".to_owned(),
+        match (&self.file, &self.starter) {
+            (Some(file), _) if file == Path::new("-") => "standard input".to_owned(),
+            (Some(file), _) => file.display().to_string(),
+            (None, Some(starter)) => starter.clone(),
+            (None, None) => "entries".to_owned(),
         }
     }
 
     /// Reads it.
-    pub(super) fn read(&self) -> anyhow::Result<Content> {
+    pub(super) async fn read(&self, session: &Session<'_>) -> anyhow::Result<Content> {
+        let Some(name) = &self.starter else {
+            return self.read_files();
+        };
+        let found: StarterDetail = session.get(&super::starter(name)).await?;
+        Ok(found.content)
+    }
+
+    fn read_files(&self) -> anyhow::Result<Content> {
         if let Some(file) = &self.file {
             let bytes = if file == Path::new("-") {
                 let mut bytes = Vec::new();
@@ -82,9 +95,10 @@ mod tests {
         std::fs::write(&file, b"\xff=").unwrap();
         let source = Source {
             file: None,
+            starter: None,
             entries: vec![entry(&format!("app.bin={}", file.display())).unwrap()],
         };
-        let Content::Files(files) = source.read().unwrap() else {
+        let Content::Files(files) = source.read_files().unwrap() else {
             panic!("not files")
         };
         assert_eq!(files["app.bin"].body, b"\xff=");
@@ -96,9 +110,10 @@ mod tests {
         let source = Source {
             file: Some("/nowhere/x.yaml".into()),
             entries: Vec::new(),
+            starter: None,
         };
         assert_eq!(
-            source.read().unwrap_err().to_string(),
+            source.read_files().unwrap_err().to_string(),
             "cannot read /nowhere/x.yaml"
         );
     }

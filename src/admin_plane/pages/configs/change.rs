@@ -8,8 +8,9 @@ use crate::admin_plane::call::{Call, done};
 use crate::admin_plane::failure::Outcome;
 use crate::admin_plane::pages::handle::Stage;
 use crate::admin_plane::pages::scene::Errors;
-use crate::app::configs::{NewConfig, NewRevision};
+use crate::app::configs::{self, ConfigEdit, NewConfig, NewRevision};
 use crate::app::error::Error;
+use crate::fleet::config::complaint::UNVALIDATED;
 use crate::fleet::config::{Diff, Kind, Problem};
 use crate::http::Response;
 
@@ -17,6 +18,8 @@ use crate::http::Response;
 #[serde(default)]
 struct NewQuery {
     kind: String,
+    /// The name of a starter, to fill the form with.
+    starter: String,
 }
 
 pub(super) async fn show_new(call: Call) -> Outcome {
@@ -26,12 +29,13 @@ pub(super) async fn show_new(call: Call) -> Outcome {
     } else {
         Kind::Collector
     };
-    Ok(render_new(
-        &call,
-        &ConfigForm::empty(kind),
-        &[],
-        &Errors::default(),
-    ))
+    let form = if query.starter.is_empty() {
+        ConfigForm::empty(kind)
+    } else {
+        let starter = configs::starter(&call.actor, &query.starter)?;
+        ConfigForm::begun_with(starter.summary, &starter.content)
+    };
+    Ok(render_new(&call, &form, &[], &Errors::default()))
 }
 
 fn render_new(call: &Call, form: &ConfigForm, found: &[Problem], errors: &Errors) -> Response {
@@ -77,7 +81,8 @@ pub(super) async fn make(call: Call) -> Outcome {
     match call.app().intentions.create_config(&call.actor, wanted).await {
         Ok(saved) => {
             let words = "The config is made. It reaches nobody until you publish it to a group.";
-            Ok(done(&format!("/configs/{}", saved.revision.config), words))
+            let words = noted(words, &saved.warnings);
+            Ok(done(&format!("/configs/{}", saved.revision.config), &words))
         }
         Err(Error::Conflict(why)) => Ok(render_new(&call, &form, &[], &Errors::at("name", &why))),
         Err(error) => {
@@ -85,6 +90,17 @@ pub(super) async fn make(call: Call) -> Outcome {
             Ok(render_new(&call, &form, &found, &errors))
         }
     }
+}
+
+/// What is said after saving, with why the collector could not be asked where that is so.
+fn noted(words: &str, warnings: &[Problem]) -> String {
+    let unvalidated = warnings
+        .iter()
+        .find(|warning| warning.message.starts_with(UNVALIDATED));
+    unvalidated.map_or_else(
+        || words.to_owned(),
+        |warning| format!("{words} It {}.", warning.message),
+    )
 }
 
 fn render_edit(
@@ -110,7 +126,10 @@ fn render_edit(
 pub(super) async fn show_edit(call: Call) -> Outcome {
     let detail = call.app().intentions.config(&call.actor, call.param("name"))?;
     let config = &detail.summary.config;
-    let form = ConfigForm::of(config.name.as_str(), &detail.content, config.latest);
+    let form = ConfigForm {
+        description: config.description.clone(),
+        ..ConfigForm::of(config.name.as_str(), &detail.content, config.latest)
+    };
     Ok(render_edit(
         &call,
         &form,
@@ -136,14 +155,25 @@ pub(super) async fn save(call: Call) -> Outcome {
         message: form.message.trim().to_owned(),
         allow_blank: form.allow_blank,
     };
-    match intentions.save_revision(&call.actor, name, wanted).await {
+    let saved = intentions.save_revision(&call.actor, name, wanted).await;
+    let described = form.description.trim() != newest.summary.config.description;
+    if described && saved.is_ok() {
+        let edit = ConfigEdit {
+            description: Some(form.description.trim().to_owned()),
+        };
+        if let Err(error) = intentions.edit_config(&call.actor, name, edit).await {
+            return Ok(render_edit(&call, &form, &[], None, &Errors::of(error)?));
+        }
+    }
+    match saved {
         Ok(saved) if saved.created => {
             let words = format!(
                 "Revision {} is saved. It reaches nobody until you publish it.",
                 saved.revision.number
             );
-            Ok(done(&format!("/configs/{name}"), &words))
+            Ok(done(&format!("/configs/{name}"), &noted(&words, &saved.warnings)))
         }
+        Ok(_) if described => Ok(done(&format!("/configs/{name}"), "The description is changed.")),
         Ok(saved) => {
             let words = format!(
                 "Revision {} has just this content, so nothing was saved.",

@@ -6,11 +6,11 @@ use super::problems;
 use crate::admin_plane::pages::differences::differences;
 use crate::admin_plane::pages::layout::page_head;
 use crate::admin_plane::pages::parts::{
-    Confirm, DiffView, Field, Input, button, check, confirm, editor, field, form_token, visible,
+    Confirm, DiffView, Fact, Field, Input, button, check, confirm, editor, facts, field, form_token, visible,
 };
 use crate::admin_plane::pages::scene::{Errors, Scene, encoded};
 use crate::app::intentions::ConfigSummary;
-use crate::fleet::config::{ConfigFile, Content, Diff, Kind, Problem};
+use crate::fleet::config::{ConfigFile, Content, Diff, Kind, Problem, STARTERS, Starter, StarterSummary};
 
 /// Where an editor has its text checked while it is typed.
 const CHECK: &str = "/configs/-/check";
@@ -34,6 +34,8 @@ pub struct ConfigForm {
     pub base: u64,
     /// Whether a content that stops agents is meant.
     pub allow_blank: bool,
+    /// The name of the starter that it began with; empty for none.
+    pub starter: String,
 }
 
 /// One file as it is typed.
@@ -75,6 +77,17 @@ impl ConfigForm {
             message: String::new(),
             base: 0,
             allow_blank: false,
+            starter: String::new(),
+        }
+    }
+
+    /// The form of a new config that begins with a starter.
+    #[must_use]
+    pub fn begun_with(starter: StarterSummary, content: &Content) -> Self {
+        Self {
+            description: starter.summary,
+            starter: starter.name.clone(),
+            ..Self::of(&starter.name, content, 0)
         }
     }
 
@@ -151,9 +164,11 @@ pub fn new(form: &ConfigForm, found: &[Problem], errors: &Errors, scene: &Scene<
         (page_head(&html! { "New config" }, None, None))
         p.soft { "Saving sends it to nobody: you publish it to a group after. " (other) }
         (errors.summary())
+        @if form.kind == Kind::Collector { (starters(form, errors)) }
         form.form.form-wide method="post" action="/configs/-/new" novalidate {
             (form_token(scene.form_token))
             input type="hidden" name="kind" value=(super::kind_words(form.kind));
+            @if !form.starter.is_empty() { input type="hidden" name="starter" value=(form.starter); }
             div.form {
                 (field(&Field {
                     name: "name",
@@ -175,6 +190,33 @@ pub fn new(form: &ConfigForm, found: &[Problem], errors: &Errors, scene: &Scene<
             }
             (content(form, found, errors))
             div.buttons { (button("Make config", true)) a.button href="/configs" { "Cancel" } }
+        }
+    }
+}
+
+/// What to begin with. Links, since each is a page of its own; folded once one was chosen or something was typed.
+fn starters(form: &ConfigForm, errors: &Errors) -> Markup {
+    let chosen = Starter::named(&form.starter).map(Starter::summary);
+    html! {
+        @if let Some(starter) = &chosen {
+            section.section.starter {
+                h2 { "Begun with: " (starter.title) }
+                (facts(&[
+                    Fact::text("Needs", Some(&starter.needs)),
+                    Fact::text("Change", Some(&starter.change)),
+                ]))
+            }
+        }
+        details.starters open[chosen.is_none() && errors.is_empty()] {
+            summary { @if chosen.is_some() { "Begin with another" } @else { "Begin with one of these" } }
+            ul {
+                @for starter in STARTERS.iter().map(Starter::summary) {
+                    li {
+                        a href={ "/configs/-/new?starter=" (starter.name) } aria-current=[(starter.name == form.starter).then_some("true")] { (starter.title) }
+                        p.help { (starter.summary) }
+                    }
+                }
+            }
         }
     }
 }
@@ -201,6 +243,15 @@ pub fn edit(
             input type="hidden" name="kind" value=(super::kind_words(form.kind));
             (content(form, found, errors))
             div.form {
+                (field(&Field {
+                    name: "description",
+                    label: "Description",
+                    value: &form.description,
+                    help: "What the config is for. It belongs to the config, not to the revision.",
+                    error: errors.field("description"),
+                    optional: true,
+                    ..Field::default()
+                }))
                 (field(&Field {
                     name: "message",
                     label: "Why",

@@ -45,6 +45,7 @@ pub(super) fn form(typed: &[(String, String)], before: Option<&Content>) -> Conf
         message: one("message"),
         base: one("base").parse().unwrap_or(0),
         allow_blank: one("allow_blank") == "1",
+        starter: one("starter"),
     }
 }
 

@@ -186,7 +186,9 @@ async fn submit(call: Call) -> Outcome {
             } else {
                 error
             };
+            // What a collector says of the content belongs to no field of this form.
             let errors = Errors::of(error).map_err(Failure::from)?;
+            let errors = errors.gathered("content", "", |_, why| why.to_owned());
             let query = Query {
                 group: posted.group,
                 layers: posted.layers,
