@@ -16,6 +16,7 @@ use output::Output;
 
 mod account;
 mod agents;
+mod apply;
 mod audit;
 mod check;
 pub mod client;
@@ -25,6 +26,7 @@ mod configs;
 mod confirm;
 mod credentials;
 mod enroll;
+mod export;
 mod groups;
 mod man;
 pub mod output;
@@ -37,6 +39,7 @@ mod shown;
 mod simulate;
 mod system;
 mod tokens;
+mod tree;
 mod users;
 mod version;
 
@@ -71,6 +74,8 @@ enum Verb {
     Groups(groups::Args),
     Configs(configs::Args),
     Publish(publish::Args),
+    Export(export::Args),
+    Apply(apply::Args),
     Enroll(enroll::Args),
     Credentials(credentials::Args),
     Users(users::Args),
@@ -96,6 +101,8 @@ impl Verb {
             Self::Groups(args) => online(args.run(environment, &mut output)),
             Self::Configs(args) => online(args.run(environment, &mut output)),
             Self::Publish(args) => online(args.run(environment, &mut output)),
+            Self::Export(args) => online(args.run(environment, &mut output)),
+            Self::Apply(args) => online(args.run(environment, &mut output)),
             Self::Enroll(args) => online(args.run(environment, &mut output)),
             Self::Credentials(args) => online(args.run(environment, &mut output)),
             Self::Users(args) => online(args.run(environment, &mut output)),
@@ -129,6 +136,8 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of our output has seen enough, as in `muster check | head -1`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        // Said already, by what was printed.
+        Err(error) if error.is::<apply::Pending>() => ExitCode::from(2),
         Err(error) => {
             output::report(&error);
             ExitCode::from(exit_code(&error))

@@ -12,6 +12,7 @@ mod accounts;
 mod admin;
 mod api_tokens;
 mod architecture;
+mod as_files;
 mod audit;
 mod command_line;
 mod configs;
