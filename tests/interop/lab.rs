@@ -19,10 +19,16 @@ pub(crate) struct Lab {
     server: Option<Group>,
     port: u16,
     starts: usize,
+    flags: Vec<String>,
 }
 
 impl Lab {
     pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// A server with further flags.
+    pub(crate) fn with(flags: &[&str]) -> Self {
         let folder = TempDir::with_prefix("muster-interop-").unwrap();
         let api = Api::new(&folder.path().join("data"));
         let mut lab = Self {
@@ -31,6 +37,7 @@ impl Lab {
             server: None,
             port: 0,
             starts: 0,
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
         };
         lab.start_server();
         lab
@@ -54,6 +61,7 @@ impl Lab {
             .arg(format!("127.0.0.1:{}", self.port))
             .arg("--data")
             .arg(self.data())
+            .args(&self.flags)
             .env_clear()
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())

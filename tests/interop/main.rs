@@ -20,3 +20,4 @@ mod proxy;
 mod revealing;
 mod script;
 mod supervisor;
+mod validate;

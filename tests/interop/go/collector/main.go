@@ -9,8 +9,11 @@ import (
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/opampextension"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/resourcedetectionprocessor"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/filelogreceiver"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/hostmetricsreceiver"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/prometheusreceiver"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/provider/envprovider"
@@ -67,10 +70,12 @@ func factories() (otelcol.Factories, error) {
 		core + "receiver/otlpreceiver":           otlpreceiver.NewFactory(),
 		contrib + "receiver/filelogreceiver":     filelogreceiver.NewFactory(),
 		contrib + "receiver/hostmetricsreceiver": hostmetricsreceiver.NewFactory(),
+		contrib + "receiver/prometheusreceiver":  prometheusreceiver.NewFactory(),
 	}
 	processors := kind[processor.Factory]{
-		core + "processor/batchprocessor":         batchprocessor.NewFactory(),
-		core + "processor/memorylimiterprocessor": memorylimiterprocessor.NewFactory(),
+		core + "processor/batchprocessor":                batchprocessor.NewFactory(),
+		core + "processor/memorylimiterprocessor":        memorylimiterprocessor.NewFactory(),
+		contrib + "processor/resourcedetectionprocessor": resourcedetectionprocessor.NewFactory(),
 	}
 	exporters := kind[exporter.Factory]{
 		core + "exporter/debugexporter":    debugexporter.NewFactory(),
@@ -80,6 +85,7 @@ func factories() (otelcol.Factories, error) {
 	extensions := kind[extension.Factory]{
 		contrib + "extension/healthcheckextension": healthcheckextension.NewFactory(),
 		contrib + "extension/opampextension":       opampextension.NewFactory(),
+		contrib + "extension/storage/filestorage":  filestorage.NewFactory(),
 	}
 
 	all := otelcol.Factories{Telemetry: otelconftelemetry.NewFactory()}
