@@ -38,7 +38,7 @@ export async function reader(browser, server, { script = true, width = 1280, hei
   });
   page.on("console", (message) => {
     // Chromium keeps the look of what is typed over in the editor as an inline style, which the policy blocks rightly.
-    if (message.text().startsWith("Applying inline style") && /\/configs\/(-\/new|[^/]+\/edit)$/.test(page.url())) return;
+    if (message.text().startsWith("Applying inline style") && /\/configs\/(-\/new|[^/]+\/edit)(\?.*)?$/.test(page.url())) return;
     const known = message.text().startsWith("Failed to load resource") && refused.has(message.location().url);
     if (["error", "warning"].includes(message.type()) && !known) faults.push(`the console says at ${page.url()}: ${message.text()}`);
   });
