@@ -30,7 +30,7 @@ impl Intentions {
     ) -> Result<TargetId, Error> {
         actor.may(Permission::Publish)?;
         short("message", message)?;
-        self.validated_revision(config, number).await?;
+        self.validated_layers(std::slice::from_ref(revision)).await?;
         let mut writing = self.begin().await?;
         let mut index = writing.index();
         let draft = self.draft(&index, std::slice::from_ref(revision))?;

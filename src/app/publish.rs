@@ -91,7 +91,7 @@ impl Intentions {
     ) -> Result<PublishResult, Error> {
         actor.may(Permission::Publish)?;
         short("message", &publish.message)?;
-        self.validated_revision(&publish.config, publish.revision).await?;
+        self.validated_layers(&publish.layers).await?;
         let mut writing = self.begin().await?;
         let mut index = writing.index();
         let head = Arc::clone(publishable(&index, &publish.group)?);
@@ -149,16 +149,14 @@ impl Intentions {
         })
     }
 
-    /// Has the collector look at a revision once more, where one is set: it may have been saved before that was so. Before
+    /// Has the collector look at what layers come to, where one is set: it may have been saved before that was so. Before
     /// the turn to change something is taken, since it takes its time.
-    pub(super) async fn validated_revision(&self, config: &str, number: u64) -> Result<(), Error> {
+    pub(super) async fn validated_layers(&self, layers: &[LayerRef]) -> Result<(), Error> {
         if self.validator.is_none() {
             return Ok(());
         }
-        let index = self.index();
-        let (config, revision) = revision_of(&index, config, number)?;
-        let content = Content::of(config.config.kind, self.content(revision.digest)?);
-        self.validated(&content).await?;
+        let draft = self.draft(&self.index(), layers)?;
+        self.validated(&draft.shown()).await?;
         Ok(())
     }
 
