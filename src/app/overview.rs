@@ -19,7 +19,7 @@ use crate::fleet::agent::health::status;
 use crate::fleet::ids::AgentId;
 
 /// How all stands, for the page, the API and the command line.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct Overview {
     /// How many agents are how; archived ones aside.
     pub agents: Tally,

@@ -591,13 +591,7 @@ fn overview_page(words: &Words<'_>, quiet: bool) -> String {
         agents: few(count),
     };
     let view = if quiet {
-        Overview {
-            agents: Tally::default(),
-            groups: 0,
-            configs: 0,
-            troubles: vec![],
-            recent: vec![],
-        }
+        Overview::default()
     } else {
         Overview {
             agents: fleet(),
