@@ -129,6 +129,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
 
     /// Takes in the records in `incoming`, which follow on each other's, until the session has nothing to do but to wait
     /// or to write. How many bytes are done with.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the states of a connection may become more, and an unknown one ends it"
+    )]
     fn process(&mut self, incoming: &mut [u8], saying: Saying<'_>) -> io::Result<usize> {
         let mut taken = 0;
         let mut failure = None;
