@@ -25,6 +25,7 @@ pub(super) fn page() -> Markup {
         }))
         (part("Groups", &html! {
             p { "Every agent is in one " a href="/groups" { "group" } ", or in none and then sent nothing. Which one is decided in this order: a pin that an operator set, the group of its token, the selectors over labels, the selectors over facts. Among groups that fit equally the priority decides, then the name." }
+            p { "A group is published one config, or several as layers, from the base to the most specific: what a later one says takes the place of what an earlier one said." }
             p { "A selector over labels decides by itself. One over facts, which are what an agent says of itself, only proposes a group, and somebody confirms it; a group can be set to take newcomers by their facts." }
         }))
         (part("Selectors and filters", &html! {
