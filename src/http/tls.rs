@@ -163,6 +163,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
                         let room = self.outgoing.room(short.required_size);
                         encoding.encode(room).map_err(io::Error::other)?;
                     }
+                    // That was the alert. What failed must not be looked at again.
+                    if failure.is_some() {
+                        break;
+                    }
                 }
                 // It is in `outgoing`, which nothing overtakes.
                 ConnectionState::TransmitTlsData(transmission) => transmission.done(),
