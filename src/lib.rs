@@ -26,3 +26,7 @@ pub mod server;
 pub mod settings;
 pub mod simulator;
 pub mod store;
+
+/// Connections that come and go leave holes: with the system's allocator a quarter more memory stays taken for each.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
