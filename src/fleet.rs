@@ -14,6 +14,7 @@ pub mod identity;
 pub mod ids;
 pub mod name;
 pub mod packed;
+pub mod rollout;
 pub mod selector;
 pub mod target;
 pub mod time;

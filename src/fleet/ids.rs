@@ -84,6 +84,22 @@ identifier!(
     TargetId, "target id", as_simple
 );
 
+/// A rollout: counted up, since people talk about "rollout 17".
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct RolloutId(pub u64);
+
+impl fmt::Display for RolloutId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+impl fmt::Debug for RolloutId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
 impl InstanceUid {
     /// The uid of 16 zero bytes, which nobody may use.
     pub const ZERO: Self = Self([0; 16]);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::fleet::hash::Digest;
 use crate::fleet::ids::{
-    AccountId, AgentId, CredentialId, EnrolmentTokenId, InstanceUid, SessionId, TargetId,
+    AccountId, AgentId, CredentialId, EnrolmentTokenId, InstanceUid, RolloutId, SessionId, TargetId,
 };
 use crate::fleet::name::Name;
 use crate::fleet::time::Timestamp;
@@ -55,6 +55,16 @@ impl Key for u64 {
     }
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self::from_be_bytes)
+    }
+}
+
+impl Key for RolloutId {
+    const WIDTH: Option<usize> = Some(8);
+    fn to_bytes(&self) -> Vec<u8> {
+        self.0.to_bytes()
+    }
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        u64::from_bytes(bytes).map(Self)
     }
 }
 

@@ -34,6 +34,7 @@ mod pages_of_people;
 mod people;
 mod pki;
 mod publish;
+mod rollout_laws;
 mod selectors;
 mod sessions;
 mod setup;

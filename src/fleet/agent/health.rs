@@ -170,7 +170,8 @@ fn config_status(agent: &Agent, wanted: Option<Digest>, now: Timestamp) -> Optio
     })
 }
 
-fn unhealthy_reason(agent: &Agent) -> String {
+/// What an unhealthy agent says is wrong, in one line.
+pub(in crate::fleet) fn unhealthy_reason(agent: &Agent) -> String {
     let health = agent
         .reported
         .health
