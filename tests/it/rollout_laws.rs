@@ -101,7 +101,7 @@ proptest! {
     fn a_rollout_over_agents_that_behave_succeeds_and_everybody_has_the_new_content(
         slow in proptest::collection::vec(prop_oneof![Just(Manner::Well), (5_u64..200).prop_map(Manner::Slow)], 1..30),
         strategy in strategies(),
-        loss in 0_u8..20,
+        loss in 0_u8..5,
         seed in any::<u64>(),
     ) {
         let mut world = World::new(&slow, strategy, seed);
