@@ -30,6 +30,7 @@ pub mod publish;
 pub mod randomness;
 pub mod records;
 mod rendering;
+pub mod rollouts;
 mod stripes;
 pub mod system;
 pub mod tasks;
@@ -102,6 +103,8 @@ pub struct App {
     admissions: stripes::Stripes,
     registrations: stripes::Stripes,
     reconcile: Activation,
+    rollouts: Activation,
+    pace: rollouts::Pace,
     flush: Activation,
     pulse_rows: AtomicU64,
     /// When pulses were last written, as a [`Timestamp`].

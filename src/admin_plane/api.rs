@@ -6,6 +6,7 @@ pub(super) mod audit;
 pub(super) mod configs;
 pub(super) mod enrolment;
 pub(super) mod groups;
+pub(super) mod rollouts;
 pub(super) mod system;
 
 use http::header::{ETAG, LOCATION};

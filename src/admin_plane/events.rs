@@ -164,9 +164,13 @@ impl Stream {
 
     fn may_hear(&self, topic: &Topic) -> bool {
         let permission = match topic {
-            Topic::Agents | Topic::Agent(_) | Topic::Groups | Topic::Group(_) | Topic::Configs => {
-                Permission::ViewFleet
-            }
+            Topic::Agents
+            | Topic::Agent(_)
+            | Topic::Groups
+            | Topic::Group(_)
+            | Topic::Configs
+            | Topic::Rollouts
+            | Topic::Rollout(_) => Permission::ViewFleet,
             Topic::Enrolment => Permission::EnrolAgents,
         };
         self.call.actor.may(permission).is_ok()

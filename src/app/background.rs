@@ -25,6 +25,16 @@ impl App {
             },
         );
         let app = Arc::clone(self);
+        tasks.spawn_loop(
+            "rollouts",
+            self.rollouts.clone(),
+            Duration::from_secs(1),
+            move || {
+                let app = Arc::clone(&app);
+                async move { app.advance_rollouts().await }
+            },
+        );
+        let app = Arc::clone(self);
         tasks.spawn_loop("flush", self.flush.clone(), Duration::from_secs(2), move || {
             let app = Arc::clone(&app);
             async move { app.flush_reported().await }

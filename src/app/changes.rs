@@ -2,7 +2,7 @@
 
 use tokio::sync::broadcast;
 
-use crate::fleet::ids::AgentId;
+use crate::fleet::ids::{AgentId, RolloutId};
 use crate::fleet::name::Name;
 
 /// Something that a page may show.
@@ -20,6 +20,10 @@ pub enum Topic {
     Configs,
     /// Enrolment tokens and credentials.
     Enrolment,
+    /// The rollouts.
+    Rollouts,
+    /// One rollout.
+    Rollout(RolloutId),
 }
 
 impl Topic {
@@ -33,6 +37,8 @@ impl Topic {
             Self::Group(name) => format!("group-{name}"),
             Self::Configs => "configs".into(),
             Self::Enrolment => "enrolment".into(),
+            Self::Rollouts => "rollouts".into(),
+            Self::Rollout(id) => format!("rollout-{id}"),
         }
     }
 }

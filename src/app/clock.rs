@@ -38,6 +38,12 @@ impl Clock {
         }
     }
 
+    /// Whether it is the machine's.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        matches!(self.0, Source::System)
+    }
+
     /// Moves a manual clock to `at`, also backwards; the machine's clock stays as it is.
     pub fn set(&self, at: Timestamp) {
         if let Source::Manual(now) = &self.0 {

@@ -268,6 +268,7 @@ impl App {
         let durable = self.make_durable(id, &reply, verdict, before, now).await;
         if noticed {
             self.announce_agent(id);
+            self.wake_rollouts(id);
         }
         match durable {
             Ok(()) => reply,

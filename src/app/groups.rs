@@ -17,6 +17,7 @@ use crate::auth::permission::Permission;
 use crate::fleet::agent::Agent;
 use crate::fleet::group::{Group, GroupError};
 use crate::fleet::name::Name;
+use crate::fleet::rollout::Strategy;
 use crate::fleet::selector::{Known, Selector};
 use crate::store::Batch;
 
@@ -49,6 +50,14 @@ pub struct GroupEdit {
     /// The configs that it is made of. Removing the last one withdraws what is published: hosts keep what they run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<String>>,
+    /// How what is published reaches its agents; `null` = by the default for a group of its size.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub strategy: Option<Option<Strategy>>,
+}
+
+/// Tells `null` from nothing.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Strategy>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 impl Intentions {
@@ -117,6 +126,8 @@ impl Intentions {
             joins_by_facts: false,
             layers: Vec::new(),
             target: None,
+            strategy: None,
+            rollout: None,
             created_at: now,
             updated_at: now,
         };
@@ -165,6 +176,7 @@ impl Intentions {
             actor.may(Permission::Publish)?;
             let message = "its last config was removed";
             self.withdraws(actor, &mut group, &mut index, &mut batch, message)?;
+            Self::disarm_rollouts(&mut index, &mut batch, &group.name, &actor.name, self.now());
         }
         batch.expect_revision::<Group>(&group.name, head.revision);
         batch.put(&group.name, &group);
@@ -209,6 +221,7 @@ impl Intentions {
         let mut batch = Batch::new();
         batch.expect_revision::<Group>(&name, head.revision);
         batch.delete::<Group>(&name);
+        Self::disarm_rollouts(&mut index, &mut batch, &name, &actor.name, self.now());
         let told = format!("{members} agents were in it");
         let mut entry = self.audited(actor, "group.delete", object(&name), told);
         entry.before = fingerprint(&head.group);
@@ -268,6 +281,9 @@ fn apply(
     }
     group.priority = edit.priority.unwrap_or(group.priority);
     group.joins_by_facts = edit.joins_by_facts.unwrap_or(group.joins_by_facts);
+    if let Some(strategy) = edit.strategy {
+        group.strategy = strategy;
+    }
     if let Some(layers) = edit.layers {
         group.layers = Vec::with_capacity(layers.len());
         for (at, layer) in layers.iter().enumerate() {
@@ -286,6 +302,7 @@ fn apply(
             GroupError::Selectors(_) => "selectors",
             GroupError::Layers(_) => "layers",
             GroupError::Description(_) => "description",
+            GroupError::Strategy(_) => "strategy",
         };
         wrong.push(FieldError {
             field: field.to_owned(),
@@ -303,12 +320,14 @@ fn apply(
 fn told(group: &Group) -> String {
     let selectors: Vec<_> = group.selectors.iter().map(ToString::to_string).collect();
     let layers: Vec<_> = group.layers.iter().map(Name::as_str).collect();
+    let strategy = group.strategy.as_ref().map(ToString::to_string);
     format!(
-        "selectors [{}], priority {}, joins by facts: {}, layers [{}]",
+        "selectors [{}], priority {}, joins by facts: {}, layers [{}], strategy: {}",
         selectors.join("; "),
         group.priority,
         if group.joins_by_facts { "yes" } else { "no" },
-        layers.join(", ")
+        layers.join(", "),
+        strategy.as_deref().unwrap_or("default")
     )
 }
 

@@ -14,7 +14,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::Serialize;
 use tokio::sync::MutexGuard;
 
-pub use index::{ConfigHead, GroupHead, Index, TargetHead};
+pub use index::{ConfigHead, GroupHead, Index, RolloutHead, TargetHead};
 pub use views::{
     ConfigDetail, ConfigSummary, Deleted, GroupDetail, GroupSummary, MemberCounts, Preview, PublishResult,
     RevisionContent, Saved,
@@ -31,8 +31,9 @@ use crate::fleet::agent::{Desired, HoldReason, Intent, Registration};
 use crate::fleet::config::{Config, Revision};
 use crate::fleet::group::Group;
 use crate::fleet::hash::{Digest, HashKey};
-use crate::fleet::ids::{AgentId, TargetId};
+use crate::fleet::ids::{AgentId, RolloutId, TargetId};
 use crate::fleet::name::Name;
+use crate::fleet::rollout::{Member, Rollout};
 use crate::fleet::target::{Rendered, Target, desired};
 use crate::fleet::time::Timestamp;
 use crate::store::{AuditEntry, Batch, CommitError, Committed, ReadError, Store};
@@ -45,6 +46,8 @@ crate::records! {
     Revision: (Name, u64) => "revisions_v1", version 1;
     Target: TargetId => "targets_v1", version 1;
     Rendered: (TargetId, AgentId) => "renderings_v1", version 1;
+    Rollout: RolloutId => "rollouts_v1", version 1;
+    Member: (RolloutId, AgentId) => "rollout_members_v1", version 1;
 }
 
 /// Operators' intent about configurations.
@@ -111,14 +114,14 @@ impl Intentions {
         }
     }
 
-    /// What the agent should have. Runs for every message: looks two names up and clones pointers.
+    /// What the agent should have. Runs for every message: looks a few names up and clones pointers.
     #[must_use]
     pub fn desired(&self, registration: &Registration) -> Desired {
         let index = self.index.load();
         let mut desired = desired(
             registration,
             |id| index.target_intent(id, registration.id),
-            |name| index.group_intent(name, registration.id),
+            |name| index.member_intent(name, registration.id),
         );
         if let (Intent::Want(_), Some(reason)) = (&desired.config, self.held.load().as_deref()) {
             desired.config = Intent::Hold(*reason);

@@ -61,6 +61,8 @@ pub(crate) struct Snapshot {
     pub(crate) presence: Presence,
     /// Whether it is being asked for its full state.
     pub(crate) asking: bool,
+    /// Whether it polls.
+    pub(crate) polls: bool,
 }
 
 impl Entry {
@@ -104,6 +106,7 @@ impl Entry {
             pulse: self.pulse,
             presence: self.presence,
             asking: self.contact.asking.due().is_some(),
+            polls: self.contact.transport == Transport::Http,
         }
     }
 }

@@ -68,6 +68,8 @@ impl App {
             admissions: stripes::Stripes::default(),
             registrations: stripes::Stripes::default(),
             reconcile,
+            rollouts: Activation::new(),
+            pace: super::rollouts::Pace::default(),
             flush: Activation::new(),
             pulse_rows: AtomicU64::new(0),
             pulses_at: AtomicU64::new(0),

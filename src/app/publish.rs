@@ -11,12 +11,14 @@ use super::error::Error;
 use super::groups;
 use super::intentions::{GroupHead, Index, Intentions, Preview, PublishResult, TargetHead, fingerprint};
 use super::rendering::Draft;
+use super::rollouts::Wanted;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::Offer;
 use crate::fleet::config::{ConfigMap, Diff};
 use crate::fleet::group::{Group, unassigned};
 use crate::fleet::ids::TargetId;
+use crate::fleet::rollout::{Kind, Strategy};
 use crate::fleet::target::{
     ConfirmationReason, Frozen, Impact, LayerRef, Member, Proposal, Rendering, Scope, Target, in_words,
 };
@@ -41,6 +43,26 @@ pub struct Publish {
     /// Says that a content which tells agents to run nothing is meant.
     #[serde(default)]
     pub allow_blank: bool,
+    /// How it reaches the agents; `None`: as the group says, else by the default for a group of its size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+    /// What to do when a rollout to the group isn't over.
+    #[serde(default)]
+    pub if_running: IfRunning,
+}
+
+/// What a publication does about a rollout to its group that isn't over. One that reaches everybody at once never is in
+/// the way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IfRunning {
+    /// Nothing is published.
+    #[default]
+    Refuse,
+    /// It begins when the other has ended.
+    Queue,
+    /// It takes the other's place; agents keep what they have until they are reached.
+    Replace,
 }
 
 impl Intentions {
@@ -100,32 +122,49 @@ impl Intentions {
         may_be_blank(&draft, publish.allow_blank)?;
         let impact = impact(&head, &draft, fleet);
         confirmed(&impact, publish.confirm)?;
+        if let Some(strategy) = &publish.strategy {
+            strategy
+                .check()
+                .map_err(|error| Error::invalid("strategy", error.to_string()))?;
+        }
         if let Some(present) = head.group.target.and_then(|id| index.target(id))
             && is_of(present, &draft)
+            && !Self::is_unsettled(&index, &head.group)
         {
             return Ok(PublishResult {
                 target: present.clone(),
                 created: false,
+                rollout: head.group.rollout,
                 group_revision: head.revision,
                 impact,
             });
         }
         let mut batch = Batch::new();
+        let queued = self.make_way(&mut index, &mut batch, &head.group, publish.if_running, actor)?;
         let scope = Scope::Group(head.group.name.clone());
         let made = (scope, head.group.target, publish.message);
         let target = self.freeze(&mut batch, actor, made, &draft)?;
-        let group = Group {
+        let mut group = Group {
             layers: draft.layers.iter().map(|layer| layer.config.clone()).collect(),
-            target: Some(target.id),
             updated_at: target.published_at,
             ..head.group.clone()
         };
+        index.put_target(TargetHead::of(target.clone()));
+        let wanted = Wanted {
+            kind: Kind::Publish,
+            target: target.id,
+            strategy: publish.strategy,
+            queued,
+        };
+        let rollout = self.start_rollout(&mut index, &mut batch, &mut group, wanted, actor, fleet);
         batch.expect_revision::<Group>(&group.name, head.revision);
         batch.put(&group.name, &group);
         let told = format!(
-            "{}, reaching {} agents",
+            "{}, reaching {} agents in rollout {}: {}",
             in_words(&draft.layers),
-            impact.reached()
+            impact.reached(),
+            rollout.id,
+            rollout.strategy
         );
         let mut entry = self.audited(actor, "group.publish", groups::object(&group.name), told);
         entry.before = content_of(&index, &head).and_then(Frozen::common);
@@ -135,15 +174,17 @@ impl Intentions {
         index.put_offers(self.offers([draft.content], &committed));
         let name = group.name.clone();
         let group_revision = head.revision + 1;
-        index.put_target(TargetHead::of(target.clone()));
         index.put_group(GroupHead {
             group,
             revision: group_revision,
         });
-        writing.install(index, [Topic::Groups, Topic::Group(name)], true);
+        let topics = [Topic::Groups, Topic::Group(name), Topic::Rollouts];
+        writing.install(index, topics, true);
+        tracing::info!(rollout = %rollout.id, group = %rollout.group, "a rollout was started");
         Ok(PublishResult {
             target,
             created: true,
+            rollout: Some(rollout.id),
             group_revision,
             impact,
         })
@@ -190,6 +231,7 @@ impl Intentions {
         );
         entry.before = content_of(&index, &head).and_then(Frozen::common);
         self.withdraws(actor, &mut group, &mut index, &mut batch, message)?;
+        Self::disarm_rollouts(&mut index, &mut batch, &group.name, &actor.name, self.now());
         group.updated_at = self.now();
         batch.expect_revision::<Group>(&group.name, head.revision);
         batch.put(&group.name, &group);

@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fleet::attributes::Facts;
-use crate::fleet::ids::TargetId;
+use crate::fleet::ids::{RolloutId, TargetId};
 use crate::fleet::name::Name;
+use crate::fleet::rollout::{Strategy, StrategyError};
 use crate::fleet::selector::Selector;
 use crate::fleet::time::Timestamp;
 
@@ -42,6 +43,12 @@ pub struct Group {
     /// last layer is removed, so that this can be told from "never": agents keep what they run and nothing is sent.
     #[serde(default)]
     pub target: Option<TargetId>,
+    /// How what is published reaches its agents; `None` = by the default for a group of its size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+    /// The latest rollout to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutId>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When any of the above last changed.
@@ -63,6 +70,9 @@ pub enum GroupError {
     /// Too long a description.
     #[error("a description has at most {LONGEST_DESCRIPTION} bytes; this one has {0}")]
     Description(usize),
+    /// A strategy that can't be.
+    #[error(transparent)]
+    Strategy(#[from] StrategyError),
 }
 
 /// What decides where an agent belongs.
@@ -134,6 +144,9 @@ impl Group {
         }
         if self.description.len() > LONGEST_DESCRIPTION {
             return Err(GroupError::Description(self.description.len()));
+        }
+        if let Some(strategy) = &self.strategy {
+            strategy.check()?;
         }
         Ok(())
     }

@@ -35,6 +35,8 @@ fn group() -> impl Strategy<Value = Group> {
         joins_by_facts,
         layers: Vec::new(),
         target: None,
+        strategy: None,
+        rollout: None,
         created_at: Timestamp::EPOCH,
         updated_at: Timestamp::EPOCH,
     })

@@ -121,6 +121,8 @@ fn group(texts: &Texts) -> GroupSummary {
             joins_by_facts: false,
             layers: vec![name("edge-base")],
             target: Some(TargetId([3; 16])),
+            strategy: None,
+            rollout: None,
             created_at: before(900_000),
             updated_at: before(720),
         },

@@ -8,7 +8,7 @@ use muster::app::configs::{NewConfig, NewRevision};
 use muster::app::error::Error;
 use muster::app::groups::{GroupEdit, NewGroup};
 use muster::app::intentions::Intentions;
-use muster::app::publish::Publish;
+use muster::app::publish::{IfRunning, Publish};
 use muster::app::tasks::Activation;
 use muster::auth::actor::Actor;
 use muster::auth::permission::Role;
@@ -18,6 +18,7 @@ use muster::fleet::config::{ConfigMap, Content};
 use muster::fleet::hash::{ConfigHash, HashKey};
 use muster::fleet::ids::{AgentId, CredentialId, TargetId};
 use muster::fleet::name::Name;
+use muster::fleet::rollout::Strategy;
 use muster::fleet::selector::Known;
 use muster::fleet::target::{Blocker, ConfirmationReason, Effect, LayerRef, Member};
 use muster::fleet::time::Timestamp;
@@ -130,6 +131,8 @@ fn publication(group: &str, config: &str, revision: u64) -> Publish {
         expected_revision: None,
         confirm: None,
         allow_blank: false,
+        strategy: Some(Strategy::all_at_once()),
+        if_running: IfRunning::default(),
     }
 }
 

@@ -8,10 +8,11 @@ use muster::app::clock::Clock;
 use muster::app::configs::NewConfig;
 use muster::app::enrolment::NewEnrolmentToken;
 use muster::app::groups::NewGroup;
-use muster::app::publish::Publish;
+use muster::app::publish::{IfRunning, Publish};
 use muster::auth::actor::Actor;
 use muster::fleet::config::Content;
 use muster::fleet::name::Name;
+use muster::fleet::rollout::Strategy;
 use muster::fleet::selector::Known;
 use muster::fleet::target::LayerRef;
 use muster::observability::Secret;
@@ -107,6 +108,8 @@ async fn publish(server: &Server, agents: u32, yaml: &str) {
         expected_revision: None,
         confirm: Some(agents),
         allow_blank: false,
+        strategy: Some(Strategy::all_at_once()),
+        if_running: IfRunning::default(),
     };
     server.app.publish(&Actor::muster(), publish).await.unwrap();
 }

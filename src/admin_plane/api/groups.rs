@@ -8,7 +8,8 @@ use crate::admin_plane::call::Call;
 use crate::app::error::Error;
 use crate::app::groups::{GroupEdit, NewGroup};
 use crate::app::intentions::{Deleted, GroupDetail, GroupSummary, Preview, PublishResult};
-use crate::app::publish::Publish;
+use crate::app::publish::{IfRunning, Publish};
+use crate::fleet::rollout::Strategy;
 use crate::fleet::target::{LayerRef, Target};
 
 /// All groups.
@@ -110,6 +111,13 @@ pub(in crate::admin_plane) struct ToPublish {
     /// Says that a content which tells agents to run nothing is meant.
     #[serde(default)]
     allow_blank: bool,
+    /// How it reaches the agents: `all at once`, stages such as `1 for 3m; 10% for 1m; all`, or an object; left out, as the
+    /// group says, else by the default for a group of its size.
+    #[serde(default)]
+    strategy: Option<Strategy>,
+    /// What to do when a rollout to the group isn't over.
+    #[serde(default)]
+    if_running: IfRunning,
 }
 
 pub(in crate::admin_plane) async fn publish(call: Call, _: Nothing, wish: ToPublish) -> Given<PublishResult> {
@@ -118,6 +126,8 @@ pub(in crate::admin_plane) async fn publish(call: Call, _: Nothing, wish: ToPubl
         message,
         confirm,
         allow_blank,
+        strategy,
+        if_running,
     } = wish;
     let group = call.param("name").to_owned();
     let expected_revision = call.if_match()?;
@@ -128,6 +138,8 @@ pub(in crate::admin_plane) async fn publish(call: Call, _: Nothing, wish: ToPubl
         expected_revision,
         confirm,
         allow_blank,
+        strategy,
+        if_running,
     };
     let result = call.app().publish(&call.actor, publish).await?;
     let revision = result.group_revision;

@@ -212,6 +212,9 @@ pub fn hold_words(reason: HoldReason) -> Markup {
         HoldReason::Unreadable => {
             "What it should run can't be read from the store. Publish to its group again; what it runs keeps running."
         }
+        HoldReason::NothingToGoBackTo => {
+            "A rollout to its group failed, and the agent never applied anything of this server that it could be brought back to. What it runs keeps running."
+        }
         HoldReason::NotRendered => {
             "What its group has was published before it came, and could not be rendered for it: a label, a fact or a secret that it uses is missing. What it runs keeps running."
         }

@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::{Access, Face, Row};
-use crate::admin_plane::api::{account, agents, audit, configs, enrolment, groups, system};
+use crate::admin_plane::api::{account, agents, audit, configs, enrolment, groups, rollouts, system};
 use crate::admin_plane::openapi;
 use crate::auth::permission::Permission::{
     EditConfigs, EditGroups, EnrolAgents, ManageAccounts, OperateAgents, OwnAccount, Publish, RevokeAgents,
@@ -71,9 +71,36 @@ pub(super) fn rows() -> Vec<Row> {
     rows.extend(of_agents());
     rows.extend(of_groups());
     rows.extend(of_configs());
+    rows.extend(of_rollouts());
     rows.extend(of_enrolment());
     rows.extend(of_accounts());
     rows
+}
+
+fn of_rollouts() -> [Row; 3] {
+    [
+        Row::api(
+            GET,
+            "/api/v1/rollouts",
+            ViewFleet,
+            "List rollouts, newest first",
+            rollouts::list,
+        ),
+        Row::api(
+            GET,
+            "/api/v1/rollouts/{id}",
+            ViewFleet,
+            "One rollout with its stages, gates and agents",
+            rollouts::one,
+        ),
+        Row::api(
+            POST,
+            "/api/v1/rollouts/{id}/acts",
+            Publish,
+            "Pause, resume, promote, roll back or abort a rollout, or retry agents",
+            rollouts::act,
+        ),
+    ]
 }
 
 fn of_agents() -> [Row; 10] {

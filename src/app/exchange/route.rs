@@ -73,6 +73,7 @@ impl App {
         if let Some(Some(transport)) = came {
             self.happen(id, Happening::Connected { transport }, now);
             self.announce_agent(id);
+            self.wake_rollouts(id);
         }
     }
 

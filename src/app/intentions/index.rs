@@ -7,8 +7,9 @@ use crate::fleet::agent::{HoldReason, Intent, Offer};
 use crate::fleet::config::{Config, ConfigMap, Revision};
 use crate::fleet::group::Group;
 use crate::fleet::hash::{Digest, HashKey};
-use crate::fleet::ids::{AgentId, TargetId};
+use crate::fleet::ids::{AgentId, RolloutId, TargetId};
 use crate::fleet::name::Name;
+use crate::fleet::rollout::{self, Members, Rollout, State, Wants};
 use crate::fleet::target::{Frozen, LayerRef, Rendered, Scope, Target};
 use crate::fleet::time::Timestamp;
 use crate::store::{ReadError, Record, Store};
@@ -20,6 +21,18 @@ pub struct Index {
     configs: Arc<BTreeMap<Name, Arc<ConfigHead>>>,
     targets: Arc<BTreeMap<TargetId, Arc<TargetHead>>>,
     offers: Arc<BTreeMap<Digest, Arc<Offer>>>,
+    rollouts: Arc<BTreeMap<RolloutId, Arc<RolloutHead>>>,
+    /// The rollout that says what an agent should have: the latest that it is a member of.
+    governing: Arc<BTreeMap<AgentId, RolloutId>>,
+}
+
+/// A rollout with its members.
+#[derive(Clone, Debug)]
+pub struct RolloutHead {
+    /// The rollout.
+    pub rollout: Rollout,
+    /// Its members; none for one that ended long ago.
+    pub members: Members,
 }
 
 /// A group.
@@ -91,13 +104,59 @@ impl Index {
             configs: shared(configs),
             targets: shared(targets),
             offers: Arc::default(),
+            ..Self::default()
         };
+        index.read_rollouts(store)?;
         let wanted = index.wanted_contents();
         let offers = wanted
             .into_iter()
             .filter_map(|digest| Some((digest, offer(store, key, digest)?)));
         index.offers = Arc::new(offers.collect());
         Ok(index)
+    }
+
+    /// Reads all rollouts. One that can't be read governs nobody, which is logged: its agents have what their group has.
+    fn read_rollouts(&mut self, store: &Store) -> Result<(), ReadError> {
+        let mut rollouts: BTreeMap<RolloutId, RolloutHead> = readable::<Rollout>(store)?
+            .into_iter()
+            .map(|(id, rollout, _)| {
+                let members = Members::new();
+                (id, RolloutHead { rollout, members })
+            })
+            .collect();
+        for ((id, agent), member, _) in readable::<rollout::Member>(store)? {
+            if let Some(head) = rollouts.get_mut(&id) {
+                head.members.insert(agent, member);
+            }
+        }
+        rollouts.into_values().for_each(|head| self.put_rollout(head));
+        Ok(())
+    }
+
+    /// What an agent of a group should have by the rollout that it is in and by what the group has; `None` for a group
+    /// that never published or doesn't exist.
+    #[must_use]
+    pub fn member_intent(&self, name: &Name, agent: AgentId) -> Option<Intent<Offer>> {
+        let group = || self.group_intent(name, agent);
+        let Some(wants) = self.governing(agent, name) else {
+            return group();
+        };
+        match wants {
+            Wants::Group => group(),
+            Wants::Before(Some(digest)) | Wants::Target(Some(digest)) | Wants::Base(Some(digest)) => {
+                Some(self.intent(digest))
+            }
+            // Nothing was wanted of it before, and what is published is not for it yet.
+            Wants::Before(None) => group().filter(|intent| !matches!(intent, Intent::Want(_))),
+            Wants::Target(None) => Some(Intent::Hold(HoldReason::NotRendered)),
+            Wants::Base(None) => Some(Intent::Hold(HoldReason::NothingToGoBackTo)),
+        }
+    }
+
+    fn governing(&self, agent: AgentId, group: &Name) -> Option<Wants> {
+        let head = self.rollouts.get(self.governing.get(&agent)?)?;
+        let member = head.members.get(&agent)?;
+        (head.rollout.group == *group).then(|| member.wants(&head.rollout))
     }
 
     /// What a group's target says to an agent; `None` for a group that never published or doesn't exist.
@@ -135,7 +194,72 @@ impl Index {
         let heads = self.targets.values().filter(|head| {
             matches!(head.target.scope, Scope::Agent(_)) || in_force.contains(&head.target.id)
         });
-        heads.flat_map(|head| head.contents()).collect()
+        let rolling = self.governing.iter().filter_map(|(agent, id)| {
+            let member = self.rollouts.get(id)?.members.get(agent)?;
+            Some([member.target, member.before, member.base])
+        });
+        let of_targets = heads.flat_map(|head| head.contents());
+        of_targets.chain(rolling.flatten().flatten()).collect()
+    }
+
+    /// Makes the offers ready that members of rollouts may need and that aren't yet.
+    pub(in crate::app) fn load_offers(
+        &mut self,
+        store: &Store,
+        key: &HashKey,
+        digests: impl IntoIterator<Item = Digest>,
+    ) {
+        for digest in digests {
+            if !self.offers.contains_key(&digest)
+                && let Some(offer) = offer(store, key, digest)
+            {
+                Arc::make_mut(&mut self.offers).insert(digest, offer);
+            }
+        }
+    }
+
+    /// A rollout.
+    #[must_use]
+    pub fn rollout(&self, id: RolloutId) -> Option<&Arc<RolloutHead>> {
+        self.rollouts.get(&id)
+    }
+
+    /// All rollouts, oldest first.
+    pub fn rollouts(&self) -> impl DoubleEndedIterator<Item = &Arc<RolloutHead>> {
+        self.rollouts.values()
+    }
+
+    /// The rollout that says what an agent should have, when it is not over.
+    #[must_use]
+    pub fn rolling(&self, agent: AgentId) -> Option<&Arc<RolloutHead>> {
+        let head = self.rollouts.get(self.governing.get(&agent)?)?;
+        (!head.rollout.is_ended()).then_some(head)
+    }
+
+    /// The number of the next rollout.
+    #[must_use]
+    pub fn next_rollout(&self) -> RolloutId {
+        let last = self.rollouts.last_key_value().map_or(0, |(id, _)| id.0);
+        RolloutId(last + 1)
+    }
+
+    /// Takes on a rollout as it is now. From its start on it says what its members should have.
+    pub(in crate::app) fn put_rollout(&mut self, head: RolloutHead) {
+        let id = head.rollout.id;
+        let starts = !matches!(head.rollout.state, State::Queued | State::AwaitingApproval);
+        if starts && head.rollout.governs {
+            let newer = |agent: &AgentId| self.governing.get(agent).is_none_or(|known| *known < id);
+            let mine: Vec<AgentId> = head.members.keys().copied().filter(newer).collect();
+            if !mine.is_empty() {
+                let governing = Arc::make_mut(&mut self.governing);
+                governing.extend(mine.into_iter().map(|agent| (agent, id)));
+            }
+        }
+        Arc::make_mut(&mut self.rollouts).insert(id, Arc::new(head));
+    }
+
+    pub(in crate::app) fn remove_rollout(&mut self, id: RolloutId) {
+        Arc::make_mut(&mut self.rollouts).remove(&id);
     }
 
     /// Forgets the offers that nobody is to have any more.

@@ -8,6 +8,7 @@ use crate::fleet::agent::Agent;
 use crate::fleet::config::{Config, Content, Diff, Problem, Revision};
 use crate::fleet::group::Group;
 use crate::fleet::hash::Digest;
+use crate::fleet::ids::RolloutId;
 use crate::fleet::name::Name;
 use crate::fleet::target::{Impact, LayerRef, Target};
 
@@ -130,6 +131,9 @@ pub struct PublishResult {
     pub target: Target,
     /// Whether it is new; `false` when just this was published already.
     pub created: bool,
+    /// The rollout that brings it to the agents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutId>,
     /// The value of the group's `ETag` from now on.
     pub group_revision: u64,
     /// What it does to the agents, as they were a moment before.

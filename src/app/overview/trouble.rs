@@ -167,7 +167,13 @@ impl Troubles {
         match agent.delivery.hold {
             Some(HoldReason::StoreWentBack) => self.count(TroubleKind::WentBack, snapshot, Timestamp::EPOCH),
             Some(HoldReason::Operator) => self.count(TroubleKind::HeldByOperator, snapshot, Timestamp::EPOCH),
-            Some(HoldReason::NothingLeft | HoldReason::Unreadable | HoldReason::NotRendered) | None => {}
+            Some(
+                HoldReason::NothingLeft
+                | HoldReason::Unreadable
+                | HoldReason::NotRendered
+                | HoldReason::NothingToGoBackTo,
+            )
+            | None => {}
         }
         match snapshot.presence {
             Presence::NeverSeen if now.since(status.since) > SILENT_AFTER => {

@@ -79,6 +79,8 @@ pub enum HoldReason {
     NothingLeft,
     /// The offer can't be read from the store.
     Unreadable,
+    /// A rollout failed, and there is nothing of ours that the agent could be brought back to.
+    NothingToGoBackTo,
     /// It joined after what its group has was rendered, and is not rendered yet, or can't be: a variable is missing.
     NotRendered,
 }

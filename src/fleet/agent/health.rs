@@ -212,6 +212,7 @@ impl super::HoldReason {
             Self::Operator => "operator",
             Self::NothingLeft => "nothing left",
             Self::Unreadable => "unreadable",
+            Self::NothingToGoBackTo => "nothing before",
             Self::NotRendered => "not rendered",
         }
     }
@@ -224,6 +225,7 @@ impl super::HoldReason {
             Self::Operator => "an operator said so",
             Self::NothingLeft => "its group has no configuration any more; what runs stays",
             Self::Unreadable => "the configuration can't be read from the store",
+            Self::NothingToGoBackTo => "a rollout failed, and there is nothing to bring it back to",
             Self::NotRendered => "the configuration is not rendered for it",
         }
     }

@@ -13,6 +13,8 @@ fn group(named: &str, priority: i32, joins_by_facts: bool, selectors: &[&str]) -
         joins_by_facts,
         layers: Vec::new(),
         target: None,
+        strategy: None,
+        rollout: None,
         created_at: Timestamp::EPOCH,
         updated_at: Timestamp::EPOCH,
     }

@@ -17,26 +17,71 @@ const LONGEST_SECONDS: u64 = 30 * 24 * 3600;
 
 /// How a rollout goes about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Written")]
 pub struct Strategy {
     /// The stages in their order; the last one takes everybody.
     pub stages: Vec<Stage>,
     /// Failed agents and agents that were given the new content and haven't proved it yet are never more than this.
-    #[serde(default = "default_at_risk")]
     pub at_risk: Budget,
     /// Failures beyond these stop the rollout.
-    #[serde(default)]
     pub tolerated_failures: Budget,
     /// What follows when it stops.
-    #[serde(default)]
     pub on_failure: OnFailure,
     /// How long an agent that was given the new content may be silent, in seconds, before it counts as dark. Agents that
     /// poll may be silent five times as long.
-    #[serde(default = "default_silence")]
     pub silence_seconds: u64,
     /// How long an agent may be unhealthy after it took the new content, in seconds, before it counts as failed.
-    #[serde(default = "default_grace")]
     pub grace_seconds: u64,
+}
+
+/// A strategy as it may be written: in one line, or whole.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Written {
+    /// `all at once`, or stages such as `1 for 3m; 10% for 1m; all`.
+    Line(String),
+    /// Everything by its name.
+    Whole(Whole),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Whole {
+    /// The stages in their order; the last one takes everybody.
+    stages: Vec<Stage>,
+    /// Failed agents and agents that were given the new content and haven't proved it yet are never more than this.
+    #[serde(default = "default_at_risk")]
+    at_risk: Budget,
+    /// Failures beyond these stop the rollout.
+    #[serde(default)]
+    tolerated_failures: Budget,
+    /// What follows when it stops.
+    #[serde(default)]
+    on_failure: OnFailure,
+    /// How long an agent that was given the new content may be silent, in seconds.
+    #[serde(default = "default_silence")]
+    silence_seconds: u64,
+    /// How long an agent may be unhealthy after it took the new content, in seconds.
+    #[serde(default = "default_grace")]
+    grace_seconds: u64,
+}
+
+impl TryFrom<Written> for Strategy {
+    type Error = ParseStrategyError;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        match written {
+            Written::Line(line) => line.parse(),
+            Written::Whole(whole) => Ok(Self {
+                stages: whole.stages,
+                at_risk: whole.at_risk,
+                tolerated_failures: whole.tolerated_failures,
+                on_failure: whole.on_failure,
+                silence_seconds: whole.silence_seconds,
+                grace_seconds: whole.grace_seconds,
+            }),
+        }
+    }
 }
 
 /// One stage.

@@ -3,12 +3,13 @@
 use muster::app::agents::{AgentDetail, DeliveryWord};
 use muster::app::configs::{NewConfig, NewRevision};
 use muster::app::groups::{GroupEdit, NewGroup};
-use muster::app::publish::Publish;
+use muster::app::publish::{IfRunning, Publish};
 use muster::auth::actor::Actor;
 use muster::fleet::agent::{Happening, Intent, Offer};
 use muster::fleet::config::Content;
 use muster::fleet::ids::AgentId;
 use muster::fleet::name::Name;
+use muster::fleet::rollout::Strategy;
 use muster::fleet::selector::Known;
 use muster::fleet::target::LayerRef;
 use std::sync::Arc;
@@ -103,6 +104,8 @@ impl World {
             expected_revision: None,
             confirm: preview.impact.confirmation.map(|confirmation| confirmation.count),
             allow_blank: true,
+            strategy: Some(Strategy::all_at_once()),
+            if_running: IfRunning::default(),
         };
         self.app.publish(&admin(), publish).await.unwrap();
     }

@@ -78,6 +78,7 @@ fn wish(form: &GroupForm) -> Result<GroupEdit, Errors> {
                 .into_iter()
                 .collect(),
         ),
+        strategy: None,
     })
 }
 

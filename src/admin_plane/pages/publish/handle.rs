@@ -12,7 +12,7 @@ use crate::admin_plane::pages::scene::Errors;
 use crate::admin_plane::routes::Row;
 use crate::app::error::Error;
 use crate::app::intentions::Preview;
-use crate::app::publish::Publish;
+use crate::app::publish::{IfRunning, Publish};
 use crate::auth::permission::Permission;
 use crate::fleet::name::Name;
 use crate::fleet::target::{LayerRef, in_words};
@@ -164,6 +164,8 @@ async fn submit(call: Call) -> Outcome {
         expected_revision: posted.expected_revision,
         confirm: posted.confirm.trim().parse().ok(),
         allow_blank: posted.allow_blank,
+        strategy: None,
+        if_running: IfRunning::Refuse,
     };
     match call.app().publish(&call.actor, wanted).await {
         Ok(result) => {

@@ -1,0 +1,35 @@
+//! Rollouts: starting, driving and steering them. What they do is decided by [`crate::fleet::rollout`].
+
+mod drive;
+mod start;
+mod steer;
+mod views;
+
+pub(super) use drive::Pace;
+pub(super) use start::Wanted;
+pub use steer::Steer;
+pub use views::{MemberView, RolloutDetail, RolloutSummary, StageView, Verdict};
+
+use super::App;
+use super::error::Error;
+use super::intentions::{Index, RolloutHead};
+use crate::fleet::ids::{AgentId, RolloutId};
+
+impl App {
+    /// Has the rollouts looked at when one of them waits for this agent.
+    pub(super) fn wake_rollouts(&self, agent: AgentId) {
+        if self.intentions.index().rolling(agent).is_some() {
+            self.rollouts.activate();
+        }
+    }
+}
+
+/// A rollout by its number.
+fn numbered(index: &Index, id: RolloutId) -> Result<&std::sync::Arc<RolloutHead>, Error> {
+    index.rollout(id).ok_or_else(|| Error::not_found("rollout", &id))
+}
+
+/// The rollout as the audit log names it.
+fn object(id: RolloutId) -> String {
+    format!("rollout/{id}")
+}

@@ -1,0 +1,348 @@
+//! Driving rollouts: look, plan, commit, and only then let agents hear of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::{numbered, object};
+use crate::app::App;
+use crate::app::changes::Topic;
+use crate::app::clock::{Clock, Stopwatch};
+use crate::app::error::Error;
+use crate::app::intentions::{GroupHead, Index, RolloutHead};
+use crate::auth::actor::Actor;
+use crate::fleet::agent::{Delivery, Failure};
+use crate::fleet::group::Group;
+use crate::fleet::ids::{AgentId, RolloutId};
+use crate::fleet::rollout::{Ended, FailureReason, Rollout, State, Step, View, plan};
+use crate::fleet::target;
+use crate::fleet::time::Timestamp;
+use crate::store::{AuditEntry, Batch};
+
+/// How long reports gather before they are looked at together.
+const GATHERING: Duration = Duration::from_millis(50);
+/// A difference between the clock and the time that passed that is a jump.
+const JUMP: Duration = Duration::from_secs(20);
+
+/// Notices when the clock jumps: nobody was silent in the time that never was.
+#[derive(Debug, Default)]
+pub(in crate::app) struct Pace(Mutex<Beat>);
+
+#[derive(Debug, Default)]
+struct Beat {
+    last: Option<(Timestamp, Stopwatch)>,
+    jumped_at: Timestamp,
+}
+
+impl Pace {
+    /// The time before which nobody can be said to have been silent, after a jump of the clock.
+    fn jumped_at(&self, clock: &Clock) -> Timestamp {
+        let now = clock.now();
+        let mut beat = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((then, watch)) = beat.last {
+            let ahead = now.since(then.plus(watch.elapsed())) > JUMP;
+            let behind = then.plus(watch.elapsed()).since(now) > JUMP;
+            if clock.is_system() && (ahead || behind) {
+                beat.jumped_at = now;
+            }
+        }
+        beat.last = Some((now, Stopwatch::start()));
+        beat.jumped_at.min(now)
+    }
+}
+
+/// What a plan changes of the agents' own records, held so that nothing is said to them meanwhile.
+#[derive(Default)]
+struct Touched {
+    turns: Vec<OwnedMutexGuard<()>>,
+    deliveries: BTreeMap<AgentId, Delivery>,
+}
+
+impl App {
+    /// Takes every rollout that isn't over as far as it can go now.
+    pub(in crate::app) async fn advance_rollouts(&self) {
+        let floor = self.pace.jumped_at(&self.clock).max(self.started);
+        let index = self.intentions.index();
+        let open: Vec<RolloutId> = index
+            .rollouts()
+            .filter(|head| !head.rollout.is_ended())
+            .map(|head| head.id())
+            .collect();
+        for id in &open {
+            if let Err(error) = self.advance(*id, floor).await {
+                tracing::error!(rollout = %id, error = %error, "a rollout could not go on; it is tried again");
+            }
+        }
+        if !open.is_empty() {
+            tokio::time::sleep(GATHERING).await;
+        }
+    }
+
+    async fn advance(&self, id: RolloutId, floor: Timestamp) -> Result<(), Error> {
+        let index = self.intentions.index();
+        let head = numbered(&index, id)?;
+        if head.rollout.state == State::Queued {
+            return self.begin_queued(id).await;
+        }
+        let now = self.clock.now();
+        let views = self.rollout_views(head, floor);
+        if plan(&head.rollout, &head.members, |agent| views.get(&agent), now).is_empty() {
+            return Ok(());
+        }
+        let mut writing = self.intentions.begin().await?;
+        let mut index = writing.index();
+        let head = RolloutHead::clone(numbered(&index, id)?);
+        let views = self.rollout_views(&head, floor);
+        let steps = plan(&head.rollout, &head.members, |agent| views.get(&agent), now);
+        let Some(touched) = self.touch(&head, &steps, now).await else {
+            // Somebody was told just now what was to be taken back: look again.
+            self.rollouts.activate();
+            return Ok(());
+        };
+        let mut next = head.clone();
+        for step in &steps {
+            next.rollout.apply(&mut next.members, step, now);
+        }
+        let mut batch = Batch::new();
+        let changed: BTreeSet<AgentId> = steps.iter().filter_map(Step::agent).collect();
+        for agent in &changed {
+            if let Some(member) = next.members.get(agent) {
+                batch.put(&(id, *agent), member);
+            }
+        }
+        for (agent, delivery) in &touched.deliveries {
+            batch.put(agent, delivery);
+        }
+        if next.rollout != head.rollout {
+            batch.put(&id, &next.rollout);
+            settle_group(&mut index, &mut batch, &next.rollout, now);
+        }
+        steps
+            .iter()
+            .filter_map(|step| told(&next.rollout, step, now))
+            .for_each(|entry| {
+                batch.audit(entry);
+            });
+        let group = next.rollout.group.clone();
+        index.put_rollout(next);
+        writing.commit(batch).await?;
+        let topics = [
+            Topic::Rollout(id),
+            Topic::Rollouts,
+            Topic::Group(group),
+            Topic::Groups,
+        ];
+        writing.install(index, topics, false);
+        for (agent, delivery) in touched.deliveries {
+            self.live.with(agent, |entry| {
+                Arc::make_mut(&mut entry.agent).delivery = delivery;
+            });
+        }
+        drop(touched.turns);
+        for step in &steps {
+            log(id, step);
+        }
+        for agent in changed {
+            self.nudge(agent);
+            self.announce_agent(agent);
+        }
+        Ok(())
+    }
+
+    /// What is seen of the members of a rollout. Nobody was silent before `floor`.
+    pub(super) fn rollout_views(&self, head: &RolloutHead, floor: Timestamp) -> BTreeMap<AgentId, View> {
+        let view = |(agent, member)| {
+            let agent: &AgentId = agent;
+            let seen = self.live.get(*agent)?;
+            let last_seen = seen.pulse.last_seen.max(floor);
+            let online = seen.presence.is_online();
+            let group = &head.rollout.group;
+            Some((
+                *agent,
+                View::of(&seen.agent, member, group, online, seen.polls, last_seen),
+            ))
+        };
+        head.members.iter().filter_map(view).collect()
+    }
+
+    /// Takes the turns of agents whose records the steps change or depend on, and makes the changes. `None` when an agent
+    /// was told meanwhile what it was to be told no more.
+    async fn touch(&self, head: &RolloutHead, steps: &[Step], now: Timestamp) -> Option<Touched> {
+        let mut touched = Touched::default();
+        for step in steps {
+            let (agent, why) = match step {
+                Step::Fail { agent, why } if !matches!(why, FailureReason::Refused { .. }) => {
+                    (*agent, Some(why))
+                }
+                Step::Recall { agent } => (*agent, None),
+                Step::Fail { .. }
+                | Step::Release { .. }
+                | Step::Watch { .. }
+                | Step::Prove { .. }
+                | Step::Leave { .. }
+                | Step::RollBack { .. }
+                | Step::Restore { .. }
+                | Step::Pass { .. }
+                | Step::Pause { .. }
+                | Step::TurnBack { .. }
+                | Step::End { .. } => continue,
+            };
+            let Some(turn) = self.live.turn(agent) else {
+                continue;
+            };
+            touched.turns.push(turn.lock_owned().await);
+            let Some(snapshot) = self.live.get(agent) else {
+                continue;
+            };
+            let Some(target) = head.members.get(&agent).and_then(|member| member.target) else {
+                continue;
+            };
+            let mut delivery = snapshot.agent.delivery.clone();
+            let Some(why) = why else {
+                if delivery.offered.is_some_and(|offered| offered.digest == target) {
+                    return None;
+                }
+                continue;
+            };
+            // What failed here without a word of the agent is not offered to it again by itself either.
+            delivery.remember_failure(Failure {
+                digest: target,
+                error: why.words(),
+                at: now,
+            });
+            touched.deliveries.insert(agent, delivery);
+        }
+        Some(touched)
+    }
+
+    /// Lets a queued rollout begin when the one before it is over.
+    async fn begin_queued(&self, id: RolloutId) -> Result<(), Error> {
+        let fleet = self.target_members();
+        let mut writing = self.intentions.begin().await?;
+        let mut index = writing.index();
+        let head = RolloutHead::clone(numbered(&index, id)?);
+        let Some(group) = index.group(&head.rollout.group).cloned() else {
+            return Ok(());
+        };
+        let before = group.group.rollout.and_then(|id| index.rollout(id));
+        if before.is_some_and(|before| !before.rollout.is_ended()) || head.rollout.state != State::Queued {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        let mut changed = group.group.clone();
+        let here = |member: &&target::Member| {
+            let registration = &member.agent.registration;
+            registration.group == changed.name && registration.is_served()
+        };
+        let fleet: Vec<&target::Member> = fleet.iter().filter(here).collect();
+        let by = Actor::muster().name;
+        let rollout =
+            self.intentions
+                .begin_rollout(&mut index, &mut batch, &mut changed, head.rollout, &by, &fleet);
+        put_group(&mut index, &mut batch, &group, changed, self.clock.now());
+        writing.commit(batch).await?;
+        let topics = [Topic::Rollout(id), Topic::Rollouts, Topic::Group(rollout.group)];
+        writing.install(index, topics, true);
+        Ok(())
+    }
+
+    /// Every agent, as members of a rollout are chosen from.
+    fn target_members(&self) -> Vec<target::Member> {
+        let snapshots = self.live.snapshot().into_iter();
+        snapshots
+            .map(|snapshot| target::Member {
+                online: snapshot.presence.is_online(),
+                agent: snapshot.agent,
+                lacks: Vec::new(),
+            })
+            .collect()
+    }
+}
+
+/// Moves the group's target when its rollout is over: to the new one, or back.
+fn settle_group(index: &mut Index, batch: &mut Batch, rollout: &Rollout, now: Timestamp) {
+    let State::Ended { how } = rollout.state else {
+        return;
+    };
+    let Some(head) = index.group(&rollout.group).cloned() else {
+        return;
+    };
+    let target = match how {
+        Ended::Succeeded => Some(rollout.target),
+        // It had moved when everybody was reached at once.
+        Ended::RolledBack => rollout.from,
+        Ended::Aborted | Ended::Superseded => head.group.target,
+    };
+    if target == head.group.target || head.group.rollout != Some(rollout.id) {
+        return;
+    }
+    let changed = Group {
+        target,
+        ..head.group.clone()
+    };
+    put_group(index, batch, &head, changed, now);
+}
+
+fn put_group(index: &mut Index, batch: &mut Batch, head: &GroupHead, mut group: Group, now: Timestamp) {
+    group.updated_at = now;
+    batch.expect_revision::<Group>(&group.name, head.revision);
+    batch.put(&group.name, &group);
+    index.put_group(GroupHead {
+        group,
+        revision: head.revision + 1,
+    });
+}
+
+/// What the audit log says of a step that nobody ordered.
+fn told(rollout: &Rollout, step: &Step, now: Timestamp) -> Option<AuditEntry> {
+    let (action, detail) = match step {
+        Step::Pause { why } => ("rollout.pause", why.words()),
+        Step::TurnBack { why } => ("rollout.roll_back", why.words()),
+        Step::End { how } => ("rollout.end", State::Ended { how: *how }.short().to_owned()),
+        Step::Pass { stage } => ("rollout.stage", format!("stage {} begins", stage + 1)),
+        Step::Release { .. }
+        | Step::Watch { .. }
+        | Step::Prove { .. }
+        | Step::Fail { .. }
+        | Step::Recall { .. }
+        | Step::Leave { .. }
+        | Step::RollBack { .. }
+        | Step::Restore { .. } => return None,
+    };
+    Some(AuditEntry {
+        at: now,
+        actor: Actor::muster().name,
+        action: action.to_owned(),
+        object: object(rollout.id),
+        detail,
+        ..AuditEntry::default()
+    })
+}
+
+fn log(id: RolloutId, step: &Step) {
+    match step {
+        Step::Pass { stage } => {
+            tracing::info!(rollout = %id, stage = stage + 1, "a rollout's next stage began")
+        }
+        Step::Pause { why } => tracing::warn!(rollout = %id, reason = why.words(), "a rollout paused"),
+        Step::TurnBack { why } => {
+            tracing::warn!(rollout = %id, reason = why.words(), "a rollout turned back")
+        }
+        Step::End { how } => {
+            let state = State::Ended { how: *how }.short();
+            tracing::info!(rollout = %id, state, "a rollout ended");
+        }
+        Step::Fail { agent, why } => {
+            tracing::debug!(rollout = %id, agent_id = %agent, reason = why.words(), "an agent failed in a rollout");
+        }
+        Step::Release { .. }
+        | Step::Watch { .. }
+        | Step::Prove { .. }
+        | Step::Recall { .. }
+        | Step::Leave { .. }
+        | Step::RollBack { .. }
+        | Step::Restore { .. } => {}
+    }
+}

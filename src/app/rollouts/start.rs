@@ -1,0 +1,292 @@
+//! Starting rollouts: who is a member, of which stage, and from what to what.
+
+use crate::app::error::Error;
+use crate::app::intentions::{Index, Intentions, RolloutHead};
+use crate::app::publish::IfRunning;
+use crate::auth::actor::Actor;
+use crate::fleet::agent::Intent;
+use crate::fleet::group::Group;
+use crate::fleet::hash::Digest;
+use crate::fleet::ids::{AgentId, RolloutId, TargetId};
+use crate::fleet::name::Name;
+use crate::fleet::rollout::{
+    Candidate, Ended, Kind, Member, Members, Progress, Rollout, State, Strategy, View, assign, plan,
+};
+use crate::fleet::target;
+use crate::fleet::time::Timestamp;
+use crate::store::Batch;
+
+/// A rollout that is wanted.
+pub(in crate::app) struct Wanted {
+    /// What for.
+    pub(in crate::app) kind: Kind,
+    /// To what; the index knows it.
+    pub(in crate::app) target: TargetId,
+    /// How; `None`: as the group says, else by default.
+    pub(in crate::app) strategy: Option<Strategy>,
+    /// Whether it waits for another to end.
+    pub(in crate::app) queued: bool,
+}
+
+impl Intentions {
+    /// Whether agents of the group may have something else than it has: its last rollout was ended halfway.
+    pub(in crate::app) fn is_unsettled(index: &Index, group: &Group) -> bool {
+        let Some(head) = group.rollout.and_then(|id| index.rollout(id)) else {
+            return false;
+        };
+        match head.rollout.state {
+            State::Ended {
+                how: Ended::Succeeded,
+            } => false,
+            State::Ended { .. } => head.rollout.governs,
+            State::Queued
+            | State::AwaitingApproval
+            | State::Running { .. }
+            | State::Paused { .. }
+            | State::RollingBack { .. } => !head.rollout.is_at_once(),
+        }
+    }
+
+    /// Sees to a rollout to the group that isn't over, as the publication says. Whether the new one has to wait.
+    pub(in crate::app) fn make_way(
+        &self,
+        index: &mut Index,
+        batch: &mut Batch,
+        group: &Group,
+        if_running: IfRunning,
+        actor: &Actor,
+    ) -> Result<bool, Error> {
+        let of_group = |head: &&std::sync::Arc<RolloutHead>| {
+            head.rollout.group == group.name && !head.rollout.is_ended()
+        };
+        let open: Vec<RolloutHead> = index
+            .rollouts()
+            .filter(of_group)
+            .map(|head| RolloutHead::clone(head))
+            .collect();
+        let in_the_way =
+            |head: &&RolloutHead| !head.rollout.is_at_once() && head.rollout.kind == Kind::Publish;
+        if let Some(other) = open.iter().find(in_the_way) {
+            let id = other.rollout.id;
+            match if_running {
+                IfRunning::Refuse => {
+                    return Err(Error::Conflict(format!(
+                        "rollout {id} to this group {}; say whether this one waits for it (queue) or takes its \
+                         place (replace)",
+                        other.rollout.state.words()
+                    )));
+                }
+                IfRunning::Queue if open.iter().any(|head| head.rollout.state == State::Queued) => {
+                    return Err(Error::Conflict(format!(
+                        "another rollout waits for rollout {id} already; abort it, or say that this one takes the \
+                         place of both (replace)"
+                    )));
+                }
+                IfRunning::Queue => return Ok(true),
+                IfRunning::Replace => {}
+            }
+        }
+        for mut head in open {
+            let ended = State::Ended {
+                how: Ended::Superseded,
+            };
+            head.rollout.enter(ended, &actor.name, String::new(), self.now());
+            batch.put(&head.rollout.id, &head.rollout);
+            index.put_rollout(head);
+        }
+        Ok(false)
+    }
+
+    /// Puts a rollout to `group` into the batch and the index, with the agents of `fleet` that are in the group, and
+    /// releases those of its first stage. The group is changed accordingly; the caller puts it.
+    pub(in crate::app) fn start_rollout(
+        &self,
+        index: &mut Index,
+        batch: &mut Batch,
+        group: &mut Group,
+        wanted: Wanted,
+        actor: &Actor,
+        fleet: &[target::Member],
+    ) -> Rollout {
+        let now = self.now();
+        let here = |member: &&target::Member| {
+            member.agent.registration.group == group.name && member.agent.registration.is_served()
+        };
+        let fleet: Vec<&target::Member> = fleet.iter().filter(here).collect();
+        let strategy = wanted
+            .strategy
+            .or_else(|| group.strategy.clone())
+            .unwrap_or_else(|| Strategy::default_for(fleet.len()));
+        let id = index.next_rollout();
+        let mut rollout = Rollout {
+            id,
+            group: group.name.clone(),
+            kind: wanted.kind,
+            target: wanted.target,
+            from: group.target,
+            strategy,
+            state: State::Queued,
+            members: 0,
+            started_by: actor.name.clone(),
+            created_at: now,
+            stage_since: now,
+            promoted: 0,
+            accepted_failures: 0,
+            governs: true,
+            history: Vec::new(),
+        };
+        if wanted.queued {
+            rollout.enter(State::Queued, &actor.name, String::new(), now);
+            batch.put(&id, &rollout);
+            let members = Members::new();
+            index.put_rollout(RolloutHead {
+                rollout: rollout.clone(),
+                members,
+            });
+            return rollout;
+        }
+        self.begin_rollout(index, batch, group, rollout, &actor.name, &fleet)
+    }
+
+    /// Lets a rollout begin: freezes its members and releases the first.
+    pub(in crate::app) fn begin_rollout(
+        &self,
+        index: &mut Index,
+        batch: &mut Batch,
+        group: &mut Group,
+        mut rollout: Rollout,
+        by: &str,
+        fleet: &[&target::Member],
+    ) -> Rollout {
+        let now = self.now();
+        rollout.from = group.target;
+        rollout.members = u32::try_from(fleet.len()).unwrap_or(u32::MAX);
+        let mut members = freeze(index, &rollout, fleet);
+        let back = members.values().filter_map(|member| member.base);
+        let digests: Vec<Digest> = back.collect();
+        index.load_offers(&self.store, self.key(), digests);
+        rollout.enter(State::Running { stage: 0 }, by, String::new(), now);
+        rollout.stage_since = now;
+        let views: std::collections::BTreeMap<AgentId, View> = fleet
+            .iter()
+            .filter_map(|seen| {
+                let member = members.get(&seen.agent.id())?;
+                let view = View::of(&seen.agent, member, &group.name, seen.online, false, now);
+                Some((seen.agent.id(), view))
+            })
+            .collect();
+        for step in plan(&rollout, &members, |agent| views.get(&agent), now) {
+            rollout.apply(&mut members, &step, now);
+        }
+        let succeeded = State::Ended {
+            how: Ended::Succeeded,
+        };
+        if rollout.is_at_once() || rollout.state == succeeded {
+            group.target = Some(rollout.target);
+        }
+        group.rollout = Some(rollout.id);
+        batch.put(&rollout.id, &rollout);
+        for (agent, member) in &members {
+            batch.put(&(rollout.id, *agent), member);
+        }
+        index.put_rollout(RolloutHead {
+            rollout: rollout.clone(),
+            members,
+        });
+        rollout
+    }
+
+    /// Ends the rollouts of a group that has nothing to send any more, and what they say to its agents.
+    pub(in crate::app) fn disarm_rollouts(
+        index: &mut Index,
+        batch: &mut Batch,
+        group: &Name,
+        by: &str,
+        now: Timestamp,
+    ) {
+        let of_group =
+            |head: &&std::sync::Arc<RolloutHead>| head.rollout.group == *group && head.rollout.governs;
+        let armed: Vec<RolloutHead> = index
+            .rollouts()
+            .filter(of_group)
+            .map(|head| RolloutHead::clone(head))
+            .collect();
+        for mut head in armed {
+            head.rollout.governs = false;
+            if !head.rollout.is_ended() {
+                let note = "the group's configuration was taken away".to_owned();
+                let ended = State::Ended { how: Ended::Aborted };
+                head.rollout.enter(ended, by, note, now);
+            }
+            batch.put(&head.rollout.id, &head.rollout);
+            index.put_rollout(head);
+        }
+    }
+}
+
+/// The members of a rollout that begins: stage, target, and the way back.
+fn freeze(index: &Index, rollout: &Rollout, fleet: &[&target::Member]) -> Members {
+    let target = index.target_head(rollout.target);
+    let digest_for = |agent: AgentId| target.and_then(|target| target.digest_for(agent));
+    let mut members = Members::new();
+    for seen in fleet {
+        let agent = &seen.agent;
+        let wanted = match index.member_intent(&rollout.group, agent.id()) {
+            Some(Intent::Want(offer)) => Some(offer.stamp.digest),
+            Some(Intent::Hold(_) | Intent::Unmanaged) | None => None,
+        };
+        let delivery = &agent.delivery;
+        let applied = delivery.applied.map(|applied| applied.digest);
+        let untried = wanted.filter(|digest| delivery.failure_of(*digest).is_none());
+        let member = Member::new(0, digest_for(agent.id()), wanted, applied.or(untried));
+        members.insert(agent.id(), member);
+    }
+    let candidates: Vec<Candidate> = fleet
+        .iter()
+        .filter_map(|seen| {
+            let member = members.get(&seen.agent.id())?;
+            let view = View::of(
+                &seen.agent,
+                member,
+                &rollout.group,
+                seen.online,
+                false,
+                Timestamp::EPOCH,
+            );
+            // One that runs it already proves nothing.
+            let able = view.blocked.is_none() && !matches!(view.target, Progress::Applied { .. });
+            Some(Candidate {
+                agent: seen.agent.id(),
+                able,
+            })
+        })
+        .collect();
+    let facts: std::collections::BTreeMap<AgentId, &target::Member> =
+        fleet.iter().map(|seen| (seen.agent.id(), *seen)).collect();
+    let stages = assign(
+        rollout.id,
+        &rollout.strategy.stages,
+        &candidates,
+        |selector, agent| {
+            facts.get(&agent).is_some_and(|seen| {
+                let facts = seen.agent.reported.description.as_ref();
+                let facts = facts.map(|packed| packed.unpack().facts()).unwrap_or_default();
+                selector.matches(&seen.agent.registration.labels, &facts)
+            })
+        },
+    );
+    for (agent, stage) in stages {
+        if let Some(member) = members.get_mut(&agent) {
+            member.stage = stage;
+        }
+    }
+    members
+}
+
+impl RolloutHead {
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> RolloutId {
+        self.rollout.id
+    }
+}

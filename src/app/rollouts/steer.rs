@@ -1,0 +1,104 @@
+//! Steering rollouts: what operators do about them.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{numbered, object};
+use crate::app::App;
+use crate::app::changes::Topic;
+use crate::app::configs::short;
+use crate::app::error::Error;
+use crate::app::intentions::RolloutHead;
+use crate::auth::actor::Actor;
+use crate::auth::permission::Permission;
+use crate::fleet::agent::Delivery;
+use crate::fleet::ids::{AgentId, RolloutId};
+use crate::fleet::rollout::{Act, State};
+use crate::store::Batch;
+
+/// What is to be done about a rollout, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Steer {
+    /// What.
+    #[serde(flatten)]
+    pub act: Act,
+    /// Why; may be empty.
+    #[serde(default)]
+    pub reason: String,
+}
+
+impl App {
+    /// Does something about a rollout.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Conflict`] when it can't be done in the rollout's state.
+    pub async fn steer_rollout(&self, actor: &Actor, id: RolloutId, steer: &Steer) -> Result<State, Error> {
+        actor.may(Permission::Publish)?;
+        short("reason", &steer.reason)?;
+        let now = self.clock.now();
+        let mut writing = self.intentions.begin().await?;
+        let mut index = writing.index();
+        let mut head = RolloutHead::clone(numbered(&index, id)?);
+        let before = head.rollout.state.clone();
+        let retried = head
+            .rollout
+            .act(&mut head.members, &steer.act, &actor.name, &steer.reason, now)
+            .map_err(|error| Error::Conflict(error.to_string()))?;
+        let mut batch = Batch::new();
+        batch.put(&id, &head.rollout);
+        let mut turns = Vec::new();
+        let mut forgiven: Vec<(AgentId, Delivery)> = Vec::new();
+        for agent in &retried {
+            let Some(member) = head.members.get(agent) else {
+                continue;
+            };
+            batch.put(&(id, *agent), member);
+            let Some(turn) = self.live.turn(*agent) else {
+                continue;
+            };
+            turns.push(turn.lock_owned().await);
+            let Some(snapshot) = self.live.get(*agent) else {
+                continue;
+            };
+            let mut delivery = snapshot.agent.delivery.clone();
+            if member.target.is_some_and(|target| delivery.forgive(target)) {
+                batch.put(agent, &delivery);
+                forgiven.push((*agent, delivery));
+            }
+        }
+        let action = format!("rollout.{}", steer.act.word());
+        let mut told = format!("group {}, was {}", head.rollout.group, before.short());
+        if !retried.is_empty() {
+            told.push_str(&format!(", {} agents", retried.len()));
+        }
+        if !steer.reason.is_empty() {
+            told.push_str(": ");
+            told.push_str(&steer.reason);
+        }
+        batch.audit(self.intentions.audited(actor, &action, object(id), told));
+        let state = head.rollout.state.clone();
+        let group = head.rollout.group.clone();
+        index.put_rollout(head);
+        writing.commit(batch).await?;
+        writing.install(
+            index,
+            [Topic::Rollout(id), Topic::Rollouts, Topic::Group(group)],
+            false,
+        );
+        for (agent, delivery) in forgiven {
+            self.live.with(agent, |entry| {
+                Arc::make_mut(&mut entry.agent).delivery = delivery;
+                entry.contact.offered = None;
+            });
+        }
+        drop(turns);
+        tracing::info!(rollout = %id, act = steer.act.word(), actor = actor.name, "a rollout was steered");
+        for agent in retried {
+            self.nudge(agent);
+        }
+        self.rollouts.activate();
+        Ok(state)
+    }
+}
