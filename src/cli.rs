@@ -32,6 +32,7 @@ mod man;
 pub mod output;
 mod overview;
 mod publish;
+mod rollouts;
 mod serve;
 mod session;
 mod setup_token;
@@ -74,6 +75,7 @@ enum Verb {
     Groups(groups::Args),
     Configs(configs::Args),
     Publish(publish::Args),
+    Rollouts(rollouts::Args),
     Export(export::Args),
     Apply(apply::Args),
     Enroll(enroll::Args),
@@ -101,6 +103,7 @@ impl Verb {
             Self::Groups(args) => online(args.run(environment, &mut output)),
             Self::Configs(args) => online(args.run(environment, &mut output)),
             Self::Publish(args) => online(args.run(environment, &mut output)),
+            Self::Rollouts(args) => online(args.run(environment, &mut output)),
             Self::Export(args) => online(args.run(environment, &mut output)),
             Self::Apply(args) => online(args.run(environment, &mut output)),
             Self::Enroll(args) => online(args.run(environment, &mut output)),

@@ -21,7 +21,7 @@ mod socket;
 mod target;
 
 pub use agent::{Act, Agent, Event, Happening, Heartbeats, Kind};
-pub use behaviour::{Behaviour, Mix, MixError};
+pub use behaviour::{Behaviour, Mix, MixError, Temper};
 pub use figures::{Counts, Figures};
 pub use latencies::Latency;
 pub use link::LinkError;

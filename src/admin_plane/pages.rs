@@ -20,6 +20,7 @@ pub mod login;
 pub mod overview;
 pub mod parts;
 pub mod publish;
+pub mod rollouts;
 pub mod scene;
 pub mod setup;
 pub mod system;

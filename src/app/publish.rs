@@ -94,6 +94,8 @@ impl Intentions {
             published,
             diff: Diff::between(&before, &draft.content),
             warnings: configs::check(&draft.shown()),
+            strategy: Self::strategy_of(&head.group, fleet),
+            under_way: Self::in_the_way(&index, &head.group.name),
             impact: impact(head, &draft, fleet),
             digest: draft.digest,
             layers: draft.layers,

@@ -12,6 +12,7 @@ use super::output::Output;
 use super::session::{Reach, Session, with_query, wrong};
 use super::shown;
 use crate::app::intentions::Preview;
+use crate::fleet::rollout::{Budget, OnFailure, Strategy};
 use crate::fleet::target::{ConfirmationReason, in_words};
 use crate::settings::Environment;
 
@@ -30,6 +31,8 @@ Examples:
   muster publish edge edge-config --wait
   muster publish edge base@7 edge-config
   muster publish edge edge-config@3 -m 'back to what worked' --yes
+  muster publish edge edge-config --strategy '1 for 3m; 10% for 1m; all for 1m' --wait=1h
+  muster publish edge edge-config --strategy 'all at once' --if-running replace
   muster publish --agent web-1 edge-config --yes")]
 pub(super) struct Args {
     /// The group and its layers, from base to most specific; only one config with --agent. Without layers, the newest
@@ -50,15 +53,53 @@ pub(super) struct Args {
     /// The number of agents that it reaches, where that has to be typed; scripts say it beforehand
     #[arg(long, value_name = "N")]
     confirm: Option<u32>,
+    /// How it reaches the agents: `all at once`, or stages with how far each goes and how long its agents must stay well
+    /// [default: as the group says]
+    #[arg(long, value_name = "STAGES", conflicts_with = "agent")]
+    strategy: Option<Strategy>,
+    /// How many agents may be failed or unproven at once, such as 1+1%
+    #[arg(long, value_name = "AGENTS", requires = "strategy")]
+    at_risk: Option<Budget>,
+    /// How many agents may fail before the rollout stops, such as 2 or 5%
+    #[arg(long, value_name = "AGENTS", requires = "strategy")]
+    tolerate: Option<Budget>,
+    /// Pause when more fail, and bring nobody back
+    #[arg(long, requires = "strategy")]
+    pause_on_failure: bool,
+    /// What to do when a rollout to the group isn't over
+    #[arg(long, value_name = "WHAT", value_enum, conflicts_with = "agent")]
+    if_running: Option<IfRunningChoice>,
     /// Take a content that tells agents to run nothing: it is meant
     #[arg(long)]
     allow_blank: bool,
-    /// Wait until every agent that is connected took it or refused it; exits with 1 when one refused it, or after TIMEOUT
+    /// Wait until the rollout is over; exits with 1 when an agent failed with it, when it paused, or after TIMEOUT
     #[arg(long, value_name = "TIMEOUT", num_args = 0..=1, default_missing_value = "5m", require_equals = true)]
     wait: Option<Timeout>,
     // Last, since its heading would go on over what follows.
     #[command(flatten)]
     reach: Reach,
+}
+
+/// What to do when a rollout isn't over.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum IfRunningChoice {
+    /// Publish nothing
+    #[default]
+    Refuse,
+    /// Begin when it has ended
+    Queue,
+    /// Take its place
+    Replace,
+}
+
+impl IfRunningChoice {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Queue => "queue",
+            Self::Replace => "replace",
+        }
+    }
 }
 
 impl Args {
@@ -93,12 +134,16 @@ impl Args {
             session.output.line(&describe(&preview))?;
         }
         let confirm = self.confirmed(session, &preview)?;
-        let body = json!({
+        let mut body = json!({
             "layers": preview.layers,
             "message": self.message,
             "confirm": confirm,
             "allow_blank": self.allow_blank,
+            "if_running": self.if_running.unwrap_or_default().word(),
         });
+        if let (Some(strategy), Value::Object(fields)) = (self.strategy(), &mut body) {
+            fields.insert("strategy".to_owned(), serde_json::to_value(strategy)?);
+        }
         // Somebody else's change of the group meanwhile makes what was shown untrue: the server then refuses.
         let tag = format!("\"{}\"", preview.group_revision);
         let path = format!("{path}/publish");
@@ -111,13 +156,30 @@ impl Args {
             if result.get("created") == Some(&Value::Bool(false)) {
                 format!("{what} is published to group {group} already")
             } else {
-                format!("published {what} to group {group}")
+                match result.get("rollout").and_then(Value::as_u64) {
+                    Some(rollout) => format!("published {what} to group {group} in rollout {rollout}"),
+                    None => format!("published {what} to group {group}"),
+                }
             }
         })?;
         match self.wait {
-            Some(timeout) => timeout.wait(session, &Whom::Group(group), preview.digest).await,
+            Some(timeout) => match result.get("rollout").and_then(Value::as_u64) {
+                Some(rollout) => timeout.wait(session, &Whom::Rollout(rollout)).await,
+                None => Ok(()),
+            },
             None => Ok(()),
         }
+    }
+
+    /// The strategy with what is said beside it.
+    fn strategy(&self) -> Option<Strategy> {
+        let mut strategy = self.strategy.clone()?;
+        strategy.at_risk = self.at_risk.unwrap_or(strategy.at_risk);
+        strategy.tolerated_failures = self.tolerate.unwrap_or(strategy.tolerated_failures);
+        if self.pause_on_failure {
+            strategy.on_failure = OnFailure::Pause;
+        }
+        Some(strategy)
     }
 
     /// The number that has to be sent along, after asking for what has to be asked for.
@@ -168,7 +230,7 @@ impl Args {
         let path = format!("/api/v1/configs/{}/revisions/{number}", segment(&which.config));
         let revision: Value = session.get(&path).await?;
         let digest = serde_json::from_value(revision.get("digest").cloned().unwrap_or_default())?;
-        timeout.wait(session, &Whom::Agent(&agent), digest).await
+        timeout.wait(session, &Whom::Agent(&agent, digest)).await
     }
 }
 

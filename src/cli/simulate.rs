@@ -14,7 +14,9 @@ use super::output::{Output, OutputArgs};
 use crate::app::clock::Clock;
 use crate::observability::Secret;
 use crate::settings::Environment;
-use crate::simulator::{Figures, Latency, Memory, Mix, Plan, Simulation, Sources, Target, TransportChoice};
+use crate::simulator::{
+    Figures, Latency, Memory, Mix, Plan, Simulation, Sources, Target, Temper, TransportChoice,
+};
 
 const CONTROL: &str = "\
 With --control, lines on standard input steer the simulation, and each is answered with one line of JSON:
@@ -71,10 +73,24 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     heartbeat: Duration,
     /// What agents do with configurations: weights, or numbers of agents where they add up to --agents. There are
-    /// healthy, fails (reports a failure), slow (takes 20 s), dark (applies and falls silent) and crashes (breaks off
-    /// and falls back)
+    /// healthy, fails (reports a failure), slow (takes long), dark (applies and falls silent), crashes (breaks off
+    /// and falls back), lies (says that it applied it, and is unhealthy), vanishes (breaks off and is away), flaps (its
+    /// health turns), dies (is unhealthy some time later), rekeys (asks for another uid) and offline (is away after its
+    /// first configuration)
     #[arg(long, value_name = "MIX", default_value = "healthy=1")]
     behaviour: Mix,
+    /// Only contents with these letters bring the behaviours out; agents take others well [default: all contents]
+    #[arg(long, value_name = "LETTERS")]
+    only_with: Option<String>,
+    /// How long slow agents take
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = time)]
+    slow_by: Duration,
+    /// After what time agents that die do
+    #[arg(long, value_name = "TIME", default_value = "3m", value_parser = time)]
+    dies_after: Duration,
+    /// How long agents are away that vanish or are offline
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
+    away: Duration,
     /// Addresses to connect from, such as 127.0.0.1-127.0.0.8: each has ports for some 28000 connections
     #[arg(long, value_name = "ADDRESSES")]
     sources: Option<Sources>,
@@ -168,6 +184,12 @@ impl Args {
             ramp_up: self.ramp_up,
             heartbeat: Some(self.heartbeat).filter(|period| !period.is_zero()),
             mix: self.behaviour.clone(),
+            temper: Temper {
+                only_with: self.only_with.clone(),
+                slow_by: self.slow_by,
+                dies_after: self.dies_after,
+                away: self.away,
+            },
             sources: self.sources.clone().unwrap_or_default(),
             seed: self.seed.unwrap_or_else(|| u64::from(fastrand::u32(..))),
             status_bytes: self.status_bytes,

@@ -132,6 +132,12 @@ pub struct Agent {
     silent: bool,
     /// It failed with an offer by crashing, and hasn't told yet.
     owes_failure: bool,
+    /// It is unhealthy with what it runs.
+    ill: bool,
+    /// It is about to ask for another uid.
+    wants_uid: bool,
+    /// It was away once.
+    was_away: bool,
 }
 
 impl Agent {
@@ -166,6 +172,9 @@ impl Agent {
             quiet_until: None,
             silent: false,
             owes_failure: false,
+            ill: false,
+            wants_uid: false,
+            was_away: false,
         }
     }
 
@@ -279,6 +288,7 @@ impl Agent {
         self.untold = Tell::default();
         self.quiet_until = None;
         self.plan = None;
+        self.ill = false;
         // Whatever was being applied when the process died has failed.
         if let Some(verdict) = &mut self.verdict
             && verdict.outcome == RemoteConfigOutcome::Applying

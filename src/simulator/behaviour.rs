@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,21 +14,63 @@ pub enum Behaviour {
     Healthy,
     /// Reports that it failed.
     Fails,
-    /// Applies it after 20 seconds.
+    /// Applies it after some time, 20 seconds if nothing else is said.
     Slow,
     /// Applies it, says so, and is never heard of again; the connection stays open.
     Dark,
     /// Breaks off while applying it, starts again, and runs what it ran before.
     Crashes,
+    /// Applies it, says so, and is unhealthy.
+    Lies,
+    /// Breaks off while applying it and comes back long after, with what it ran before.
+    Vanishes,
+    /// Applies it, and its health turns all the time.
+    Flaps,
+    /// Applies it, and becomes unhealthy some time after.
+    Dies,
+    /// Applies it, and asks for another uid.
+    Rekeys,
+    /// Takes what it is first offered, is then away for some time, and well.
+    Offline,
+}
+
+/// What the agents of a simulation have in common in how they behave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Temper {
+    /// Only contents with these letters bring their behaviour out; they take others well. `None`: all contents do.
+    pub only_with: Option<String>,
+    /// How long a slow agent takes.
+    pub slow_by: Duration,
+    /// After what time an agent that dies does.
+    pub dies_after: Duration,
+    /// How long agents are away that vanish or are offline.
+    pub away: Duration,
+}
+
+impl Default for Temper {
+    fn default() -> Self {
+        Self {
+            only_with: None,
+            slow_by: Duration::from_secs(20),
+            dies_after: Duration::from_mins(3),
+            away: Duration::from_mins(5),
+        }
+    }
 }
 
 impl Behaviour {
-    const ALL: [(Self, &'static str); 5] = [
+    const ALL: [(Self, &'static str); 11] = [
         (Self::Healthy, "healthy"),
         (Self::Fails, "fails"),
         (Self::Slow, "slow"),
         (Self::Dark, "dark"),
         (Self::Crashes, "crashes"),
+        (Self::Lies, "lies"),
+        (Self::Vanishes, "vanishes"),
+        (Self::Flaps, "flaps"),
+        (Self::Dies, "dies"),
+        (Self::Rekeys, "rekeys"),
+        (Self::Offline, "offline"),
     ];
 }
 
@@ -43,7 +86,10 @@ pub enum MixError {
     #[error("{0:?} is not a behaviour with its weight, such as fails=5")]
     Form(String),
     /// No such behaviour.
-    #[error("there is no behaviour {0:?}; there are healthy, fails, slow, dark and crashes")]
+    #[error(
+        "there is no behaviour {0:?}; there are healthy, fails, slow, dark, crashes, lies, vanishes, flaps, \
+             dies, rekeys and offline"
+    )]
     Unknown(String),
     /// All weights are 0.
     #[error("at least one behaviour needs a weight above 0")]
@@ -119,7 +165,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(1);
         let hundred = mix.deal(100, &mut random);
         let counts = Behaviour::ALL.map(|(behaviour, _)| count(&hundred, behaviour));
-        assert_eq!(counts, [90, 5, 3, 1, 1]);
+        assert_eq!(counts, [90, 5, 3, 1, 1, 0, 0, 0, 0, 0, 0]);
         let many = mix.deal(20_001, &mut random);
         assert_eq!(many.len(), 20_001);
         assert!(count(&many, Behaviour::Fails).abs_diff(1000) <= 1);

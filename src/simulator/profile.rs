@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use super::behaviour::Temper;
 use crate::fleet::agent::report::{AvailableComponents, Component, Health};
 use crate::fleet::attributes::{Attribute, Description, Value};
 use crate::fleet::capabilities::Capabilities;
@@ -60,6 +61,8 @@ pub struct Running {
 pub struct Profile {
     /// The words before the number in an agent's host name.
     pub host_prefix: String,
+    /// How they behave.
+    pub temper: Temper,
     /// Letters added to an agent's own configuration, to reach the wanted size of a full status.
     padding: String,
     /// The configurations in use, so that each is in memory once.
@@ -73,6 +76,7 @@ impl Profile {
     pub fn new(host_prefix: &str, status_bytes: usize) -> Self {
         let bare = Self {
             host_prefix: host_prefix.to_owned(),
+            temper: Temper::default(),
             padding: String::new(),
             running: Mutex::default(),
         };

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use super::agent::{Agent, Heartbeats};
-use super::behaviour::{Behaviour, Mix};
+use super::behaviour::{Behaviour, Mix, Temper};
 use super::figures::{Figures, Gauge};
 use super::life::{Life, Means, Order, Time, World};
 use super::link::{self, LinkError};
@@ -63,6 +63,8 @@ pub struct Plan {
     pub heartbeat: Heartbeats,
     /// What they do with a configuration.
     pub mix: Mix,
+    /// How they do it.
+    pub temper: Temper,
     /// Where they connect from.
     pub sources: Sources,
     /// Where chance begins: the same seed makes the same agents.
@@ -122,7 +124,9 @@ impl Simulation {
         }
         raise_file_limit();
         let seed = plan.memory.as_ref().map_or(plan.seed, |memory| memory.seed);
-        let profile = Arc::new(Profile::new(&format!("sim-{seed:x}"), plan.status_bytes));
+        let mut profile = Profile::new(&format!("sim-{seed:x}"), plan.status_bytes);
+        profile.temper = plan.temper.clone();
+        let profile = Arc::new(profile);
         let time = Time {
             origin: clock.now(),
             watch: Stopwatch::start(),

@@ -35,6 +35,7 @@ mod people;
 mod pki;
 mod publish;
 mod rollout_laws;
+mod rollouts;
 mod selectors;
 mod sessions;
 mod setup;

@@ -7,20 +7,25 @@ use muster::admin_plane::pages::configs::{self, ConfigForm, Meanwhile};
 use muster::admin_plane::pages::groups::{self, GroupForm};
 use muster::admin_plane::pages::parts::DiffView;
 use muster::admin_plane::pages::publish::{self, Chosen, PublishForm};
+use muster::admin_plane::pages::rollouts;
 use muster::admin_plane::pages::scene::{Errors, Scene};
 use muster::app::claims::{GroupClaims, ProposedAgent};
 use muster::app::error::{Error, FieldError};
 use muster::app::intentions::{
     ConfigDetail, ConfigSummary, GroupDetail, GroupSummary, MemberCounts, Preview, RevisionContent,
 };
+use muster::app::rollouts::{MemberView, RolloutDetail, RolloutSummary, StageView, Verdict};
 use muster::auth::permission::Role;
 use muster::fleet::config::{
     Config, ConfigFile, ConfigMap, Content, Diff, Kind, Position, Problem, Revision, Starter,
 };
 use muster::fleet::group::Group;
 use muster::fleet::hash::Digest;
-use muster::fleet::ids::{AgentId, TargetId};
+use muster::fleet::ids::{AgentId, RolloutId, TargetId};
 use muster::fleet::name::Name;
+use muster::fleet::rollout::{
+    Act, Check, Counts, Gate, GateSummary, Outcome, Rollout, State, Strategy, Transition,
+};
 use muster::fleet::target::{
     AffectedAgent, Blocker, Confirmation, ConfirmationReason, Effect, Frozen, Impact, LayerRef, Rendering,
     Scope, Target,
@@ -288,7 +293,125 @@ fn preview(texts: &Texts) -> Preview {
                 agent(6, Effect::RunsIt),
             ],
         },
+        strategy: Strategy::default_for(5),
+        under_way: Some(RolloutId(16)),
     }
+}
+
+/// A rollout in its second stage, with one agent of each verdict.
+fn rollout_detail(texts: &Texts) -> RolloutDetail {
+    let counts = |members, proven, unproven, waiting, blocked| Counts {
+        members,
+        proven,
+        unproven,
+        waiting,
+        blocked,
+        ..Counts::default()
+    };
+    let stage = |size: &str, counts| StageView {
+        size: size.into(),
+        soak_seconds: 60,
+        counts,
+    };
+    let agent = |id: u8, verdict, reason: &str| MemberView {
+        id: AgentId([id; 16]),
+        title: texts.title.clone(),
+        stage: 1,
+        verdict,
+        reason: reason.into(),
+        since: before(90),
+        gates: vec![Check {
+            gate: Gate::Soak,
+            outcome: Outcome::Waiting,
+            value: "well for 20 s".into(),
+            threshold: "at least 60 s".into(),
+        }],
+    };
+    let step = |seconds, state, note: &str| Transition {
+        at: before(seconds),
+        by: texts.author.clone(),
+        state,
+        note: note.into(),
+    };
+    let rollout = Rollout {
+        id: RolloutId(17),
+        group: name("edge"),
+        kind: muster::fleet::rollout::Kind::Publish,
+        target: TargetId([3; 16]),
+        from: None,
+        strategy: Strategy::default_for(40),
+        state: State::Running { stage: 1 },
+        members: 40,
+        started_by: texts.author.clone(),
+        created_at: before(600),
+        stage_since: before(240),
+        promoted: 0,
+        accepted_failures: 0,
+        governs: true,
+        history: vec![
+            step(600, State::Running { stage: 0 }, ""),
+            step(240, State::Running { stage: 1 }, &texts.message),
+        ],
+    };
+    let stages = [
+        counts(1, 1, 0, 0, 0),
+        counts(3, 1, 1, 1, 0),
+        counts(16, 0, 0, 14, 2),
+        counts(20, 0, 0, 20, 0),
+    ];
+    RolloutDetail {
+        summary: RolloutSummary {
+            brings: "edge-base@15".into(),
+            instead_of: "edge-base@14".into(),
+            plan: rollout.strategy.to_string(),
+            stages: ["1", "10%", "50%", "all"].into_iter().zip(stages).map(|(size, counts)| stage(size, counts)).collect(),
+            total: Counts::sum(&stages),
+            waits: "Stage 2 of 4: 1 agent proves the new content; 1 agent wait, since at most 1 may be at risk at once.".into(),
+            acts: ["pause", "promote", "roll_back", "abort"].map(str::to_owned).into(),
+            rollout,
+        },
+        gates: vec![GateSummary {
+            gate: Gate::Soak,
+            passed: 2,
+            waiting: 1,
+            failed: 0,
+            skipped: false,
+            worst: "well for 20 s".into(),
+            threshold: "at least 60 s".into(),
+        }],
+        agents: vec![
+            agent(1, Verdict::Failed, &texts.message),
+            agent(2, Verdict::Proving, ""),
+            agent(3, Verdict::Blocked, "not connected"),
+            agent(4, Verdict::Ok, ""),
+        ],
+    }
+}
+
+/// The pages of rollouts.
+fn rollout_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
+    let admin = scene(Role::Admin);
+    let detail = rollout_detail(texts);
+    let back = rollouts::act(
+        &detail.summary,
+        &Act::RollBack,
+        &texts.message,
+        &Errors::at("reason", &texts.message),
+        &admin,
+    );
+    vec![
+        (
+            "rollouts",
+            rollouts::rollouts(std::slice::from_ref(&detail.summary), &admin),
+        ),
+        ("rollouts_none", rollouts::rollouts(&[], &scene(Role::Viewer))),
+        ("rollout", rollouts::rollout(&detail, &admin)),
+        (
+            "rollout_for_a_viewer",
+            rollouts::rollout(&detail, &scene(Role::Viewer)),
+        ),
+        ("rollout_act", back),
+    ]
 }
 
 fn chosen() -> Chosen {
@@ -310,6 +433,7 @@ fn group_form(texts: &Texts) -> GroupForm {
         priority: texts.title.clone(),
         joins_by_facts: true,
         config: "edge-base".into(),
+        strategy: texts.message.clone(),
         revision: 7,
     }
 }
@@ -333,14 +457,22 @@ fn group_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
             groups::groups(&[group(texts), unpublished().summary], &admin),
         ),
         ("groups_none", groups::groups(&[], &admin)),
-        ("group", groups::group(&detail(texts), &claims(texts), &admin)),
+        (
+            "group",
+            groups::group(
+                &detail(texts),
+                &claims(texts),
+                Some(&rollout_detail(texts).summary),
+                &admin,
+            ),
+        ),
         (
             "group_unpublished",
-            groups::group(&unpublished(), &GroupClaims::default(), &admin),
+            groups::group(&unpublished(), &GroupClaims::default(), None, &admin),
         ),
         (
             "group_for_a_viewer",
-            groups::group(&detail(texts), &claims(texts), &scene(Role::Viewer)),
+            groups::group(&detail(texts), &claims(texts), None, &scene(Role::Viewer)),
         ),
         (
             "group_new",
@@ -392,6 +524,8 @@ fn config_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
     let blank = PublishForm {
         message: texts.message.clone(),
         confirm: texts.title.clone(),
+        strategy: Some(texts.message.clone()),
+        if_running: String::new(),
         allow_blank: false,
         errors: Errors::at("allow_blank", &texts.message),
     };
@@ -478,6 +612,7 @@ fn config_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
 fn pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
     let mut pages = group_pages(texts);
     pages.extend(config_pages(texts));
+    pages.extend(rollout_pages(texts));
     pages
 }
 

@@ -19,7 +19,9 @@ use muster::observability::Secret;
 use muster::pki::client_config;
 use muster::server::Server;
 use muster::settings::Settings;
-use muster::simulator::{Memory, Mix, Plan, Simulation, SimulationError, Sources, Target, TransportChoice};
+use muster::simulator::{
+    Memory, Mix, Plan, Simulation, SimulationError, Sources, Target, Temper, TransportChoice,
+};
 
 /// Longer than a server that is stopping asks agents to stay away.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -75,6 +77,7 @@ async fn plan(server: &Server, agents: u32, token: Option<Secret<String>>) -> Pl
         ramp_up: Duration::ZERO,
         heartbeat: Some(Duration::from_millis(500)),
         mix: Mix::default(),
+        temper: Temper::default(),
         sources: Sources::default(),
         seed: 7,
         status_bytes: 6400,

@@ -421,6 +421,7 @@ const VERBS: &[(&str, &[&str])] = &[
     ("PATCH /api/v1/groups/{name}", &["groups", "edit"]),
     ("POST /api/v1/groups/{name}/publish", &["publish"]),
     ("POST /api/v1/groups/{name}/withdraw", &["groups", "withdraw"]),
+    ("POST /api/v1/rollouts/{id}/acts", &["rollouts", "pause"]),
     ("POST /api/v1/setup-token", &["setup-token"]),
     ("POST /api/v1/system/release", &["system", "release"]),
 ];

@@ -6,6 +6,7 @@ mod edit;
 pub(in crate::admin_plane) mod handle;
 mod one;
 
+pub(super) use edit::STRATEGY_HELP;
 pub use edit::{GroupForm, delete, edit, new, withdraw};
 pub use one::group;
 

@@ -21,6 +21,8 @@ pub enum Nav {
     Groups,
     /// Configs and their revisions.
     Configs,
+    /// What is on its way to agents.
+    Rollouts,
     /// Tokens with which agents join, and approvals.
     Enrolment,
     /// What people did.
@@ -37,6 +39,7 @@ impl Nav {
         Self::Agents,
         Self::Groups,
         Self::Configs,
+        Self::Rollouts,
         Self::Enrolment,
         Self::Audit,
         Self::System,
@@ -49,6 +52,7 @@ impl Nav {
             Self::Agents => ("Agents", "/agents", Icon::Agents),
             Self::Groups => ("Groups", "/groups", Icon::Groups),
             Self::Configs => ("Configs", "/configs", Icon::Configs),
+            Self::Rollouts => ("Rollouts", "/rollouts", Icon::Compare),
             Self::Enrolment => ("Enrolment", "/enrolment", Icon::Enrolment),
             Self::Audit => ("Audit", "/audit", Icon::Audit),
             Self::System => ("System", "/system", Icon::System),
@@ -257,6 +261,7 @@ fn help() -> Markup {
         ("g a", "Agents"),
         ("g g", "Groups"),
         ("g c", "Configs"),
+        ("g r", "Rollouts"),
         ("?", "This list"),
     ];
     html! {

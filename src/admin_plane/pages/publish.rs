@@ -5,6 +5,7 @@ pub(in crate::admin_plane) mod handle;
 use maud::{Markup, html};
 
 use super::differences::differences;
+use super::groups::STRATEGY_HELP;
 use super::layers::publish_to;
 use super::layout::{page_head, section};
 use super::parts::{
@@ -14,6 +15,7 @@ use super::parts::{
 use super::scene::{Errors, Scene, agents_href};
 use crate::app::intentions::Preview;
 use crate::fleet::config::Problem;
+use crate::fleet::ids::RolloutId;
 use crate::fleet::name::Name;
 use crate::fleet::target::{
     AffectedAgent, Blocker, Confirmation, ConfirmationReason, Effect, LayerRef, in_words,
@@ -46,6 +48,10 @@ pub struct PublishForm {
     pub message: String,
     /// The number that was typed to confirm.
     pub confirm: String,
+    /// How it reaches the agents; `None` before anything was typed.
+    pub strategy: Option<String>,
+    /// What to do about a rollout that isn't over: `refuse`, `queue` or `replace`.
+    pub if_running: String,
     /// Whether an empty configuration is meant.
     pub allow_blank: bool,
     /// What is wrong.
@@ -300,6 +306,16 @@ fn decide(preview: &Preview, form: &PublishForm, scene: &Scene<'_>) -> Markup {
                 optional: true,
                 ..Field::default()
             }))
+            (field(&Field {
+                name: "strategy",
+                label: "How it rolls out",
+                value: form.strategy.as_deref().unwrap_or(&preview.strategy.to_string()),
+                help: STRATEGY_HELP,
+                error: form.errors.field("strategy"),
+                optional: true,
+                ..Field::default()
+            }))
+            @if let Some(other) = preview.under_way { (in_the_way(other, form)) }
             @if let Some(confirmation) = impact.confirmation { (typed(confirmation, impact.fleet, form)) }
             @if wants_blank {
                 @if let Some(error) = form.errors.field("allow_blank") { p.error #allow_blank { (error) } }
@@ -311,6 +327,42 @@ fn decide(preview: &Preview, form: &PublishForm, scene: &Scene<'_>) -> Markup {
             }
         }
     }
+}
+
+/// What becomes of a rollout that isn't over.
+fn in_the_way(other: RolloutId, form: &PublishForm) -> Markup {
+    let (value, help) = (
+        if form.if_running.is_empty() {
+            "refuse"
+        } else {
+            &form.if_running
+        },
+        format!("Rollout {other} to this group isn't over."),
+    );
+    let options = [
+        ("refuse", "Publish nothing"),
+        ("queue", "Wait until it has ended"),
+        (
+            "replace",
+            "Take its place; agents keep what they have until they are reached",
+        ),
+    ];
+    let options = options.map(|(value, label)| Choice {
+        value,
+        label,
+        help: "",
+    });
+    select_field(
+        &Field {
+            name: "if_running",
+            label: "The rollout under way",
+            value,
+            help: &help,
+            error: form.errors.field("if_running"),
+            ..Field::default()
+        },
+        &options,
+    )
 }
 
 fn typed(confirmation: Confirmation, fleet: u32, form: &PublishForm) -> Markup {

@@ -3,7 +3,7 @@
 use super::Row;
 use crate::admin_plane::pages::{
     account, add_agents, agent, agents, audit, configs, enrolment, groups, help, login, overview, publish,
-    setup, system,
+    rollouts, setup, system,
 };
 
 pub(super) fn rows() -> Vec<Row> {
@@ -18,6 +18,7 @@ pub(super) fn rows() -> Vec<Row> {
         groups::handle::rows(),
         configs::handle::rows(),
         publish::handle::rows(),
+        rollouts::handle::rows(),
         enrolment::handle::rows(),
         audit::handle::rows(),
         system::handle::rows(),

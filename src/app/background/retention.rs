@@ -11,8 +11,11 @@ use crate::store::Batch;
 const ENTRIES_KEPT: usize = 500;
 
 impl App {
-    /// Deletes the oldest entries of long timelines and the entries of agents that are gone.
+    /// Deletes the oldest entries of long timelines and the entries of agents that are gone, and rollouts of long ago.
     pub(in crate::app) async fn retire(&self) {
+        if let Err(error) = self.forget_rollouts().await {
+            tracing::error!(error = %error, "old rollouts could not be deleted");
+        }
         let rows = match self.store.scan::<TimelineEntry>() {
             Ok(rows) => rows,
             Err(error) => {

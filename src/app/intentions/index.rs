@@ -236,6 +236,12 @@ impl Index {
         (!head.rollout.is_ended()).then_some(head)
     }
 
+    /// Whether a rollout says what some agent should have.
+    #[must_use]
+    pub fn governs(&self, id: RolloutId) -> bool {
+        self.governing.values().any(|governing| *governing == id)
+    }
+
     /// The number of the next rollout.
     #[must_use]
     pub fn next_rollout(&self) -> RolloutId {

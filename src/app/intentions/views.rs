@@ -10,6 +10,7 @@ use crate::fleet::group::Group;
 use crate::fleet::hash::Digest;
 use crate::fleet::ids::RolloutId;
 use crate::fleet::name::Name;
+use crate::fleet::rollout::Strategy;
 use crate::fleet::target::{Impact, LayerRef, Target};
 
 /// A group in a list.
@@ -122,6 +123,11 @@ pub struct Preview {
     pub warnings: Vec<Problem>,
     /// What it would do to the agents.
     pub impact: Impact,
+    /// How it would reach them, if nothing else is said.
+    pub strategy: Strategy,
+    /// A rollout to the group that isn't over and is in the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under_way: Option<RolloutId>,
 }
 
 /// What a publication came to.

@@ -16,7 +16,8 @@ use crate::auth::actor::Actor;
 use crate::fleet::agent::{Delivery, Failure};
 use crate::fleet::group::Group;
 use crate::fleet::ids::{AgentId, RolloutId};
-use crate::fleet::rollout::{Ended, FailureReason, Rollout, State, Step, View, plan};
+use crate::fleet::name::Name;
+use crate::fleet::rollout::{Ended, FailureReason, Member, Rollout, State, Step, View, plan};
 use crate::fleet::target;
 use crate::fleet::time::Timestamp;
 use crate::store::{AuditEntry, Batch};
@@ -245,6 +246,39 @@ impl App {
         writing.commit(batch).await?;
         let topics = [Topic::Rollout(id), Topic::Rollouts, Topic::Group(rollout.group)];
         writing.install(index, topics, true);
+        Ok(())
+    }
+
+    /// Deletes the oldest rollouts of each group that are over and say nothing to any agent any more.
+    pub(in crate::app) async fn forget_rollouts(&self) -> Result<(), Error> {
+        const KEPT: usize = 50;
+        let mut kept: BTreeMap<Name, usize> = BTreeMap::new();
+        let index = self.intentions.index();
+        let old: Vec<Arc<RolloutHead>> = index
+            .rollouts()
+            .rev()
+            .filter(|head| {
+                let count = kept.entry(head.rollout.group.clone()).or_default();
+                *count += 1;
+                *count > KEPT && head.rollout.is_ended() && !index.governs(head.id())
+            })
+            .map(Arc::clone)
+            .collect();
+        if old.is_empty() {
+            return Ok(());
+        }
+        let mut writing = self.intentions.begin().await?;
+        let mut index = writing.index();
+        let mut batch = Batch::new();
+        for head in &old {
+            batch.delete::<Rollout>(&head.id());
+            for agent in head.members.keys() {
+                batch.delete::<Member>(&(head.id(), *agent));
+            }
+            index.remove_rollout(head.id());
+        }
+        writing.commit(batch).await?;
+        writing.install(index, [Topic::Rollouts], false);
         Ok(())
     }
 

@@ -47,6 +47,24 @@ impl Intentions {
         }
     }
 
+    /// How a publication to the group reaches its agents among `fleet`, if it doesn't say otherwise.
+    pub(in crate::app) fn strategy_of(group: &Group, fleet: &[target::Member]) -> Strategy {
+        let here = |member: &&target::Member| is_member(group, member);
+        group
+            .strategy
+            .clone()
+            .unwrap_or_else(|| Strategy::default_for(fleet.iter().filter(here).count()))
+    }
+
+    /// The rollout that keeps another from beginning, if there is one.
+    pub(in crate::app) fn in_the_way(index: &Index, group: &Name) -> Option<RolloutId> {
+        let head = index.rollouts().find(|head| {
+            let rollout = &head.rollout;
+            rollout.group == *group && is_in_the_way(rollout)
+        });
+        head.map(|head| head.id())
+    }
+
     /// Sees to a rollout to the group that isn't over, as the publication says. Whether the new one has to wait.
     pub(in crate::app) fn make_way(
         &self,
@@ -64,9 +82,7 @@ impl Intentions {
             .filter(of_group)
             .map(|head| RolloutHead::clone(head))
             .collect();
-        let in_the_way =
-            |head: &&RolloutHead| !head.rollout.is_at_once() && head.rollout.kind == Kind::Publish;
-        if let Some(other) = open.iter().find(in_the_way) {
+        if let Some(other) = open.iter().find(|head| is_in_the_way(&head.rollout)) {
             let id = other.rollout.id;
             match if_running {
                 IfRunning::Refuse => {
@@ -109,14 +125,8 @@ impl Intentions {
         fleet: &[target::Member],
     ) -> Rollout {
         let now = self.now();
-        let here = |member: &&target::Member| {
-            member.agent.registration.group == group.name && member.agent.registration.is_served()
-        };
-        let fleet: Vec<&target::Member> = fleet.iter().filter(here).collect();
-        let strategy = wanted
-            .strategy
-            .or_else(|| group.strategy.clone())
-            .unwrap_or_else(|| Strategy::default_for(fleet.len()));
+        let strategy = wanted.strategy.unwrap_or_else(|| Self::strategy_of(group, fleet));
+        let fleet: Vec<&target::Member> = fleet.iter().filter(|member| is_member(group, member)).collect();
         let id = index.next_rollout();
         let mut rollout = Rollout {
             id,
@@ -222,6 +232,18 @@ impl Intentions {
             index.put_rollout(head);
         }
     }
+}
+
+/// Whether an agent is a member of a rollout to the group that begins now.
+fn is_member(group: &Group, member: &target::Member) -> bool {
+    let registration = &member.agent.registration;
+    registration.group == group.name && registration.is_served()
+}
+
+/// Whether a rollout keeps another from beginning. One that reached everybody has nothing left to hold back, and what
+/// came for agents that moved comes with the next publication too.
+fn is_in_the_way(rollout: &Rollout) -> bool {
+    !rollout.is_ended() && !rollout.is_at_once() && rollout.kind == Kind::Publish
 }
 
 /// The members of a rollout that begins: stage, target, and the way back.

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::agents::matching;
-use super::super::agents::naming::{Named, quoted};
-use super::super::columns::text_at;
+use super::super::agents::naming::Named;
+use super::super::columns::{list_at, text_at};
 use super::super::output::note;
-use super::super::session::{Session, wrong};
+use super::super::session::Session;
 use crate::fleet::hash::Digest;
 
 /// How long to wait.
@@ -31,10 +30,10 @@ impl std::str::FromStr for Timeout {
 /// Whose answers are waited for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Whom<'a> {
-    /// All agents of a group that are connected.
-    Group(&'a str),
-    /// This agent.
-    Agent(&'a Named),
+    /// All agents of a rollout that can take it.
+    Rollout(u64),
+    /// This agent, with the content that it is to have.
+    Agent(&'a Named, Digest),
 }
 
 /// How often the server is asked.
@@ -51,21 +50,20 @@ struct Standing {
     took: usize,
     /// Agents that can't have it now: not connected, held, or unable.
     left_out: usize,
+    /// Whether there is nothing more to wait for.
+    over: bool,
+    /// How the rollout stopped short, in a sentence.
+    stopped: Option<String>,
 }
 
 impl Timeout {
     /// Waits, and says how it ended.
-    pub(super) async fn wait(
-        self,
-        session: &mut Session<'_>,
-        whom: &Whom<'_>,
-        digest: Digest,
-    ) -> anyhow::Result<()> {
+    pub(super) async fn wait(self, session: &mut Session<'_>, whom: &Whom<'_>) -> anyhow::Result<()> {
         let mut last = Standing::default();
         let ended = tokio::time::timeout(self.0, async {
             loop {
-                let standing = look(session, whom, digest).await?;
-                if standing.waiting.is_empty() {
+                let standing = look(session, whom).await?;
+                if standing.over {
                     return anyhow::Ok(standing);
                 }
                 if standing != last {
@@ -93,6 +91,10 @@ impl Timeout {
             );
         };
         let standing = standing?;
+        if let Some(stopped) = standing.stopped {
+            let failed: Vec<_> = standing.failed.iter().map(|agent| format!("\n{agent}")).collect();
+            anyhow::bail!("{stopped}{}", failed.concat());
+        }
         if !standing.failed.is_empty() {
             anyhow::bail!(
                 "{} refused it\n{}",
@@ -113,18 +115,43 @@ impl Timeout {
     }
 }
 
-async fn look(session: &Session<'_>, whom: &Whom<'_>, digest: Digest) -> anyhow::Result<Standing> {
+async fn look(session: &Session<'_>, whom: &Whom<'_>) -> anyhow::Result<Standing> {
     match whom {
-        Whom::Agent(agent) => {
+        Whom::Agent(agent, digest) => {
             let found: Value = session.get(&format!("/api/v1/agents/{}", agent.id)).await?;
-            Ok(standing(&[found], digest))
+            Ok(standing(&[found], *digest))
         }
-        Whom::Group(group) => {
-            let group = quoted(group).ok_or_else(|| wrong("that is no name of a group"))?;
-            let found = matching(session, &format!("group = {group}"), usize::MAX, &[]).await?;
-            Ok(standing(&found.agents, digest))
+        Whom::Rollout(number) => {
+            let found: Value = session.get(&format!("/api/v1/rollouts/{number}")).await?;
+            Ok(of_rollout(&found))
         }
     }
+}
+
+/// Where the agents of a rollout stand.
+fn of_rollout(rollout: &Value) -> Standing {
+    let mut all = Standing::default();
+    for agent in list_at(rollout, "/agents") {
+        let name = || text_at(agent, "/title").to_owned();
+        match text_at(agent, "/verdict") {
+            "failed" | "dark" => {
+                let reason = text_at(agent, "/reason");
+                all.failed.push(format!("{}: {reason}", name()));
+            }
+            "ok" => all.took += 1,
+            "proving" | "waiting" | "rolling_back" => all.waiting.push(name()),
+            _ => all.left_out += 1,
+        }
+    }
+    let state = text_at(rollout, "/state");
+    let succeeded = state == "ended" && text_at(rollout, "/how") == "succeeded";
+    // Who can't take it now isn't waited for where nobody else is.
+    let at_once = text_at(rollout, "/plan") == "all at once" && all.waiting.is_empty();
+    all.over = state == "ended" || state == "paused" || at_once;
+    if !succeeded && all.over && !at_once {
+        all.stopped = Some(text_at(rollout, "/waits").to_owned());
+    }
+    all
 }
 
 /// Counts those for whom `digest` is wanted: others have a configuration of their own.
@@ -144,6 +171,7 @@ fn standing(agents: &[Value], digest: Digest) -> Standing {
             _ => all.left_out += 1,
         }
     }
+    all.over = all.waiting.is_empty();
     all
 }
 
@@ -179,6 +207,7 @@ mod tests {
             failed: vec!["failed: no exporter x".to_owned()],
             took: 1,
             left_out: 2,
+            ..Standing::default()
         };
         assert_eq!(standing(&agents, wanted), expected);
     }

@@ -163,6 +163,8 @@ impl Member {
             Phase::RolledBack { .. } => Wants::Base(self.base),
             Phase::Failed { .. } => Wants::Target(self.target),
             _ if succeeded => Wants::Group,
+            // Nobody is held back, and the group has it already: whoever becomes able has it at once.
+            Phase::Waiting if rollout.is_at_once() => Wants::Group,
             Phase::Released { .. } | Phase::Proven { .. } | Phase::Left { released: true, .. } => {
                 Wants::Target(self.target)
             }

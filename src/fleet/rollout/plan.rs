@@ -3,6 +3,7 @@
 //! Planning what was just planned and applied, with nothing else seen, gives nothing: whoever is interrupted plans again.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::gate::{Judged, Verdict};
 use super::member::{Member, Phase, Restored, Watch, count, failures};
@@ -13,6 +14,8 @@ use super::{Members, Rollout};
 use crate::fleet::ids::AgentId;
 use crate::fleet::time::Timestamp;
 
+/// How long an agent that refused a content may take to go back by itself.
+const BY_ITSELF: Duration = Duration::from_secs(10);
 /// Who does what no operator said.
 const ITSELF: &str = "muster";
 
@@ -326,7 +329,9 @@ impl<'v, F: Fn(AgentId) -> Option<&'v View>> Draft<'_, F> {
         let steps: Vec<Step> = self
             .each()
             .filter_map(|(agent, member)| match &member.phase {
-                Phase::Failed { .. } if heals && member.base.is_some() => Some(Step::RollBack { agent }),
+                Phase::Failed { at, why } if heals && member.base.is_some() => {
+                    self.is_ripe(agent, why, *at).then_some(Step::RollBack { agent })
+                }
                 Phase::RolledBack {
                     at,
                     restored: Restored::Pending,
@@ -343,6 +348,16 @@ impl<'v, F: Fn(AgentId) -> Option<&'v View>> Draft<'_, F> {
             })
             .collect();
         steps.into_iter().for_each(|step| self.step(step));
+    }
+
+    /// Whether an agent that failed is to be brought back now. One that refused the content may go back by itself, as
+    /// supervisors do: it is not told what it is about to do.
+    fn is_ripe(&self, agent: AgentId, why: &FailureReason, since: Timestamp) -> bool {
+        let went_back = || {
+            let view = self.seen(agent);
+            view.is_none_or(|view| matches!(view.base, Progress::Applied { .. }))
+        };
+        !matches!(why, FailureReason::Refused { .. }) || self.now.since(since) >= BY_ITSELF || went_back()
     }
 
     fn restored(&self, agent: AgentId, member: &Member, since: Timestamp) -> Option<Restored> {
@@ -548,8 +563,8 @@ impl<'v, F: Fn(AgentId) -> Option<&'v View>> Draft<'_, F> {
             .saturating_sub(busy);
         let mut left: Vec<(u8, AgentId)> = self
             .each()
-            .filter_map(|(agent, member)| match member.phase {
-                Phase::Failed { .. } => Some((0, agent)),
+            .filter_map(|(agent, member)| match &member.phase {
+                Phase::Failed { at, why } => self.is_ripe(agent, why, *at).then_some((0, agent)),
                 Phase::Released { .. } => Some((1, agent)),
                 Phase::Proven { .. } => Some((2, agent)),
                 Phase::Waiting | Phase::RolledBack { .. } | Phase::Left { .. } => None,

@@ -10,8 +10,8 @@ use crate::fleet::time::Timestamp;
 use crate::simulator::behaviour::Behaviour;
 use crate::simulator::profile::Running;
 
-/// How long a slow agent takes.
-const SLOW: Duration = Duration::from_secs(20);
+/// How often the health of an agent that flaps turns.
+const TURNING: Duration = Duration::from_secs(1);
 /// How long a crashed agent is away.
 pub(super) const AWAY: Duration = Duration::from_secs(2);
 /// A configuration with these letters is one that agents fail to apply.
@@ -34,6 +34,10 @@ pub(super) enum Plan {
     SayFellBack,
     /// Come up again after a restart.
     ComeUp,
+    /// Become unhealthy.
+    Sicken,
+    /// Turn its health over.
+    Turn,
 }
 
 impl Agent {
@@ -62,8 +66,8 @@ impl Agent {
             outcome: RemoteConfigOutcome::Applying,
             error: "",
         });
-        let takes = if self.behaviour == Behaviour::Slow {
-            SLOW
+        let takes = if self.behaves(&offer) == Behaviour::Slow {
+            self.profile.temper.slow_by
         } else {
             self.apply_delay
         };
@@ -90,6 +94,17 @@ impl Agent {
                     acts,
                 );
             }
+            Plan::Sicken | Plan::Turn => {
+                self.ill = !self.ill;
+                if self.behaviour == Behaviour::Flaps {
+                    self.plan = Some((now.plus(TURNING), Plan::Turn));
+                }
+                let health = Tell {
+                    health: true,
+                    ..Tell::default()
+                };
+                self.say(health, now, acts);
+            }
             Plan::ComeUp => {
                 self.started_at = now;
                 self.say(
@@ -104,17 +119,33 @@ impl Agent {
         }
     }
 
+    /// What it does with this offer.
+    fn behaves(&self, offer: &Running) -> Behaviour {
+        let shows = |letters: &String| contains(offer, letters.as_bytes());
+        let shows = self.profile.temper.only_with.as_ref().is_none_or(shows);
+        if shows || self.behaviour == Behaviour::Offline {
+            self.behaviour
+        } else {
+            Behaviour::Healthy
+        }
+    }
+
     fn finish(&mut self, offer: Arc<Running>, now: Timestamp, acts: &mut Vec<Act>) {
-        let poisoned = offer.content.files.values().any(|file| {
-            let mut windows = file.body.windows(POISON.len());
-            windows.any(|window| window == POISON)
-        });
-        if self.behaviour == Behaviour::Crashes {
+        let behaviour = self.behaves(&offer);
+        if behaviour == Behaviour::Crashes {
             acts.push(Act::Vanish(AWAY));
             self.be_reborn(now);
             return;
         }
-        let failed = poisoned || self.behaviour == Behaviour::Fails;
+        if behaviour == Behaviour::Vanishes {
+            acts.push(Act::Vanish(self.profile.temper.away));
+            self.verdict = None;
+            self.be_reborn(now);
+            return;
+        }
+        let failed = contains(&offer, POISON) || behaviour == Behaviour::Fails;
+        self.ill = behaviour == Behaviour::Lies;
+        self.wants_uid = behaviour == Behaviour::Rekeys;
         let (outcome, error, event) = if failed {
             let error = "the collector refused this configuration: unknown exporter \"nowhere\"";
             self.failed = Some(Arc::clone(&offer));
@@ -136,9 +167,39 @@ impl Agent {
         };
         self.say(tell, now, acts);
         acts.push(Act::Note(event));
-        if self.behaviour == Behaviour::Dark {
-            acts.push(Act::FallSilent);
-            self.silent = true;
+        self.follow_up(behaviour, now, acts);
+    }
+
+    /// What becomes of it once it has applied an offer.
+    fn follow_up(&mut self, behaviour: Behaviour, now: Timestamp, acts: &mut Vec<Act>) {
+        let temper = &self.profile.temper;
+        match behaviour {
+            Behaviour::Dark => {
+                acts.push(Act::FallSilent);
+                self.silent = true;
+            }
+            Behaviour::Dies => self.plan = Some((now.plus(temper.dies_after), Plan::Sicken)),
+            Behaviour::Flaps => self.plan = Some((now.plus(TURNING), Plan::Turn)),
+            Behaviour::Offline if !self.was_away => {
+                self.was_away = true;
+                acts.push(Act::Vanish(temper.away));
+            }
+            Behaviour::Healthy
+            | Behaviour::Fails
+            | Behaviour::Slow
+            | Behaviour::Crashes
+            | Behaviour::Lies
+            | Behaviour::Vanishes
+            | Behaviour::Rekeys
+            | Behaviour::Offline => {}
         }
     }
+}
+
+/// Whether an entry of the offer has these letters.
+fn contains(offer: &Running, letters: &[u8]) -> bool {
+    offer.content.files.values().any(|file| {
+        let mut windows = file.body.windows(letters.len().max(1));
+        windows.any(|window| window == letters)
+    })
 }

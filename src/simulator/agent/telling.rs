@@ -69,7 +69,7 @@ impl Agent {
             capabilities: profile::CAPABILITIES.0,
             parts: self.parts(tell, now),
             disconnect,
-            requests_uid: false,
+            requests_uid: std::mem::take(&mut self.wants_uid),
         };
         self.sequence += 1;
         if let Some(period) = self.heartbeats {
@@ -109,6 +109,9 @@ impl Agent {
 
     /// An agent that failed keeps running what it ran, and says that something is wrong.
     fn trouble(&self) -> Option<&str> {
+        if self.ill {
+            return Some("the collector can't reach its exporter");
+        }
         let verdict = self.verdict.as_ref()?;
         (verdict.outcome == RemoteConfigOutcome::Failed).then_some(verdict.error)
     }

@@ -387,7 +387,8 @@ impl World {
     fn check(&self) {
         for (agent, member) in &self.members {
             assert_eq!(self.stages[agent], member.stage, "membership is frozen");
-            let waits = member.phase == Phase::Waiting && self.rollout.governs && !self.rollout.is_ended();
+            let waits =
+                member.phase == Phase::Waiting && !self.rollout.is_at_once() && !self.rollout.is_ended();
             let has = self.hosts[agent]
                 .agent
                 .delivery

@@ -15,6 +15,7 @@ use crate::app::error::Error;
 use crate::app::groups::{GroupEdit, NewGroup};
 use crate::app::intentions::GroupSummary;
 use crate::fleet::name::Name;
+use crate::fleet::rollout::Strategy;
 
 fn below<'a>(name: &'a str, href: &'a str) -> [(&'a str, &'a str); 2] {
     [("Groups", "/groups"), (name, href)]
@@ -42,6 +43,7 @@ struct Posted {
     priority: String,
     joins_by_facts: bool,
     config: String,
+    strategy: String,
     revision: u64,
 }
 
@@ -54,6 +56,7 @@ impl Posted {
             priority: self.priority,
             joins_by_facts: self.joins_by_facts,
             config: self.config,
+            strategy: self.strategy,
             revision: self.revision,
         }
     }
@@ -67,6 +70,13 @@ fn wish(form: &GroupForm) -> Result<GroupEdit, Errors> {
             .parse()
             .map_err(|_| Errors::at("priority", "a priority is a whole number, such as 10 or -5"))?,
     };
+    let strategy = match form.strategy.trim() {
+        "" => None,
+        text => Some(
+            text.parse::<Strategy>()
+                .map_err(|error| Errors::at("strategy", &error.to_string()))?,
+        ),
+    };
     Ok(GroupEdit {
         description: Some(form.description.trim().to_owned()),
         selectors: Some(lines(&form.selectors).map(|(_, line)| line.to_owned()).collect()),
@@ -78,7 +88,7 @@ fn wish(form: &GroupForm) -> Result<GroupEdit, Errors> {
                 .into_iter()
                 .collect(),
         ),
-        strategy: None,
+        strategy: Some(strategy),
     })
 }
 

@@ -26,6 +26,8 @@ pub struct GroupForm {
     pub joins_by_facts: bool,
     /// The config; empty for none.
     pub config: String,
+    /// How what is published rolls out; empty for the default.
+    pub strategy: String,
     /// The revision of the group that the form was made from; 0 for a new one.
     pub revision: u64,
 }
@@ -42,10 +44,18 @@ impl GroupForm {
             priority: group.priority.to_string(),
             joins_by_facts: group.joins_by_facts,
             config: group.layers.first().map(ToString::to_string).unwrap_or_default(),
+            strategy: group
+                .strategy
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
             revision,
         }
     }
 }
+
+/// How a strategy is written.
+pub(in crate::admin_plane::pages) const STRATEGY_HELP: &str = "Stages, each with how far it goes and how long its agents must stay well: 1 for 3m; 10% for 1m; all for 1m. Or: all at once. Empty for the default.";
 
 /// The form of a new group.
 #[must_use]
@@ -165,6 +175,15 @@ fn fields(form: &GroupForm, configs: &[Name], errors: &Errors) -> Markup {
             error: errors.field("config"),
             ..Field::default()
         }, &options))
+        (field(&Field {
+            name: "strategy",
+            label: "How it rolls out",
+            value: &form.strategy,
+            help: STRATEGY_HELP,
+            error: errors.field("strategy"),
+            optional: true,
+            ..Field::default()
+        }))
     }
 }
 

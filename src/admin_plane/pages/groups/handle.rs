@@ -72,13 +72,16 @@ async fn show(call: Call) -> Outcome {
         .intentions
         .group(&call.actor, name, &call.app().fleet())?;
     let claims = call.app().group_claims(&call.actor, name)?;
-    let body = group(&detail, &claims, &Stage::of(&call).scene());
+    let rollout = detail.summary.group.rollout;
+    let rollout = rollout.and_then(|id| call.app().rollout(&call.actor, id).ok());
+    let rollout = rollout.as_ref().map(|rollout| &rollout.summary);
+    let body = group(&detail, &claims, rollout, &Stage::of(&call).scene());
     Ok(page(
         &call,
         StatusCode::OK,
         name,
         &[("Groups", "/groups")],
-        &["groups", "agents"],
+        &["groups", "agents", "rollouts"],
         body,
     ))
 }

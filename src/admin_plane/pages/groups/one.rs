@@ -10,28 +10,37 @@ use crate::admin_plane::pages::parts::{
     Column, Empty, Fact, ProgressPart, Row, Status, Table, ago, button_link, count, empty, facts, live,
     progress, status_line, table, visible,
 };
+use crate::admin_plane::pages::rollouts::of_group;
 use crate::admin_plane::pages::scene::{Scene, agents_href, bytes, encoded, quiet};
 use crate::app::claims::GroupClaims;
 use crate::app::intentions::{GroupDetail, GroupSummary};
+use crate::app::rollouts::RolloutSummary;
 use crate::auth::permission::Permission;
 use crate::fleet::target::{Rendering, Target};
 
 /// The page.
 #[must_use]
-pub fn group(detail: &GroupDetail, claims: &GroupClaims, scene: &Scene<'_>) -> Markup {
+pub fn group(
+    detail: &GroupDetail,
+    claims: &GroupClaims,
+    rollout: Option<&RolloutSummary>,
+    scene: &Scene<'_>,
+) -> Markup {
     let (summary, group) = (&detail.summary, &detail.summary.group);
     let href = format!("/groups/{}", group.name);
     html! {
         (page_head(&visible(group.name.as_str()), Some(&html! { (count(u64::from(summary.members.all), "agent", "agents")) }), Some(&actions(summary, &href, scene))))
         @if !group.description.is_empty() { p.soft { (visible(&group.description)) } }
-        (live("group", &["groups", "agents"], &href, &html! {
+        (live("group", &["groups", "agents", "rollouts"], &href, &html! {
             (state(summary, scene))
             (under_way(summary))
+            @if let Some(rollout) = rollout { (of_group(rollout, scene)) }
             div.columns {
                 (section("Agents", None, &facts(&[
                     Fact::new("In it", members(group.name.as_str(), &summary.members, summary.published.is_some())),
                     Fact::new("Takes", takes(summary)),
                     Fact::new("Priority", html! { (group.priority) " " (quiet(&html! { "the highest of the groups that claim an agent gets it" })) }),
+                    Fact::new("Rolls out", html! { @match &group.strategy { Some(strategy) => (visible(&strategy.to_string())), None => (quiet(&html! { "by default: one agent, a tenth, half, all; one agent alone at once" })) } }),
                     Fact::new("By facts", html! { @if group.joins_by_facts { "agents join by what they say of themselves" } @else { "what agents say of themselves only proposes them" } }),
                 ])))
                 (section("Published", None, &now_published(summary, scene)))

@@ -14,7 +14,9 @@ use crate::app::error::Error;
 use crate::app::intentions::Preview;
 use crate::app::publish::{IfRunning, Publish};
 use crate::auth::permission::Permission;
+use crate::fleet::ids::RolloutId;
 use crate::fleet::name::Name;
+use crate::fleet::rollout::Strategy;
 use crate::fleet::target::{LayerRef, in_words};
 
 pub(in crate::admin_plane) fn rows() -> Vec<Row> {
@@ -149,7 +151,32 @@ struct Posted {
     expected_revision: Option<u64>,
     message: String,
     confirm: String,
+    strategy: String,
+    if_running: String,
     allow_blank: bool,
+}
+
+impl Posted {
+    /// How it is to reach the agents; `None` as the group says, where the form still says that.
+    fn strategy(&self, call: &Call, layers: &[LayerRef]) -> Result<Option<Strategy>, Error> {
+        let text = self.strategy.trim();
+        let usual = call.app().impact(&call.actor, &self.group, layers)?.strategy;
+        if text.is_empty() || text == usual.to_string() {
+            return Ok(None);
+        }
+        let strategy = text.parse::<Strategy>();
+        strategy
+            .map(Some)
+            .map_err(|error| Error::invalid("strategy", error.to_string()))
+    }
+
+    fn if_running(&self) -> IfRunning {
+        match self.if_running.as_str() {
+            "queue" => IfRunning::Queue,
+            "replace" => IfRunning::Replace,
+            _ => IfRunning::Refuse,
+        }
+    }
 }
 
 async fn submit(call: Call) -> Outcome {
@@ -157,17 +184,20 @@ async fn submit(call: Call) -> Outcome {
     let layers =
         LayerRef::list(&posted.layers).map_err(|error| Error::invalid("layers", error.to_string()))?;
     let what = in_short(&layers);
-    let wanted = Publish {
-        group: posted.group.clone(),
-        layers,
-        message: posted.message.trim().to_owned(),
-        expected_revision: posted.expected_revision,
-        confirm: posted.confirm.trim().parse().ok(),
-        allow_blank: posted.allow_blank,
-        strategy: None,
-        if_running: IfRunning::Refuse,
+    let publishing = async {
+        let wanted = Publish {
+            group: posted.group.clone(),
+            strategy: posted.strategy(&call, &layers)?,
+            layers,
+            message: posted.message.trim().to_owned(),
+            expected_revision: posted.expected_revision,
+            confirm: posted.confirm.trim().parse().ok(),
+            allow_blank: posted.allow_blank,
+            if_running: posted.if_running(),
+        };
+        call.app().publish(&call.actor, wanted).await
     };
-    match call.app().publish(&call.actor, wanted).await {
+    match publishing.await {
         Ok(result) => {
             let reached = result.impact.reached();
             let words = match (result.created, reached) {
@@ -178,7 +208,13 @@ async fn submit(call: Call) -> Outcome {
                     count(u64::from(reached), "agent", "agents")
                 ),
             };
-            Ok(done(&format!("/groups/{}", posted.group), &words))
+            // One that goes in stages is looked at while it goes.
+            let staged = result
+                .rollout
+                .filter(|id| result.created && !is_over(&call, *id))
+                .map(|id| format!("/rollouts/{id}"));
+            let place = staged.unwrap_or_else(|| format!("/groups/{}", posted.group));
+            Ok(done(&place, &words))
         }
         Err(error) => {
             let again =
@@ -199,10 +235,19 @@ async fn submit(call: Call) -> Outcome {
             let form = PublishForm {
                 message: posted.message,
                 confirm: posted.confirm,
+                strategy: Some(posted.strategy),
+                if_running: posted.if_running,
                 allow_blank: posted.allow_blank,
                 errors,
             };
             render(&call, &query, &form)
         }
     }
+}
+
+/// Whether a rollout has nothing more to hold back.
+fn is_over(call: &Call, id: RolloutId) -> bool {
+    let index = call.app().intentions.index();
+    let head = index.rollout(id);
+    head.is_none_or(|head| head.rollout.is_ended() || head.rollout.is_at_once())
 }

@@ -1,0 +1,189 @@
+//! Rollouts: where each is, why it waits, and what can be done about it.
+
+mod act;
+pub(in crate::admin_plane) mod handle;
+mod one;
+
+pub use act::act;
+pub use one::rollout;
+
+use maud::{Markup, html};
+
+use super::layout::page_head;
+use super::parts::{
+    Column, Empty, ProgressPart, Row, Status, Table, ago, badge, button_link, count, empty, live, progress,
+    status_line, table, visible,
+};
+use super::scene::{Scene, encoded};
+use crate::app::rollouts::RolloutSummary;
+use crate::auth::permission::Permission;
+use crate::fleet::rollout::{Counts, Ended, State};
+
+/// The most rollouts that are listed.
+const MOST_LISTED: usize = 100;
+
+/// The list.
+#[must_use]
+pub fn rollouts(all: &[RolloutSummary], scene: &Scene<'_>) -> Markup {
+    let open = all.iter().filter(|summary| !summary.rollout.is_ended()).count();
+    let state = html! { (all.len()) ", " (open) " under way" };
+    let action = scene
+        .may(Permission::Publish)
+        .then(|| button_link("Publish", "/publish", true));
+    html! {
+        (page_head(&html! { "Rollouts" }, (!all.is_empty()).then_some(&state), action.as_ref()))
+        (live("rollouts", &["rollouts"], "/rollouts", &list(all, scene)))
+    }
+}
+
+fn list(all: &[RolloutSummary], scene: &Scene<'_>) -> Markup {
+    if all.is_empty() {
+        return empty(&Empty {
+            title: "No rollouts yet",
+            words: html! { "Publishing to a group begins a rollout: a first agent takes the new content and has to stay well with it before others follow." },
+            fill: scene
+                .may(Permission::Publish)
+                .then(|| button_link("Publish", "/publish", true)),
+        });
+    }
+    let row = |summary: &RolloutSummary| {
+        let rollout = &summary.rollout;
+        let href = format!("/rollouts/{}", rollout.id);
+        let sub = html! { "to " (visible(rollout.group.as_str())) };
+        Row {
+            key: rollout.id.to_string(),
+            name: format!("rollout {}", rollout.id),
+            cells: vec![
+                Row::name_cell(
+                    &html! { (rollout.id) " " (visible(&summary.brings)) },
+                    &href,
+                    Some(&sub),
+                ),
+                state_badge(&rollout.state, &summary.total),
+                agents(&summary.total),
+                visible(&summary.waits),
+                visible(&rollout.started_by),
+                ago(rollout.created_at, scene.now),
+            ],
+        }
+    };
+    let rows: Vec<_> = all.iter().take(MOST_LISTED).map(row).collect();
+    table(&Table {
+        id: "rollout-list",
+        caption: "Rollouts, newest first",
+        columns: &[
+            Column {
+                words: "Rollout",
+                ..Column::default()
+            },
+            Column {
+                words: "State",
+                ..Column::default()
+            },
+            Column {
+                words: "Agents",
+                ..Column::default()
+            },
+            Column {
+                words: "What it waits for",
+                wide_only: true,
+                ..Column::default()
+            },
+            Column {
+                words: "By",
+                wide_only: true,
+                ..Column::default()
+            },
+            Column {
+                words: "Begun",
+                number: true,
+                wide_only: true,
+                ..Column::default()
+            },
+        ],
+        rows: &rows,
+        picks: false,
+        noun: ("rollout", "rollouts"),
+        pager: None,
+    })
+}
+
+fn agents(total: &Counts) -> Markup {
+    html! {
+        (total.proven + total.lost) " of " (count(u64::from(total.members), "agent", "agents"))
+        @if total.failed > 0 { " " (badge(Status::Down, Some(&format!("{} failed", total.failed)))) }
+    }
+}
+
+/// The state in shape and word.
+pub(super) fn state_badge(state: &State, total: &Counts) -> Markup {
+    badge(status_of(state, total), Some(&capital(state.short())))
+}
+
+fn status_of(state: &State, total: &Counts) -> Status {
+    match state {
+        State::Queued | State::AwaitingApproval => Status::Unknown,
+        State::Running { .. } => Status::InProgress,
+        State::Paused { .. } => Status::Degraded,
+        State::RollingBack { .. } => Status::Down,
+        State::Ended { how } => match how {
+            Ended::Succeeded if total.failed > 0 => Status::Degraded,
+            Ended::Succeeded => Status::Healthy,
+            Ended::RolledBack => Status::Down,
+            Ended::Aborted | Ended::Superseded => Status::Unknown,
+        },
+    }
+}
+
+/// The line on top: its state and why it waits.
+pub(super) fn state_line(summary: &RolloutSummary, scene: &Scene<'_>) -> Markup {
+    let rollout = &summary.rollout;
+    let since = rollout.history.last().map_or(rollout.created_at, |last| last.at);
+    let words = capital(rollout.state.short());
+    let why = html! { (visible(summary.waits.trim_end_matches('.'))) };
+    status_line(
+        status_of(&rollout.state, &summary.total),
+        Some(&words),
+        &why,
+        &ago(since, scene.now),
+    )
+}
+
+/// One bar with the counts of a stage, or of all.
+pub(super) fn bar(label: &str, counts: &Counts) -> Markup {
+    let part = |status, word, number: u32| ProgressPart {
+        status,
+        word,
+        count: u64::from(number),
+    };
+    progress(
+        label,
+        &[
+            part(Status::Healthy, "ok", counts.proven),
+            part(Status::Degraded, "ok and silent now", counts.lost),
+            part(Status::InProgress, "proving it", counts.unproven),
+            part(Status::Down, "failed", counts.failed),
+            part(Status::Unknown, "brought back", counts.rolled_back),
+            part(Status::Unknown, "waiting", counts.waiting),
+            part(Status::Unknown, "blocked", counts.blocked),
+            part(Status::Unknown, "left", counts.left),
+        ],
+        None,
+    )
+}
+
+/// The rollout of a group, on the group's page.
+pub(super) fn of_group(summary: &RolloutSummary, scene: &Scene<'_>) -> Markup {
+    let href = format!("/rollouts/{}", encoded(&summary.rollout.id.to_string()));
+    html! {
+        section.section {
+            div.section-head { h2 { a href=(href) { "Rollout " (summary.rollout.id) } } }
+            (state_line(summary, scene))
+            @if !summary.rollout.is_ended() { (bar("Agents of the rollout", &summary.total)) }
+        }
+    }
+}
+
+fn capital(word: &str) -> String {
+    super::scene::sentence(word)
+}
