@@ -89,7 +89,8 @@ def publish(server, simulations, agents):
     for simulation in simulations:
         simulation.say("reset")
     before, cpu, resident = server.metrics(), server.cpu_seconds(), server.resident_kib()
-    server.api("POST", "/api/v1/groups/bench/publish", {"config": "bench", "revision": 1, "confirm": agents})
+    server.api("POST", "/api/v1/groups/bench/publish", {
+        "layers": [{"config": "bench", "revision": 1}], "confirm": agents, "strategy": "all at once"})
     counts = [FEW, agents - FEW]
     answers = [s.say(f"wait-verdicts {count} 120s") for s, count in zip(simulations, counts)]
     assert all(answer["reached"] for answer in answers), answers

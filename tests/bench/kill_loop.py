@@ -56,7 +56,8 @@ class Operator(threading.Thread):
         if number % 3 == 0:
             self.attempted = (name, self.revisions[name])
             self.server.api("POST", "/api/v1/groups/all/publish",
-                            {"config": name, "revision": self.revisions[name], "confirm": self.agents})
+                            {"layers": [{"config": name, "revision": self.revisions[name]}],
+                             "confirm": self.agents, "strategy": "all at once"})
             self.published = self.attempted
             self.acknowledged += 1
         if number % 5 == 0:
@@ -76,7 +77,8 @@ def lost(server, operator):
     missing.extend(f"token {token}" for token in operator.tokens - there)
     published = server.api("GET", "/api/v1/groups/all")["published"]
     content = (published or {}).get("content") or {}
-    found = (content.get("config"), content.get("revision"))
+    layer = next(iter(content.get("layers", [])), {})
+    found = (layer.get("config"), layer.get("revision"))
     if operator.published and found not in (operator.published, operator.attempted):
         missing.append(f"publication {operator.published}, there is {found}")
     return missing

@@ -141,7 +141,7 @@ impl Api {
         let path = format!("/api/v1/groups/{group}/publish");
         self.post(
             &path,
-            &json!({"layers": [{"config": config, "revision": revision}]}),
+            &json!({"layers": [{"config": config, "revision": revision}], "strategy": "all at once"}),
         );
     }
 
@@ -149,10 +149,10 @@ impl Api {
     pub(crate) fn publish_although_something_is_lacking(&self, group: &str, config: &str, revision: u64) {
         let path = format!("/api/v1/groups/{group}/publish");
         let layers = json!([{"config": config, "revision": revision}]);
-        let wish = json!({"layers": layers});
+        let wish = json!({"layers": layers, "strategy": "all at once"});
         let refused = self.try_post(&path, &wish).expect_err("a question first");
         assert!(refused.to_string().contains("lack components"), "{refused}");
-        self.post(&path, &json!({"layers": layers, "confirm": 1}));
+        self.post(&path, &json!({"layers": layers, "confirm": 1, "strategy": "all at once"}));
     }
 
     /// Makes a group and puts the agent into it.

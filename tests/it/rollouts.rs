@@ -244,6 +244,7 @@ async fn a_supervisor_that_falls_back_by_itself_is_told_nothing_more() {
         .unwrap();
     let canary = offered(&mut hosts).await[0];
     says(&mut hosts[canary], RemoteConfigOutcome::Failed).await;
+    world.pass(Duration::from_secs(1));
     hosts[canary].agent.status.hash = old;
     says(&mut hosts[canary], RemoteConfigOutcome::Applied).await;
     world.until_state(id, &ROLLED_BACK).await;

@@ -138,7 +138,7 @@ async fn a_config_goes_from_a_file_to_a_group_and_into_the_audit_log() {
         .ok(&["publish", "edge", "edge-config@1", "--confirm", "0", "--wait=5s"])
         .await;
     assert!(
-        done.ends_with("published edge-config@1 to group edge\n0 took it\n"),
+        done.ends_with("published edge-config@1 to group edge in rollout 1\n0 took it\n"),
         "{done}"
     );
 

@@ -71,6 +71,7 @@ export async function saveRevision(reader, name, text, message) {
   await reader.go(`/configs/${name}/edit`);
   await typeConfig(reader, text);
   await page.getByLabel("Why").fill(message);
+  await page.getByLabel("How it rolls out").fill(strategy);
   await reader.press(/^Save revision/);
 }
 
@@ -87,7 +88,7 @@ export async function makeGroup(reader, name, { selectors = "", config = "", des
 }
 
 /** Publishes a revision to a group by way of the page that shows what it does. */
-export async function publish(reader, group, config, revision, message = "") {
+export async function publish(reader, group, config, revision, message = "", strategy = "all at once") {
   const { page } = reader;
   await reader.go(`/publish?group=${group}&config=${config}&revision=${revision}`);
   await page.getByLabel("Why").fill(message);
