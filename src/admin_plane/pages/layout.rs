@@ -34,7 +34,7 @@ pub enum Nav {
 }
 
 impl Nav {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Overview,
         Self::Agents,
         Self::Groups,
