@@ -96,6 +96,13 @@ impl Validator {
         let Ok(root) = yaml::parse(text.as_bytes(), &Limits::default()) else {
             return Vec::new();
         };
+        // A layer that runs nothing by itself is looked at with the others, when they are published.
+        let service = root
+            .entry("service")
+            .and_then(|service| service.value.entry("pipelines"));
+        if service.is_none() {
+            return Vec::new();
+        }
         let limit = self.settings.timeout;
         let asked = async {
             let shown = complaint::shown(&root).ok_or(Unvalidated::TooLarge)?;
@@ -172,9 +179,9 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn make(text: &str) -> std::io::Result<Self> {
-        let random: [u8; 12] = random().map_err(|error| std::io::Error::other(error.to_string()))?;
-        let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        let folder = Self(std::env::temp_dir().join(format!("muster-validate-{name}")));
+        let random: [u8; 16] = random().map_err(|error| std::io::Error::other(error.to_string()))?;
+        let name = format!("muster-validate-{:032x}", u128::from_be_bytes(random));
+        let folder = Self(std::env::temp_dir().join(name));
         DirBuilder::new().mode(0o700).create(&folder.0)?;
         let mut file = File::create_new(folder.document())?;
         file.write_all(text.as_bytes())?;

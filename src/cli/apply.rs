@@ -125,7 +125,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = match self.change {
             Change::Make => '+',
-            Change::Change => '~',
+            Change::Edit => '~',
             Change::Delete => '-',
         };
         write!(f, "{sign} {} {}", self.what, plain(&self.name))
@@ -147,7 +147,7 @@ fn described(plan: &Plan) -> String {
     lines.push(format!(
         "{} to make, {} to change, {} to delete",
         count(Change::Make),
-        count(Change::Change),
+        count(Change::Edit),
         count(Change::Delete)
     ));
     lines.join("\n")

@@ -1,5 +1,6 @@
 //! A fleet as a folder of files, both ways: `muster export` and `muster apply`, against a real server.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -23,7 +24,7 @@ fn all(folder: &Path) -> String {
             } else {
                 let name = path.strip_prefix(root).unwrap().display();
                 let body = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
-                text.push_str(&format!("---- {name}\n{body}"));
+                write!(text, "---- {name}\n{body}").unwrap();
             }
         }
     }
@@ -99,7 +100,10 @@ async fn what_is_exported_is_readable_stable_and_applied_again_is_nothing_to_do(
     );
     assert_eq!(host.ok(&["apply", "fleet"]).await, "nothing to do\n");
     let group = host.json(&["groups", "show", "edge", "--json"]).await;
-    assert_eq!(group["published"]["content"]["revision"], 1, "still published");
+    assert_eq!(
+        group["published"]["content"]["layers"][0]["revision"], 1,
+        "still published"
+    );
 
     // Another server has all of it after one `apply`; the agent isn't there.
     let other = Host::start();

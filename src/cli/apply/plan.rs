@@ -37,7 +37,7 @@ pub(super) struct Step {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Change {
     Make,
-    Change,
+    Edit,
     Delete,
 }
 
@@ -200,7 +200,7 @@ fn config(name: &str, file: &ConfigFile, present: &Present, wish: &Wish) -> anyh
 
 fn step(is_new: bool, what: &'static str, name: &str, path: &Path, diff: Vec<String>, act: Act) -> Step {
     Step {
-        change: if is_new { Change::Make } else { Change::Change },
+        change: if is_new { Change::Make } else { Change::Edit },
         what,
         name: name.to_owned(),
         file: Some(path.to_owned()),

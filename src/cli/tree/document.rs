@@ -30,7 +30,9 @@ impl Document {
         let table: toml::Table = toml::from_str(text).map_err(|error| wrong(&error))?;
         let fields = match serde_json::to_value(table)? {
             Value::Object(fields) => fields,
-            _ => Map::new(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                Map::new()
+            }
         };
         Ok(Self { path, fields, lines })
     }

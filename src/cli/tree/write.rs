@@ -17,7 +17,7 @@ pub(in crate::cli) fn files(present: &Present) -> anyhow::Result<BTreeMap<PathBu
     let mark = format!("# Written by `muster export`, read by `muster apply`.\nformat = {FORMAT}\n");
     files.insert(PathBuf::from(MARK), mark.into_bytes());
     for (name, config) in &present.configs {
-        of_config(name, config, &mut files)?;
+        of_config(name, config, &mut files);
     }
     for (name, group) in &present.groups {
         files.insert(
@@ -29,11 +29,7 @@ pub(in crate::cli) fn files(present: &Present) -> anyhow::Result<BTreeMap<PathBu
     Ok(files)
 }
 
-fn of_config(
-    name: &str,
-    config: &PresentConfig,
-    files: &mut BTreeMap<PathBuf, Vec<u8>>,
-) -> anyhow::Result<()> {
+fn of_config(name: &str, config: &PresentConfig, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
     let mut about = String::new();
     if !config.description.is_empty() {
         let _ = writeln!(about, "description = {}", toml_text(&config.description));
@@ -57,7 +53,6 @@ fn of_config(
         let about = about.trim_start().as_bytes().to_vec();
         files.insert(format!("configs/{name}.toml").into(), about);
     }
-    Ok(())
 }
 
 /// An entry of a config of files, as its table.

@@ -3,7 +3,8 @@
 //!
 //! A collector resolves `${env:X}`, `${file:/x}` and the like itself. On our side these must neither be read (a file named
 //! there would be ours) nor make it fail, so each is replaced by a stand-in. No one value fits every setting, so several
-//! are tried: what the collector accepts with one of them passes, and only what it says with all of them is an error.
+//! are tried: what the collector accepts with one of them passes, and only what it says with all of them, or of a component
+//! without any, is an error.
 
 use std::collections::BTreeSet;
 
@@ -212,18 +213,23 @@ fn quoted(text: &str) -> Vec<String> {
 /// The problems in what a collector said in each of several runs with different stand-ins, none of which it accepted.
 #[must_use]
 pub fn judged(runs: &[Vec<Complaint>], root: &Node) -> Vec<Problem> {
-    let Some((first, others)) = runs.split_first() else {
-        return Vec::new();
+    let all: BTreeSet<_> = runs.iter().flatten().collect();
+    let holds = |complaint: &&&Complaint| {
+        runs.iter().all(|run| run.contains(complaint)) || complaint.is_of_what_is_known(root)
     };
-    let common = first
+    let mut problems: Vec<_> = all
         .iter()
-        .filter(|complaint| others.iter().all(|run| run.contains(complaint)));
-    let mut problems: Vec<_> = common.map(|complaint| complaint.problem(root)).collect();
-    if problems.is_empty() {
+        .filter(holds)
+        .map(|complaint| complaint.problem(root))
+        .collect();
+    if problems.is_empty()
+        && let Some(said) = runs.first().and_then(|run| run.first())
+    {
         let message = format!(
-            "{UNVALIDATED}: whether the collector takes it depends on variables that only hosts have"
+            "{UNVALIDATED}: it depends on variables that only hosts have; with stand-ins {}",
+            said.words()
         );
-        problems.push(Problem::warning(Position::START, message));
+        problems.push(Problem::warning(said.place(root), message));
     }
     problems.sort();
     problems
@@ -231,12 +237,28 @@ pub fn judged(runs: &[Vec<Complaint>], root: &Node) -> Vec<Problem> {
 
 impl Complaint {
     fn problem(&self, root: &Node) -> Problem {
-        let message = if self.path.is_empty() {
+        Problem::error(self.place(root), self.words())
+    }
+
+    fn words(&self) -> String {
+        if self.path.is_empty() {
             format!("the collector says: {}", self.text)
         } else {
             format!("the collector says of {}: {}", self.path.join("::"), self.text)
+        }
+    }
+
+    /// Whether it is about a component in which no stand-in stands.
+    fn is_of_what_is_known(&self, root: &Node) -> bool {
+        let (Some(section), Some(id)) = (self.path.first(), self.path.get(1)) else {
+            return false;
         };
-        Problem::error(self.place(root), message)
+        let component = root.entry(section).and_then(|section| section.value.entry(id));
+        component.is_some_and(|component| {
+            let mut open = false;
+            json(&component.value, &mut open);
+            !open
+        })
     }
 
     /// Where in the document, as far as its words lead in.
@@ -379,23 +401,30 @@ service::extensions: references extension \"nope\" which is not configured
     }
 
     #[test]
-    fn only_what_is_said_with_every_stand_in_is_an_error() {
-        let run = |text: &str| complaints(text);
-        let (always, once) = (
-            "exporters::otlphttp: bad",
-            "receivers::otlp: expected type 'bool'",
+    fn only_what_can_not_hang_on_a_stand_in_is_an_error() {
+        let open = root(
+            "exporters: {debug: {v: \"${env:V}\"}}\nreceivers:\n  otlp: {a: 1}\n  nop: {b: \"${env:B}\"}\n",
         );
-        let both = format!("{always}\n{once}");
-        let found = judged(&[run(&both), run(always)], &root(CONFIG));
-        assert_eq!(found.len(), 1);
-        assert!(
-            found[0].is_error() && found[0].message.ends_with("bad"),
-            "{found:?}"
+        let run = |texts: &[&str]| complaints(&texts.join("\n"));
+        let (always, once, known) = (
+            "exporters::debug: bad",
+            "receivers::nop: expected type 'bool'",
+            "receivers::otlp: never",
         );
-        let found = judged(&[run(once), run(always)], &root(CONFIG));
+        let said = |runs: &[Vec<Complaint>]| {
+            let found = judged(runs, &open);
+            assert_eq!(found.len(), 1, "{found:?}");
+            (found[0].is_error(), found[0].message.clone())
+        };
+        let error = (true, "the collector says of exporters::debug: bad".to_owned());
+        assert_eq!(said(&[run(&[always, once]), run(&[always])]), error);
+        // With other values it may not even have come to this: but there is no value in it.
+        let error = (true, "the collector says of receivers::otlp: never".to_owned());
+        assert_eq!(said(&[run(&[known]), run(&[once])]), error);
+        let (is_error, words) = said(&[run(&[once]), run(&[always])]);
         assert!(
-            !found[0].is_error() && found[0].message.contains("variables"),
-            "{found:?}"
+            !is_error && words.contains("variables") && words.ends_with("'bool'"),
+            "{words}"
         );
     }
 

@@ -61,22 +61,25 @@ impl Starter {
         let paragraphs = header(self.yaml);
         let behind = |word: &str| {
             let found = paragraphs.iter().find_map(|text| text.strip_prefix(word));
-            found.unwrap_or_default().trim().to_owned()
+            sentence(found.unwrap_or_default().trim())
         };
         let first = paragraphs.first().map_or("", String::as_str);
         let (title, summary) = first.split_once(": ").unwrap_or((first, ""));
-        let mut letters = summary.chars();
-        let summary = letters
-            .next()
-            .map(|first| first.to_uppercase().chain(letters).collect());
         StarterSummary {
             name: self.name.to_owned(),
             title: title.to_owned(),
-            summary: summary.unwrap_or_default(),
+            summary: sentence(summary),
             needs: behind("Needs:"),
             change: behind("Change:"),
         }
     }
+}
+
+/// The text with a capital at its beginning.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).collect()
 }
 
 /// The paragraphs of the comment at the beginning, each in one line.

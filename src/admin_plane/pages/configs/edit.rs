@@ -202,8 +202,8 @@ fn starters(form: &ConfigForm, errors: &Errors) -> Markup {
             section.section.starter {
                 h2 { "Begun with: " (starter.title) }
                 (facts(&[
-                    Fact::text("Needs", Some(&starter.needs)),
-                    Fact::text("Change", Some(&starter.change)),
+                    Fact::new("Needs", words(&starter.needs)),
+                    Fact::new("Change", words(&starter.change)),
                 ]))
             }
         }
@@ -217,6 +217,15 @@ fn starters(form: &ConfigForm, errors: &Errors) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// A text with what stands between backticks as code.
+fn words(text: &str) -> Markup {
+    html! {
+        @for (at, part) in text.split('`').enumerate() {
+            @if at % 2 == 1 { code { (part) } } @else { (part) }
         }
     }
 }
