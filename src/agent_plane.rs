@@ -17,7 +17,7 @@ use http::Method;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::app::App;
+use crate::app::{App, offers};
 use crate::http::router::Lookup;
 use crate::http::{Peer, Problem, Request, Response, Router, RouterError, problem};
 use crate::opamp;
@@ -122,14 +122,18 @@ impl AgentPlane {
         address: Option<IpAddr>,
     ) -> Result<crate::app::identities::Speaker, Problem> {
         let secret = bearer(request).ok_or_else(unauthenticated)?;
-        self.app.authenticate(secret, address).map_err(|refusal| {
-            tracing::debug!(reason = %refusal, "an agent's credential was refused");
-            self.app
-                .metrics
-                .refused
-                .inc(crate::observability::metrics::RefusalReason::Credential);
-            unauthenticated()
-        })
+        let host = request.headers().get(http::header::HOST);
+        let authority = host.and_then(|host| offers::authority(host.to_str().ok()?));
+        self.app
+            .authenticate(secret, address, authority)
+            .map_err(|refusal| {
+                tracing::debug!(reason = %refusal, "an agent's credential was refused");
+                self.app
+                    .metrics
+                    .refused
+                    .inc(crate::observability::metrics::RefusalReason::Credential);
+                unauthenticated()
+            })
     }
 }
 

@@ -22,6 +22,7 @@ pub mod intentions;
 pub mod join;
 mod live;
 mod load;
+pub mod offers;
 pub mod overview;
 pub mod own_targets;
 mod pacer;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub full_state_requests_per_second: u32,
     /// The collector that validates configurations beside our own checks; `None`: nobody.
     pub validation: Option<validation::Settings>,
+    /// What agents are told about their connections.
+    pub connection: offers::Settings,
 }
 
 impl Default for Settings {
@@ -71,6 +74,7 @@ impl Default for Settings {
             http_silence: Duration::from_secs(150),
             full_state_requests_per_second: 200,
             validation: None,
+            connection: offers::Settings::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod agent;
 pub mod attributes;
 pub mod capabilities;
 pub mod config;
+pub mod connection_offer;
 pub mod enrolment;
 pub mod group;
 pub mod hash;

@@ -115,6 +115,11 @@ impl Server {
         let app_settings = app::Settings {
             http_silence: settings.presence.http_silence,
             validation: validation(settings),
+            connection: app::offers::Settings {
+                ca_pem: authority.ca_pem().to_owned(),
+                names: own_names(settings)?,
+                heartbeat: settings.presence.heartbeat,
+            },
             ..app::Settings::default()
         };
         let tasks = Tasks::new();

@@ -97,6 +97,8 @@ pub struct Limits {
 pub struct PresenceSettings {
     /// How long an agent that polls over HTTP may be silent. (On WebSocket the connection itself decides.)
     pub http_silence: Duration,
+    /// How often agents are told to send a heartbeat, and to poll, by offers of connection settings.
+    pub heartbeat: Duration,
 }
 
 /// Who validates configurations beside our own checks.
@@ -131,6 +133,7 @@ impl Default for Settings {
             presence: PresenceSettings {
                 // Three polls of 30 s, and as much again as one poll for a slow network.
                 http_silence: Duration::from_mins(2),
+                heartbeat: Duration::from_secs(30),
             },
             validation: ValidationSettings {
                 collector: None,

@@ -33,7 +33,7 @@ pub(super) struct Admitted {
 const CONFLICTS_KEPT: u32 = 5;
 
 impl App {
-    /// The speaker behind a presented secret.
+    /// The speaker behind a presented secret. `authority` is host and port under which it found us.
     ///
     /// # Errors
     /// [`CredentialRefusal`], which outside looks the same in every case.
@@ -41,32 +41,43 @@ impl App {
         &self,
         secret: &str,
         address: Option<std::net::IpAddr>,
+        authority: Option<Arc<str>>,
     ) -> Result<Speaker, CredentialRefusal> {
         let secret = Secret::parse(SecretKind::Agent, secret).map_err(|_| CredentialRefusal::Unknown)?;
         let credential = self
             .identities
             .by_secret(&secret.digest())
             .ok_or(CredentialRefusal::Unknown)?;
-        accepted(&credential)?;
-        Ok(Speaker { credential, address })
+        accepted(&credential, self.clock.now())?;
+        Ok(Speaker {
+            credential,
+            address,
+            authority,
+        })
     }
 
-    /// Whether a speaker that was accepted before still is.
+    /// The credential of a speaker that was accepted before, if it still is.
     ///
     /// # Errors
     /// [`CredentialRefusal`] says why not.
-    pub fn still_accepted(&self, speaker: &Speaker) -> Result<(), CredentialRefusal> {
+    pub(super) fn still_accepted(&self, speaker: &Speaker) -> Result<Arc<Credential>, CredentialRefusal> {
         let credential = self
             .identities
             .credential(speaker.credential.id)
             .ok_or(CredentialRefusal::Unknown)?;
-        accepted(&credential)
+        accepted(&credential, self.clock.now())?;
+        Ok(credential)
     }
 
     pub(super) async fn admit(&self, speaker: &Speaker, uid: InstanceUid) -> Result<Admitted, Refused> {
-        let credential = speaker.credential.id;
-        if self.still_accepted(speaker).is_err() {
+        let credential = speaker.credential.first();
+        let Ok(present) = self.still_accepted(speaker) else {
             return Err(refused("the credential is not accepted any more"));
+        };
+        if present.purpose.is_recovery() && !self.may_recover(speaker, uid) {
+            return Err(refused(
+                "this credential was replaced: it speaks for its own agent alone, to be given the present one",
+            ));
         }
         if let Some(agent) = self.identities.find(credential, uid).own {
             return Ok(self.known(agent, uid));
@@ -110,6 +121,19 @@ impl App {
             Admission::TooManyRekeys => Err(refused(
                 "the agent changed its uid too often within an hour; it is welcome again later",
             )),
+        }
+    }
+
+    /// Whether a replaced credential presents its own agent's uid, or one that nobody has while its agent is silent: that
+    /// is its agent after a loss of its state. It makes no other records.
+    fn may_recover(&self, speaker: &Speaker, uid: InstanceUid) -> bool {
+        let agent = holder(&speaker.credential.scope);
+        let found = self.identities.find(speaker.credential.first(), uid);
+        let silent = |agent| !matches!(self.holder_state(agent, self.clock.now()), Holder::Alive);
+        match found.own {
+            Some(own) => agent == Some(own),
+            // A uid of another agent is judged as any: refused, audited, a strike.
+            None => found.foreign || agent.is_some_and(silent),
         }
     }
 
@@ -238,7 +262,7 @@ impl App {
             token: speaker.credential.token,
             ..Origin::default()
         };
-        let mut registration = Registration::new(new_agent_id(now)?, speaker.credential.id, origin);
+        let mut registration = Registration::new(new_agent_id(now)?, speaker.credential.first(), origin);
         registration.uid = Some(uid);
         registration.standing = standing;
         if let (Scope::Many { labels, group, .. }, Standing::Active) = (&speaker.credential.scope, standing) {
@@ -279,7 +303,7 @@ impl App {
     /// A credential presented somebody else's uid.
     async fn strike(&self, speaker: &Speaker, uid: InstanceUid, now: Timestamp) -> Refused {
         let id = speaker.credential.id;
-        let too_many = self.identities.strike(id, now);
+        let too_many = self.identities.strike(speaker.credential.first(), now);
         tracing::warn!(credential_id = %id, instance_uid = %uid, "a credential presented the uid of another agent");
         let mut batch = Batch::new();
         let entry = |action: &str, detail: String| AuditEntry {
@@ -398,7 +422,7 @@ fn address(speaker: &Speaker) -> String {
 /// What serialises admissions: for one agent its credential, for a pool each uid by itself.
 fn admission_key(credential: &Credential, uid: InstanceUid) -> [u8; 16] {
     match credential.scope {
-        Scope::One { .. } => credential.id.0,
+        Scope::One { .. } => credential.first().0,
         Scope::Many { .. } => uid.0,
     }
 }

@@ -2,12 +2,14 @@
 
 mod acts;
 mod configuration;
+mod identity;
 mod list;
 mod standing;
 mod view;
 
 pub use acts::{AgentAct, BulkResult};
-pub use configuration::{AgentConfiguration, AgentIdentity, Said, Wanted};
+pub use configuration::{AgentConfiguration, Said, Wanted};
+pub use identity::{AgentIdentity, Rotation};
 pub use list::{AgentPage, AgentQuery, AgentSort, Tally};
 pub use standing::OwnStanding;
 pub use view::{

@@ -132,7 +132,7 @@ impl App {
                 .push(named);
         }
         let view = |credential: Credential| {
-            let mut agents = behind.remove(&credential.id).unwrap_or_default();
+            let mut agents = behind.get(&credential.first()).cloned().unwrap_or_default();
             agents.sort();
             CredentialView { credential, agents }
         };

@@ -23,7 +23,7 @@ use crate::auth::permission::Permission;
 use crate::auth::secret::{Secret, SecretKind};
 use crate::fleet::agent::{Agent, Happening, Origin, Registration, Standing};
 use crate::fleet::enrolment::{EnrolmentToken, Grants};
-use crate::fleet::identity::{Credential, CredentialState, Scope};
+use crate::fleet::identity::{Credential, CredentialState, Purpose, Scope};
 use crate::fleet::ids::{AgentId, CredentialId, InstanceUid};
 use crate::fleet::name::Name;
 use crate::fleet::time::Timestamp;
@@ -150,6 +150,9 @@ impl App {
             secret_digest: Some(secret.digest()),
             scope,
             state: CredentialState::Active,
+            purpose: Purpose::Main,
+            line: None,
+            salt: None,
             created_at: now,
             first_used_at: None,
             token: Some(token.id),
@@ -215,18 +218,40 @@ impl App {
         twins.into_iter().min()
     }
 
-    /// Revokes a credential: its connections are closed, and it is never accepted again.
+    /// Revokes a credential: its connections are closed, and it is never accepted again. With the main credential of an
+    /// agent go all others of that agent; one that waits or is good for coming back goes alone.
     ///
     /// # Errors
     /// When the actor may not, or there is none.
     pub async fn revoke_credential(&self, actor: &Actor, id: CredentialId) -> Result<(), Error> {
         actor.may(Permission::RevokeAgents)?;
-        let now = self.clock.now();
-        let state = CredentialState::Revoked { at: now };
-        self.set_credential_state(actor, id, state, "credential.revoke")
+        let credential = self
+            .identities
+            .credential(id)
+            .ok_or_else(|| Error::not_found("credential", &id))?;
+        if credential.purpose.is_main() {
+            return self.revoke_line(actor, credential.first()).await;
+        }
+        let state = CredentialState::Revoked { at: self.clock.now() };
+        self.set_credential_states(actor, credential.first(), Some(id), state, "credential.revoke")
             .await?;
         self.close_links_of(id);
-        let agents = self.live.ids(|entry| entry.agent.registration.credential == id);
+        Ok(())
+    }
+
+    /// Revokes all credentials of the agent whose first is `first`, or that of a gateway or pool.
+    pub(super) async fn revoke_line(&self, actor: &Actor, first: CredentialId) -> Result<(), Error> {
+        actor.may(Permission::RevokeAgents)?;
+        let now = self.clock.now();
+        let state = CredentialState::Revoked { at: now };
+        self.set_credential_states(actor, first, None, state, "credential.revoke")
+            .await?;
+        for credential in self.identities.line(first) {
+            self.close_links_of(credential.id);
+        }
+        let agents = self
+            .live
+            .ids(|entry| entry.agent.registration.credential == first);
         let mut agents: Vec<AgentId> = agents.into_iter().collect();
         agents.sort_unstable();
         for agent in agents {
@@ -261,9 +286,10 @@ impl App {
                 "only a quarantined credential can be released".into(),
             ));
         }
-        self.set_credential_state(actor, id, CredentialState::Active, "credential.release")
+        let active = CredentialState::Active;
+        self.set_credential_states(actor, credential.first(), Some(id), active, "credential.release")
             .await?;
-        self.identities.forgive(id);
+        self.identities.forgive(credential.first());
         Ok(())
     }
 
@@ -283,33 +309,46 @@ impl App {
         Ok(credentials)
     }
 
-    async fn set_credential_state(
+    /// Sets the state of `only`, or of all credentials of the agent whose first is `first` that aren't revoked yet.
+    async fn set_credential_states(
         &self,
         actor: &Actor,
-        id: CredentialId,
+        first: CredentialId,
+        only: Option<CredentialId>,
         state: CredentialState,
         action: &str,
     ) -> Result<(), Error> {
-        // An admission under way writes the credential too: it must not make a revoked one valid again.
-        let _admitting = self.admissions.lock(id.0).await;
-        let credential = self
-            .identities
-            .credential(id)
-            .ok_or_else(|| Error::not_found("credential", &id))?;
-        let credential = Credential {
-            state,
-            ..(*credential).clone()
-        };
+        // An admission under way writes credentials too: it must not make a revoked one valid again.
+        let _admitting = self.admissions.lock(first.0).await;
+        let line = self.identities.line(first);
+        let open = |known: &Credential| !matches!(known.state, CredentialState::Revoked { .. });
+        let chosen = line
+            .iter()
+            .filter(|known| only.map_or_else(|| open(known), |id| id == known.id));
+        let changed: Vec<Credential> = chosen
+            .map(|known| Credential {
+                state,
+                ..(**known).clone()
+            })
+            .collect();
+        if line.is_empty() {
+            return Err(Error::not_found("credential", &first));
+        }
+        let now = self.clock.now();
         let mut batch = Batch::new();
-        batch.put(&id, &credential);
-        batch.audit(audit_entry(
-            actor,
-            action,
-            format!("credential/{id}"),
-            self.clock.now(),
-        ));
+        for credential in &changed {
+            batch.put(&credential.id, credential);
+            batch.audit(audit_entry(
+                actor,
+                action,
+                format!("credential/{}", credential.id),
+                now,
+            ));
+        }
         self.store.commit(batch).await?;
-        self.identities.put_credential(credential);
+        for credential in changed {
+            self.identities.put_credential(credential);
+        }
         self.changes.announce(Topic::Enrolment);
         Ok(())
     }
@@ -328,6 +367,6 @@ impl App {
     pub fn is_accepted(&self, id: CredentialId) -> bool {
         self.identities
             .credential(id)
-            .is_some_and(|credential| accepted(&credential).is_ok())
+            .is_some_and(|credential| accepted(&credential, self.clock.now()).is_ok())
     }
 }

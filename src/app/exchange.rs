@@ -64,8 +64,15 @@ impl App {
             );
         };
         let turn = turn.lock_owned().await;
-        self.bind(admitted, link);
-        let (reply, again) = self.hear(admitted, link, message).await;
+        let (reply, again) = match self.take_up(admitted, speaker).await {
+            Ok(using) => {
+                if self.bind(admitted, link, using) {
+                    self.keep_arrival(admitted.agent).await;
+                }
+                self.hear(admitted, link, message).await
+            }
+            Err(refused) => (Reply::Error(refused), false),
+        };
         Spoken {
             agent: Some(admitted.agent),
             uid,
@@ -82,8 +89,10 @@ impl App {
         if link.reassigned(beat.uid).is_some() {
             return None;
         }
-        let id = self.identities.accepted_agent(speaker.credential.id, beat.uid)?;
         let now = self.clock.now();
+        let id = self
+            .identities
+            .accepted_agent(speaker.credential.id, beat.uid, now)?;
         self.live.with(id, |entry| {
             let settled = entry.route == Some(link.id)
                 && entry.presence.is_online()
@@ -115,7 +124,7 @@ impl App {
             }
             let uid = entry.agent.registration.uid?;
             let before = Before::of(entry);
-            let desired = self.desired(&entry.agent.registration);
+            let desired = self.wanted(entry, now);
             let (reply, verdict) = Self::speak(entry, &desired, now);
             Some((uid, reply, verdict, before))
         })??;
@@ -180,7 +189,7 @@ impl App {
         }
         if observed.repetition {
             let reply = self.live.with(id, |entry| {
-                let desired = self.desired(&entry.agent.registration);
+                let desired = self.wanted(entry, now);
                 entry.subject().repeat(&desired)
             });
             if disconnect {
@@ -198,7 +207,9 @@ impl App {
 
     /// Takes a heartbeat that changes nothing. `None` when it has to be observed like any report.
     fn take_beat(&self, entry: &mut Entry, beat: Heartbeat, now: Timestamp) -> Option<Reply> {
-        let desired = self.desired(&entry.agent.registration);
+        let desired = self.wanted(entry, now);
+        let connection = desired.connection.as_ref();
+        let connected = entry.subject().due_connection(connection, now).is_none();
         let converged = desired.digest().is_none_or(|digest| {
             entry.agent.delivery.settled_on(digest) || entry.contact.offered.is_some_and(|(d, _)| d == digest)
         });
@@ -210,12 +221,21 @@ impl App {
             capabilities,
         } = beat;
         let taken = quiet
+            && connected
             && converged
             && entry
                 .subject()
                 .heartbeat(sequence, fingerprint, capabilities, now);
         entry.dirty.pulse |= taken;
         taken.then(|| Self::speak(entry, &desired, now).0)
+    }
+
+    /// What the agent should have, over the link that it has.
+    fn wanted(&self, entry: &Entry, now: Timestamp) -> Desired {
+        Desired {
+            connection: self.wanted_connection(entry, now),
+            ..self.desired(&entry.agent.registration)
+        }
     }
 
     /// What the agent should hear now, and whether a verdict changed with it.
@@ -241,6 +261,13 @@ impl App {
         }
         if observed.store_went_back {
             self.note_store_went_back(id);
+        }
+        if let Some(credential) = observed.connection_failed
+            && let Err(error) = self.give_up_candidate(id, credential).await
+        {
+            tracing::error!(agent_id = %id, error = %error, "an unusable credential could not be given up");
+            self.live.with(id, |entry| before.restore(entry));
+            return Reply::Error(unavailable("the server can't store the report now"));
         }
         let facts_changed = observed.facts_changed;
         let noticed =
@@ -314,6 +341,10 @@ impl App {
                         },
                         now,
                     );
+                    self.announce_agent(id);
+                }
+                if update.connection.is_some() {
+                    self.happen(id, Happening::ConnectionOffered, now);
                     self.announce_agent(id);
                 }
                 if update.new_uid.is_some() {

@@ -18,6 +18,8 @@ pub(crate) struct Identities(RwLock<Index>);
 struct Index {
     credentials: HashMap<CredentialId, Arc<Credential>>,
     by_secret: HashMap<Digest, CredentialId>,
+    /// The later credentials of an agent, by its first.
+    lines: HashMap<CredentialId, Vec<CredentialId>>,
     /// Uids in use and uids that were replaced, by the credential that may present them.
     by_uid: HashMap<(CredentialId, InstanceUid), AgentId>,
     /// The credential whose record uses a uid now.
@@ -63,11 +65,29 @@ impl Identities {
         self.read().credentials.values().map(Arc::clone).collect()
     }
 
+    /// All credentials of the agent whose first is `first`, in the order in which they were made.
+    pub(crate) fn line(&self, first: CredentialId) -> Vec<Arc<Credential>> {
+        let index = self.read();
+        let later = index.lines.get(&first).into_iter().flatten();
+        let ids = std::iter::once(&first).chain(later);
+        let mut line: Vec<_> = ids
+            .filter_map(|id| index.credentials.get(id).map(Arc::clone))
+            .collect();
+        line.sort_by_key(|credential| (credential.created_at, credential.line.is_some(), credential.id));
+        line
+    }
+
     /// Adds or replaces a credential.
     pub(crate) fn put_credential(&self, credential: Credential) {
         let mut index = self.write();
         if let Some(digest) = credential.secret_digest {
             index.by_secret.insert(digest, credential.id);
+        }
+        if let Some(first) = credential.line {
+            let line = index.lines.entry(first).or_default();
+            if !line.contains(&credential.id) {
+                line.push(credential.id);
+            }
         }
         index.credentials.insert(credential.id, Arc::new(credential));
     }
@@ -82,11 +102,17 @@ impl Identities {
         }
     }
 
-    /// The record that a credential reaches with a uid, when the credential is accepted.
-    pub(crate) fn accepted_agent(&self, credential: CredentialId, uid: InstanceUid) -> Option<AgentId> {
+    /// The record that a credential reaches with a uid, when it is the main one and accepted. Others have to be looked at.
+    pub(crate) fn accepted_agent(
+        &self,
+        credential: CredentialId,
+        uid: InstanceUid,
+        now: Timestamp,
+    ) -> Option<AgentId> {
         let index = self.read();
-        accepted(index.credentials.get(&credential)?).ok()?;
-        index.by_uid.get(&(credential, uid)).copied()
+        let known = index.credentials.get(&credential)?;
+        accepted(known, now).ok().filter(|()| known.purpose.is_main())?;
+        index.by_uid.get(&(known.first(), uid)).copied()
     }
 
     /// Adds a new record.
@@ -150,6 +176,8 @@ pub struct Speaker {
     pub credential: Arc<Credential>,
     /// The address of the peer.
     pub address: Option<IpAddr>,
+    /// Host and port under which the peer found us, as it said; `None` when that can't be used.
+    pub authority: Option<Arc<str>>,
 }
 
 /// Why a credential isn't accepted.
@@ -164,11 +192,15 @@ pub enum CredentialRefusal {
     /// It is quarantined.
     #[error("the credential is quarantined: it presented uids of other agents; an operator can release it")]
     Quarantined,
+    /// Its time is over.
+    #[error("the credential was replaced and has lapsed")]
+    Lapsed,
 }
 
 /// Whether a credential in this state is accepted.
-pub(crate) fn accepted(credential: &Credential) -> Result<(), CredentialRefusal> {
+pub(crate) fn accepted(credential: &Credential, now: Timestamp) -> Result<(), CredentialRefusal> {
     match credential.state {
+        CredentialState::Active if credential.is_lapsed(now) => Err(CredentialRefusal::Lapsed),
         CredentialState::Active => Ok(()),
         CredentialState::Revoked { .. } => Err(CredentialRefusal::Revoked),
         CredentialState::Quarantined { .. } => Err(CredentialRefusal::Quarantined),

@@ -2,14 +2,14 @@
 //!
 //! `mst_agent_` and 40 letters and digits: 160 random bits, then 40 bits of a checksum over prefix and randomness. The
 //! checksum tells a typo or a truncated copy from a secret that is not (or no longer) valid, without asking the store.
-//! Only [`Secret::digest`] is ever kept.
+//! Only [`Secret::digest`] is ever kept; a secret that has to be sent again is derived again ([`Secret::derived`]).
 
 use std::fmt;
 
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::fleet::hash::Digest;
+use crate::fleet::hash::{Digest, HashKey};
 
 /// What a secret is for. Its prefix says it, so that scanners find leaked ones and people see what they hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,6 +105,20 @@ impl Secret {
         encode(&random, &mut text);
         encode(&checksum(kind, &random), &mut text);
         Self { kind, text }
+    }
+
+    /// Makes the secret that belongs to `owner` and `salt`: the same each time, and unknown to whoever lacks the key. For
+    /// secrets that have to be sent again, so that they need not be kept.
+    #[must_use]
+    pub fn derived(kind: SecretKind, key: &HashKey, owner: &[u8; 16], salt: &Digest) -> Option<Self> {
+        let mut content = b"secret of ".to_vec();
+        content.extend(kind.prefix().as_bytes());
+        content.extend(owner);
+        content.extend(salt.0);
+        let mut bytes = key.mark(&content)?.0;
+        let secret = bytes.first_chunk().map(|random| Self::new(kind, *random));
+        bytes.zeroize();
+        secret
     }
 
     /// Reads a secret of the wanted kind; blanks around it don't matter.
@@ -260,6 +274,25 @@ mod tests {
             Secret::parse(SecretKind::Agent, cut).unwrap_err().to_string(),
             "an agent's credential was mistyped or cut off; copy it again, whole"
         );
+    }
+
+    #[test]
+    fn a_derived_secret_is_the_same_each_time_and_depends_on_everything() {
+        let (key, salt) = (HashKey([1; 32]), Digest([2; 32]));
+        let secret = |kind, key: &HashKey, owner: u8, salt: Digest| {
+            let secret = Secret::derived(kind, key, &[owner; 16], &salt).unwrap();
+            secret.expose().to_owned()
+        };
+        let one = secret(SecretKind::Agent, &key, 3, salt);
+        assert_eq!(one, secret(SecretKind::Agent, &key, 3, salt));
+        assert!(Secret::parse(SecretKind::Agent, &one).is_ok());
+        for other in [
+            secret(SecretKind::Agent, &HashKey([9; 32]), 3, salt),
+            secret(SecretKind::Agent, &key, 4, salt),
+            secret(SecretKind::Agent, &key, 3, Digest([5; 32])),
+        ] {
+            assert_ne!(one, other);
+        }
     }
 
     #[test]

@@ -60,7 +60,14 @@ enum Act {
     Archive(acts::Selection),
     /// Bring it back from the archive
     Restore(acts::Selection),
-    /// Revoke its credential for good: it can't come back without enrolling again
+    /// Give it a new credential
+    ///
+    /// The agent is offered it over its connection and reconnects with it; until then both are accepted. The one before
+    /// stays good for coming back, since a Supervisor reads it from its file at every start. See `muster agents
+    /// credentials` for where it stands.
+    Rotate(acts::Selection),
+    Credentials(looks::Credentials),
+    /// Revoke its credentials for good: it can't come back without enrolling again
     Revoke(acts::Selection),
     Adopt(acts::Adopt),
 }
@@ -90,6 +97,8 @@ impl Args {
             Act::Accept(selection) => (selection, AgentAct::AcceptConflict),
             Act::Archive(selection) => (selection, AgentAct::Archive),
             Act::Restore(selection) => (selection, AgentAct::Restore),
+            Act::Credentials(args) => return args.run(session).await,
+            Act::Rotate(selection) => (selection, AgentAct::Rotate),
             Act::Revoke(selection) => (selection, AgentAct::Revoke),
         };
         selection.run(session, &act).await

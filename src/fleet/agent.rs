@@ -4,6 +4,7 @@
 //! the agent says (lossy, heals itself, flushed late), and [`Delivery`] holds verdicts (durable before they act).
 //! [`Pulse`] is what changes with every heartbeat, and [`Contact`] is what one link has been told.
 
+mod connection;
 mod contact;
 mod delivery;
 mod happening;
@@ -15,6 +16,9 @@ mod reply;
 pub mod report;
 mod reported;
 
+pub use connection::{
+    ConnectionAccepted, ConnectionAcknowledgement, ConnectionDelivery, ConnectionOffered, Using,
+};
 pub use contact::{Asking, Contact, Said, Transport};
 pub use delivery::{Acknowledgement, Delivery, Failure, HoldReason, Offered, RestartOrder};
 pub use happening::Happening;

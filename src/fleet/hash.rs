@@ -93,6 +93,16 @@ impl JsonSchema for Digest {
 #[derive(Clone, zeroize::ZeroizeOnDrop)]
 pub struct HashKey(pub [u8; 32]);
 
+impl HashKey {
+    /// A keyed digest of `content`. What it is for belongs at the content's beginning: marks for different purposes must
+    /// never be of the same content. `None` would be a key that HMAC can't take; it takes any.
+    #[must_use]
+    pub fn mark(&self, content: &[u8]) -> Option<Digest> {
+        let mac = Hmac::<Sha256>::new_from_slice(&self.0).ok()?;
+        Some(Digest(mac.chain_update(content).finalize().into_bytes().into()))
+    }
+}
+
 impl fmt::Debug for HashKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("HashKey(***)")

@@ -26,6 +26,16 @@ pub struct Credential {
     pub scope: Scope,
     /// Whether it is accepted.
     pub state: CredentialState,
+    /// What it is good for, among those of its agent.
+    #[serde(default)]
+    pub purpose: Purpose,
+    /// The first credential of its agent, which the record names; `None` for that one itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<CredentialId>,
+    /// What the secret was derived with, for a credential that reaches its agent by an offer; `None` for one that was
+    /// shown at enrolment. Worth nothing without the key in the data folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salt: Option<Digest>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was first used successfully; `None` before.
@@ -77,6 +87,85 @@ pub enum CredentialState {
         /// Since when.
         at: Timestamp,
     },
+}
+
+/// What a credential is good for, among those of its agent. While one replaces another both are accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "purpose")]
+pub enum Purpose {
+    /// Everything: the agent uses it.
+    #[default]
+    Main,
+    /// Everything: it was made to be offered, and wasn't used yet. Its first use makes it the main one.
+    Candidate {
+        /// When it lapses, if it is never used.
+        until: Timestamp,
+    },
+    /// Coming back: it was the main one before. It reaches its own record, is acknowledged, and gets the offer of the
+    /// present one, for there are agents that keep what they are offered in memory alone.
+    Recovery {
+        /// Since when.
+        since: Timestamp,
+        /// When it lapses; `None` for one that may lie in a file of the host.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+}
+
+impl Purpose {
+    /// Whether it is the main one.
+    #[must_use]
+    pub fn is_main(&self) -> bool {
+        *self == Self::Main
+    }
+
+    /// Whether it is good for coming back only.
+    #[must_use]
+    pub fn is_recovery(&self) -> bool {
+        matches!(self, Self::Recovery { .. })
+    }
+
+    /// When it lapses by itself.
+    #[must_use]
+    pub fn lapses_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Main => None,
+            Self::Candidate { until } => Some(*until),
+            Self::Recovery { until, .. } => *until,
+        }
+    }
+}
+
+/// How long a credential waits for its first use, and how long one that came by an offer stays good for coming back.
+pub const ROTATED_FOR: Duration = Duration::from_hours(24 * 30);
+
+impl Credential {
+    /// The first credential of the agent: what its record names.
+    #[must_use]
+    pub fn first(&self) -> CredentialId {
+        self.line.unwrap_or(self.id)
+    }
+
+    /// Whether it has lapsed.
+    #[must_use]
+    pub fn is_lapsed(&self, now: Timestamp) -> bool {
+        self.purpose.lapses_at().is_some_and(|at| now >= at)
+    }
+
+    /// What its purpose becomes when `other` of its line is used for the first time; `None` when it keeps its own. The one
+    /// that is used is the main one from then on, and the main one before is good for coming back. Candidates stay: the
+    /// agent may hold them and be about to use one.
+    #[must_use]
+    pub fn purpose_after(&self, other: CredentialId, now: Timestamp) -> Option<Purpose> {
+        match self.purpose {
+            _ if self.id == other => (!self.purpose.is_main()).then_some(Purpose::Main),
+            Purpose::Main => Some(Purpose::Recovery {
+                since: now,
+                until: self.salt.map(|_| now.plus(ROTATED_FOR)),
+            }),
+            Purpose::Candidate { .. } | Purpose::Recovery { .. } => None,
+        }
+    }
 }
 
 /// What is known when a credential presents a uid.
@@ -177,6 +266,46 @@ mod tests {
             group: None,
             name: String::new(),
         }
+    }
+
+    #[test]
+    fn a_first_use_makes_the_one_before_good_for_coming_back() {
+        let now = Timestamp::from_seconds(5);
+        let credential = |id: u8, purpose, salt| Credential {
+            id: CredentialId([id; 16]),
+            secret_digest: None,
+            scope: ONE,
+            state: CredentialState::Active,
+            purpose,
+            line: (id > 1).then_some(CredentialId([1; 16])),
+            salt,
+            created_at: now,
+            first_used_at: None,
+            token: None,
+        };
+        let candidate = Purpose::Candidate { until: now };
+        let (second, salt) = (CredentialId([2; 16]), Some(Digest([0; 32])));
+        assert_eq!(
+            credential(2, candidate, salt).purpose_after(second, now),
+            Some(Purpose::Main)
+        );
+        assert_eq!(credential(3, candidate, salt).purpose_after(second, now), None);
+        // One from a file stays; one that came by an offer lapses.
+        let recovery = |until| Some(Purpose::Recovery { since: now, until });
+        assert_eq!(
+            credential(1, Purpose::Main, None).purpose_after(second, now),
+            recovery(None)
+        );
+        let lapses = recovery(Some(now.plus(ROTATED_FOR)));
+        assert_eq!(
+            credential(4, Purpose::Main, salt).purpose_after(second, now),
+            lapses
+        );
+        assert_eq!(
+            credential(2, Purpose::Main, salt).purpose_after(second, now),
+            None
+        );
+        assert_eq!(credential(4, Purpose::Main, salt).first(), CredentialId([1; 16]));
     }
 
     #[test]

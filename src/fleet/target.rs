@@ -138,14 +138,22 @@ pub fn desired(
 ) -> Desired {
     if let Some(target) = registration.own_target {
         let config = own(target).unwrap_or(Intent::Hold(HoldReason::Unreadable));
-        return Desired { config, own: true };
+        return Desired {
+            config,
+            own: true,
+            connection: None,
+        };
     }
     let grouped = !is_unassigned(&registration.group);
     let config = grouped
         .then(|| group(&registration.group))
         .flatten()
         .unwrap_or_default();
-    Desired { config, own: false }
+    Desired {
+        config,
+        own: false,
+        connection: None,
+    }
 }
 
 /// Whether the name stands for no group. Allocates nothing.

@@ -8,11 +8,13 @@ use prost::Message as _;
 
 use super::{encode, wire};
 use crate::fleet::agent::report::{
-    AvailableComponents, Component, Health, Parts, RemoteConfigOutcome, RemoteConfigStatus, Report,
+    AvailableComponents, Component, ConnectionStatus, Health, Parts, RemoteConfigOutcome, RemoteConfigStatus,
+    Report,
 };
 use crate::fleet::agent::{RefusalKind, Refused};
 use crate::fleet::attributes::{Attribute, Value};
 use crate::fleet::config::ConfigMap;
+use crate::fleet::connection_offer::{ConnectionSettings, Header};
 use crate::fleet::time::Timestamp;
 
 /// One `AgentToServer` to be sent. Unlike a [`Report`] it may be wrong.
@@ -64,8 +66,19 @@ pub struct Incoming {
     pub new_uid: Option<Vec<u8>>,
     /// Whether to restart.
     pub restart: bool,
+    /// Offered settings of the agent's connection.
+    pub connection: Option<OfferedConnection>,
     /// The field numbers of everything else that was present.
     pub other_fields: Vec<u32>,
+}
+
+/// Settings of the agent's connection, as an agent understands them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OfferedConnection {
+    /// The hash to report.
+    pub hash: Vec<u8>,
+    /// The settings. Without a certificate message the authorities are empty.
+    pub settings: ConnectionSettings,
 }
 
 /// Bytes that are no `ServerToAgent`.
@@ -101,6 +114,7 @@ pub fn write(message: &Outgoing) -> Vec<u8> {
                 config_map: Some(encode::config_map(content)),
             }),
         remote_config_status: parts.remote_config_status.as_ref().map(status),
+        connection_settings_status: parts.connection_status.as_ref().map(connection_status),
         available_components: parts.available_components.as_ref().map(available_components),
         custom_capabilities: parts
             .custom_capabilities
@@ -132,8 +146,14 @@ pub fn read(bytes: &[u8]) -> Result<Incoming, NotAnAnswer> {
         custom_capabilities,
         custom_message,
     } = wire::ServerToAgent::decode(bytes)?;
+    let of_others = connection_settings.as_ref().is_some_and(|offers| {
+        offers.own_metrics.is_some()
+            || offers.own_traces.is_some()
+            || offers.own_logs.is_some()
+            || !offers.other_connections.is_empty()
+    });
     let others = [
-        (4, connection_settings.is_some()),
+        (4, of_others),
         (5, packages_available.is_some()),
         (10, custom_capabilities.is_some()),
         (11, custom_message.is_some()),
@@ -153,10 +173,27 @@ pub fn read(bytes: &[u8]) -> Result<Incoming, NotAnAnswer> {
         capabilities,
         new_uid: agent_identification.map(|wire::AgentIdentification { new_instance_uid }| new_instance_uid),
         restart: command.is_some_and(|command| command.r#type() == wire::CommandType::Restart),
+        connection: connection_settings.and_then(connection),
         other_fields: others
             .into_iter()
             .filter_map(|(number, present)| present.then_some(number))
             .collect(),
+    })
+}
+
+fn connection(wire: wire::ConnectionSettingsOffers) -> Option<OfferedConnection> {
+    let opamp = wire.opamp?;
+    let header = |wire::Header { key, value }| Header { name: key, value };
+    let headers = opamp.headers.unwrap_or_default().headers;
+    let authorities = opamp.certificate.unwrap_or_default().ca_cert;
+    Some(OfferedConnection {
+        hash: wire.hash,
+        settings: ConnectionSettings {
+            endpoint: opamp.destination_endpoint,
+            headers: headers.into_iter().map(header).collect(),
+            ca_pem: String::from_utf8_lossy(&authorities).into_owned(),
+            heartbeat_seconds: opamp.heartbeat_interval_seconds,
+        },
     })
 }
 
@@ -230,6 +267,21 @@ fn status(status: &RemoteConfigStatus) -> wire::RemoteConfigStatus {
     };
     wire::RemoteConfigStatus {
         last_remote_config_hash: status.hash.clone(),
+        status: outcome.into(),
+        error_message: status.error.clone(),
+    }
+}
+
+fn connection_status(status: &ConnectionStatus) -> wire::ConnectionSettingsStatus {
+    use wire::ConnectionSettingsStatuses as Wire;
+    let outcome = match status.outcome {
+        RemoteConfigOutcome::Unset => Wire::Unset,
+        RemoteConfigOutcome::Applied => Wire::Applied,
+        RemoteConfigOutcome::Applying => Wire::Applying,
+        RemoteConfigOutcome::Failed => Wire::Failed,
+    };
+    wire::ConnectionSettingsStatus {
+        last_connection_settings_hash: status.hash.clone(),
         status: outcome.into(),
         error_message: status.error.clone(),
     }

@@ -10,7 +10,8 @@ use super::scan::{Scan, scan};
 use super::varint::{Cursor, Raw};
 use super::{Limits, wire};
 use crate::fleet::agent::report::{
-    AvailableComponents, Component, Health, Parts, RemoteConfigOutcome, RemoteConfigStatus, Report,
+    AvailableComponents, Component, ConnectionStatus, Health, Parts, RemoteConfigOutcome, RemoteConfigStatus,
+    Report,
 };
 use crate::fleet::attributes::{Attribute, Description, Value};
 use crate::fleet::capabilities::Capabilities;
@@ -110,7 +111,7 @@ impl Said {
             package_statuses: _,
             connection_settings_request: _,
             custom_message: _,
-            connection_settings_status: _,
+            connection_settings_status,
         } = wire::AgentToServer::decode(bytes)?;
         let parts = Parts {
             description: agent_description.map(description),
@@ -119,6 +120,7 @@ impl Said {
                 .and_then(|wire::EffectiveConfig { config_map }| config_map)
                 .map(config_map),
             remote_config_status: remote_config_status.map(status),
+            connection_status: connection_settings_status.map(connection_status),
             available_components: available_components.map(components),
             custom_capabilities: custom_capabilities
                 .map(|wire::CustomCapabilities { capabilities }| capabilities),
@@ -228,6 +230,25 @@ fn status(wire: wire::RemoteConfigStatus) -> RemoteConfigStatus {
             Ok(Wire::Applying) => RemoteConfigOutcome::Applying,
             Ok(Wire::Failed) => RemoteConfigOutcome::Failed,
             // A value of a newer specification says nothing to us (S-330).
+            Ok(Wire::Unset) | Err(_) => RemoteConfigOutcome::Unset,
+        },
+        error: error_message,
+    }
+}
+
+fn connection_status(wire: wire::ConnectionSettingsStatus) -> ConnectionStatus {
+    use wire::ConnectionSettingsStatuses as Wire;
+    let wire::ConnectionSettingsStatus {
+        last_connection_settings_hash,
+        status,
+        error_message,
+    } = wire;
+    ConnectionStatus {
+        hash: last_connection_settings_hash,
+        outcome: match Wire::try_from(status) {
+            Ok(Wire::Applied) => RemoteConfigOutcome::Applied,
+            Ok(Wire::Applying) => RemoteConfigOutcome::Applying,
+            Ok(Wire::Failed) => RemoteConfigOutcome::Failed,
             Ok(Wire::Unset) | Err(_) => RemoteConfigOutcome::Unset,
         },
         error: error_message,

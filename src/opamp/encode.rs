@@ -8,6 +8,7 @@ use prost::Message as _;
 use super::wire;
 use crate::fleet::agent::{Command, Offer, RefusalKind, Refused, Reply, Update};
 use crate::fleet::config::ConfigMap;
+use crate::fleet::connection_offer::{ConnectionOffer, ConnectionSettings, Header};
 
 /// What this server says it can do: the bits of `ServerToAgent.capabilities`. Only defined bits can be set (S-102).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,8 @@ impl ServerCapabilities {
     /// What works here today: one bit per feature, and none that would be a lie (S-103).
     pub const SERVED: Self = Self::ACCEPTS_STATUS
         .with(Self::OFFERS_REMOTE_CONFIG)
-        .with(Self::ACCEPTS_EFFECTIVE_CONFIG);
+        .with(Self::ACCEPTS_EFFECTIVE_CONFIG)
+        .with(Self::OFFERS_CONNECTION_SETTINGS);
 
     /// Both together.
     #[must_use]
@@ -83,6 +85,7 @@ pub fn encode_with(
             capabilities: stated,
             new_uid,
             remote_config,
+            connection,
         }) => {
             if *full_state {
                 tail.flags |= wire::ServerToAgentFlags::ReportFullState as u64;
@@ -96,6 +99,7 @@ pub fn encode_with(
             tail.agent_identification = new_uid.map(|uid| wire::AgentIdentification {
                 new_instance_uid: uid.0.to_vec(),
             });
+            tail.connection_settings = connection.as_deref().map(connection_settings);
             spliced = remote_config.as_ref().map(offer).unwrap_or_default();
         }
     }
@@ -123,6 +127,39 @@ pub fn encode_offer(offer: &Offer) -> Bytes {
         ..Default::default()
     };
     message.encode_to_vec().into()
+}
+
+/// The whole of the connection's settings, and nothing about others, which so stay as they are (S-206).
+fn connection_settings(offer: &ConnectionOffer) -> wire::ConnectionSettingsOffers {
+    let ConnectionSettings {
+        endpoint,
+        headers,
+        ca_pem,
+        heartbeat_seconds,
+    } = &offer.settings;
+    let header = |header: &Header| wire::Header {
+        key: header.name.clone(),
+        value: header.value.clone(),
+    };
+    wire::ConnectionSettingsOffers {
+        hash: offer.hash.0.to_vec(),
+        opamp: Some(wire::OpAmpConnectionSettings {
+            destination_endpoint: endpoint.clone(),
+            headers: Some(wire::Headers {
+                headers: headers.iter().map(header).collect(),
+            }),
+            // Without it a Supervisor verifies nothing any more (T-09). There is no client certificate.
+            certificate: Some(wire::TlsCertificate {
+                ca_cert: ca_pem.as_bytes().to_vec(),
+                ..Default::default()
+            }),
+            heartbeat_interval_seconds: *heartbeat_seconds,
+            // Absent is unchanged (S-242).
+            tls: None,
+            proxy: None,
+        }),
+        ..Default::default()
+    }
 }
 
 /// Also what an effective configuration carries, which our own client writes.

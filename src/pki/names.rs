@@ -59,6 +59,21 @@ impl Names {
         &self.dns
     }
 
+    /// Whether a certificate with these names is one for `host`: a host name, or an address, an IPv6 one in brackets or
+    /// bare. A `*.` stands for one label.
+    pub fn cover(&self, host: &str) -> bool {
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(host);
+        if let Ok(address) = bare.parse::<IpAddr>() {
+            return self.addresses.contains(&address);
+        }
+        let lower = host.to_ascii_lowercase();
+        let wildcard = lower.split_once('.').map(|(_, rest)| format!("*.{rest}"));
+        self.dns.contains(&lower) || wildcard.is_some_and(|wildcard| self.dns.contains(&wildcard))
+    }
+
     /// The addresses.
     pub fn addresses(&self) -> &BTreeSet<IpAddr> {
         &self.addresses
@@ -139,6 +154,27 @@ fn outgoing(any: IpAddr, target: IpAddr) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_cover_what_a_client_may_call_the_server() {
+        let mut names = Names::default();
+        for name in ["muster.example", "*.example.org", "10.0.0.1", "::1"] {
+            names.add(name).unwrap();
+        }
+        for covered in ["Muster.Example", "a.example.org", "10.0.0.1", "[::1]", "::1"] {
+            assert!(names.cover(covered), "{covered}");
+        }
+        for other in [
+            "example.org",
+            "a.b.example.org",
+            "10.0.0.2",
+            "example",
+            "",
+            "[::2]",
+        ] {
+            assert!(!names.cover(other), "{other}");
+        }
+    }
 
     #[test]
     fn names_are_told_from_addresses_and_from_nonsense() {

@@ -44,7 +44,7 @@ const PEM: &str = "the path of a PEM file, or nothing";
 const COUNT: &str = "a whole number from 1 to 1000000";
 
 /// All settings, in the order of the template.
-pub(super) const KEYS: [Key; 17] = [
+pub(super) const KEYS: [Key; 18] = [
     Key {
         name: DATA,
         allowed: "the path of a folder",
@@ -188,6 +188,17 @@ pub(super) const KEYS: [Key; 17] = [
             fits.then(|| draft.settings.presence.http_silence = silence)
         },
         show: |settings| vec![show_duration(settings.presence.http_silence)],
+    },
+    Key {
+        name: "presence.heartbeat",
+        allowed: "a time with its unit from \"5s\" to \"1h\", in whole seconds",
+        list: false,
+        set: |draft, values| {
+            let heartbeat = parse_duration(filled(values)?).ok()?;
+            let fits = (Duration::from_secs(5)..=Duration::from_hours(1)).contains(&heartbeat);
+            (fits && heartbeat.subsec_nanos() == 0).then(|| draft.settings.presence.heartbeat = heartbeat)
+        },
+        show: |settings| vec![show_duration(settings.presence.heartbeat)],
     },
     Key {
         name: "validation.collector",

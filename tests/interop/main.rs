@@ -18,6 +18,7 @@ mod patience;
 mod peer;
 mod proxy;
 mod revealing;
+mod rotation;
 mod script;
 mod supervisor;
 mod validate;

@@ -21,7 +21,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// How long a configuration has to stay healthy here to count as applied.
 const APPLY_SECONDS: u64 = 3;
-const APPLIED: Duration = Duration::from_secs(APPLY_SECONDS + 20);
+pub(crate) const APPLIED: Duration = Duration::from_secs(APPLY_SECONDS + 20);
 
 /// Waits for one's turn to start a Supervisor.
 pub(crate) fn one_at_a_time() -> MutexGuard<'static, ()> {
@@ -29,14 +29,14 @@ pub(crate) fn one_at_a_time() -> MutexGuard<'static, ()> {
 }
 
 /// A host with a folder in the place of its root.
-struct Host {
+pub(crate) struct Host {
     prefix: PathBuf,
     script: PathBuf,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Host {
-    fn new(lab: &Lab) -> Self {
+    pub(crate) fn new(lab: &Lab) -> Self {
         let turn = one_at_a_time();
         let prefix = lab.folder().join("host");
         fs::create_dir_all(&prefix).unwrap();
@@ -48,7 +48,7 @@ impl Host {
     }
 
     /// Runs the command that the page Add agents shows, as a person pastes it, in a host's folder.
-    fn paste(&self, lab: &Lab, options: &str) -> Output {
+    pub(crate) fn paste(&self, lab: &Lab, options: &str) -> Output {
         let authority = fs::read_to_string(lab.ca()).unwrap();
         let joining = Joining::new("localhost", lab.port(), &authority).unwrap();
         let base = lab.folder().join("base.yaml");
@@ -78,24 +78,29 @@ impl Host {
             .args(options))
     }
 
-    fn pid(&self) -> Option<Pid> {
+    pub(crate) fn pid(&self) -> Option<Pid> {
         let text = fs::read_to_string(self.prefix.join("run/muster-agent.pid")).ok()?;
         Pid::from_raw(text.trim().parse().ok()?)
     }
 
-    fn agent_id(&self) -> String {
+    pub(crate) fn agent_id(&self) -> String {
         let text = fs::read_to_string(self.prefix.join("etc/muster-agent/agent_id")).unwrap();
         text.trim().to_owned()
     }
 
     /// Starts the Supervisor again the way the script does.
-    fn resume(&self) {
+    pub(crate) fn resume(&self) {
         let output = self.script(&["--resume"]);
         assert!(output.status.success(), "{output:?}");
     }
 
+    /// The same, whether or not the server lets it in.
+    pub(crate) fn resume_only(&self) {
+        self.script(&["--resume", "--wait", "5"]);
+    }
+
     /// Ends the Supervisor as systemd does by the unit.
-    fn interrupt(&self) {
+    pub(crate) fn interrupt(&self) {
         let pid = self.pid().unwrap();
         kill_process(pid, Signal::INT).unwrap();
         until("the Supervisor has ended", SOON, || {

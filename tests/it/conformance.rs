@@ -15,6 +15,8 @@ mod s09_offers;
 mod s09_remote_config;
 mod s10_effective_config;
 mod s11_health;
+mod s13_connection;
+mod s13_rotation;
 mod s15_components;
 mod s16_commands;
 mod s17_errors;

@@ -20,7 +20,7 @@ use muster::admin_plane::pages::parts::DiffView;
 use muster::admin_plane::pages::scene::{Errors, Scene};
 use muster::app::agents::{
     AgentConfiguration, AgentDetail, AgentIdentity, AgentPage, AgentSort, AgentSummary, BulkResult,
-    ComponentsView, ConfigStanding, DeliveryWord, EffectiveView, Said, Tally, TimelineView, Wanted,
+    ComponentsView, ConfigStanding, DeliveryWord, EffectiveView, Rotation, Said, Tally, TimelineView, Wanted,
 };
 use muster::app::overview::{Few, Overview, Recent, RecentKind, Trouble, TroubleKind};
 use muster::app::records::TimelineEntry;
@@ -38,7 +38,7 @@ use muster::fleet::config::{ConfigMap, Diff, drift};
 use muster::fleet::enrolment::{EnrolmentToken, Grants};
 use muster::fleet::group::Because;
 use muster::fleet::hash::Digest;
-use muster::fleet::identity::{Credential, CredentialState, Scope};
+use muster::fleet::identity::{Credential, CredentialState, Purpose, Scope};
 use muster::fleet::ids::{AgentId, CredentialId, EnrolmentTokenId, InstanceUid, TargetId};
 use muster::fleet::name::Name;
 use muster::fleet::target::{self, Frozen, LayerRef, Rendering, Target};
@@ -448,27 +448,53 @@ fn past_pages(words: &Words<'_>) -> Vec<(&'static str, String)> {
     )]);
     let inner = agent::timeline::timeline(&view, &names, &scene);
     pages.push(("agent_timeline", tab_page(words, AgentTab::Timeline, &inner)));
-    let identity = AgentIdentity {
-        credential: Some(Credential {
-            id: CredentialId([9; 16]),
-            secret_digest: None,
-            scope: Scope::Many {
-                maximum: 50,
-                labels: BTreeMap::new(),
-                group: None,
-                name: words.name.to_owned(),
-            },
-            state: CredentialState::Active,
-            created_at: before(2_600_000),
-            first_used_at: None,
-            token: None,
-        }),
-        shared_by: 3,
-        token: Some(token(words)),
-    };
-    let inner = agent::identity::identity(&detail, &identity, &scene);
+    let inner = agent::identity::identity(&detail, &identity(words), &scene);
     pages.push(("agent_identity", tab_page(words, AgentTab::Identity, &inner)));
     pages
+}
+
+fn identity(words: &Words<'_>) -> AgentIdentity {
+    let credential = |id, purpose, first_used_at| Credential {
+        id: CredentialId([id; 16]),
+        secret_digest: None,
+        scope: Scope::Many {
+            maximum: 50,
+            labels: BTreeMap::new(),
+            group: None,
+            name: words.name.to_owned(),
+        },
+        state: CredentialState::Active,
+        purpose,
+        line: (id > 1).then_some(CredentialId([1; 16])),
+        salt: None,
+        created_at: before(2_600_000 - u64::from(id) * 1_000),
+        first_used_at,
+        token: None,
+    };
+    let used = Some(before(2_000_000));
+    let (since, until) = (before(2_000_000), Some(before(0).plus(Duration::from_hours(500))));
+    AgentIdentity {
+        credentials: vec![
+            credential(3, Purpose::Main, used),
+            credential(
+                4,
+                Purpose::Candidate {
+                    until: before(0).plus(Duration::from_hours(700)),
+                },
+                None,
+            ),
+            credential(2, Purpose::Recovery { since, until }, used),
+            credential(1, Purpose::Recovery { since, until: None }, used),
+        ],
+        in_use: Some(CredentialId([3; 16])),
+        rotation: Rotation::Refused {
+            error: words.reason.to_owned(),
+            at: before(3_000),
+        },
+        cannot_rotate: None,
+        shared_by: 3,
+        token: Some(token(words)),
+    }
 }
 
 fn form_pages(words: &Words<'_>) -> Vec<(&'static str, String)> {

@@ -10,7 +10,7 @@ mod operator;
 mod poll;
 mod process;
 
-pub(crate) use agent::{ALL, Agent, OBSERVED, caps, fresh_uid, text};
+pub(crate) use agent::{ALL, Agent, OBSERVED, bearer_of, caps, fresh_uid, text};
 pub(crate) use line::{Line, Raw};
 pub(crate) use operator::{admin, collector};
 pub(crate) use poll::{Answer, Request};
@@ -48,6 +48,8 @@ pub(crate) struct Plan {
     pub(crate) loops: bool,
     /// Whether time passes by itself.
     pub(crate) ticking: bool,
+    /// The key in the data folder.
+    pub(crate) key: [u8; 32],
 }
 
 impl Default for Plan {
@@ -62,10 +64,14 @@ impl Default for Plan {
                 body_deadline: Duration::from_secs(5),
                 ca_pem: String::new(),
             },
-            app: app::Settings::default(),
+            app: app::Settings {
+                connection: offering(),
+                ..app::Settings::default()
+            },
             limits: Limits::default(),
             loops: true,
             ticking: false,
+            key: KEY,
         }
     }
 }
@@ -109,7 +115,7 @@ impl World {
         let app = App::load(
             store.clone(),
             clock.clone(),
-            HashKey(KEY),
+            HashKey(plan.key),
             settings,
             metrics,
             &tasks,
@@ -157,6 +163,12 @@ impl World {
         self.again().await
     }
 
+    /// Stops and starts again with another key in the data folder.
+    pub(crate) async fn restart_with_key(mut self, key: [u8; 32]) -> Self {
+        self.plan.key = key;
+        self.restart().await
+    }
+
     /// Starts again after a kill: what wasn't in the store is lost.
     pub(crate) async fn kill(self) -> Self {
         self.again().await
@@ -197,6 +209,17 @@ impl World {
             }
         });
         assert!(waited.await.is_ok(), "never: {what}");
+    }
+}
+
+/// What agents are told about their connections here: they find the server as `muster`.
+fn offering() -> app::offers::Settings {
+    let mut names = muster::pki::Names::default();
+    names.add("muster").unwrap();
+    app::offers::Settings {
+        ca_pem: "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n".into(),
+        names,
+        ..app::offers::Settings::default()
     }
 }
 

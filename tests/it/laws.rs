@@ -3,20 +3,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster::fleet::agent::report::{Health, Parts, RemoteConfigOutcome, RemoteConfigStatus, Report};
+use muster::fleet::agent::report::{
+    ConnectionStatus, Health, Parts, RemoteConfigOutcome, RemoteConfigStatus, Report,
+};
 use muster::fleet::agent::{
     Agent, Asking, Command, Contact, Desired, HoldReason, Intent, Offer, Origin, Pulse, Registration, Reply,
-    RestartOrder, Seen, Subject, Transport, Update,
+    RestartOrder, Seen, Subject, Transport, Update, Using,
 };
 use muster::fleet::attributes::Description;
 use muster::fleet::capabilities::Capabilities;
 use muster::fleet::config::ConfigMap;
+use muster::fleet::connection_offer::{ConnectionOffer, ConnectionSettings};
 use muster::fleet::hash::{ConfigHash, Digest, HashKey};
 use muster::fleet::ids::{AgentId, CredentialId, InstanceUid};
 use muster::fleet::time::Timestamp;
 use proptest::prelude::*;
 
 use crate::harness::{ALL, KEY};
+
+/// All that an agent may be able to do, connection settings and their status included.
+const EVERYTHING: u64 = ALL.0
+    | Capabilities::ACCEPTS_OPAMP_CONNECTION_SETTINGS.0
+    | Capabilities::REPORTS_CONNECTION_SETTINGS_STATUS.0;
 
 /// What may happen.
 #[derive(Clone, Debug)]
@@ -31,6 +39,10 @@ enum Step {
     Nudged,
     /// Somebody orders a restart.
     Restart,
+    /// Somebody wants another credential in the agent's connection: one of these, or none.
+    Rotates(u8),
+    /// The agent connects with one of its credentials; the second number is whether that one was replaced.
+    Shows(u8, bool),
     /// Seconds pass.
     Passes(u64),
 }
@@ -43,6 +55,8 @@ struct Said {
     healthy: Option<bool>,
     /// Which content the status names, if there is a status: 3 = one that is not ours.
     status: Option<(u8, RemoteConfigOutcome)>,
+    /// Which connection offer a status names, if there is one: 3 = one that is not ours.
+    connection: Option<(u8, RemoteConfigOutcome)>,
     bytes: u64,
 }
 
@@ -59,6 +73,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0_u8..5).prop_map(Step::Wants),
         2 => Just(Step::Nudged),
         1 => Just(Step::Restart),
+        2 => (0_u8..4).prop_map(Step::Rotates),
+        2 => (0_u8..4, any::<bool>()).prop_map(|(credential, recovery)| Step::Shows(credential, recovery)),
         2 => (0_u64..120).prop_map(Step::Passes),
     ]
 }
@@ -75,25 +91,32 @@ fn said() -> impl Strategy<Value = Said> {
         4 => Just(Some(ALL.0)),
         1 => Just(None),
         1 => Just(Some(ALL.0 & !Capabilities::REPORTS_REMOTE_CONFIG.0)),
+        2 => Just(Some(EVERYTHING)),
+        1 => Just(Some(ALL.0 | Capabilities::ACCEPTS_OPAMP_CONNECTION_SETTINGS.0)),
         1 => any::<u64>().prop_map(Some),
     ];
-    let status = proptest::option::of((0_u8..4, outcome));
+    let status = proptest::option::of((0_u8..4, outcome.clone()));
+    let connection = proptest::option::of((0_u8..4, outcome));
     (
         number,
         capabilities,
         any::<bool>(),
         proptest::option::of(any::<bool>()),
         status,
+        connection,
         0_u64..3,
     )
-        .prop_map(|(sequence, capabilities, full, healthy, status, bytes)| Said {
-            sequence,
-            capabilities,
-            full,
-            healthy,
-            status,
-            bytes,
-        })
+        .prop_map(
+            |(sequence, capabilities, full, healthy, status, connection, bytes)| Said {
+                sequence,
+                capabilities,
+                full,
+                healthy,
+                status,
+                connection,
+                bytes,
+            },
+        )
 }
 
 /// One agent and what is wanted of it.
@@ -107,6 +130,8 @@ struct World {
     asked_since_gap: u32,
     orders: u32,
     restarts: u32,
+    /// The settings that its connection should have.
+    rotated: Option<Arc<ConnectionOffer>>,
 }
 
 impl World {
@@ -122,6 +147,7 @@ impl World {
             asked_since_gap: 0,
             orders: 0,
             restarts: 0,
+            rotated: None,
         }
     }
 
@@ -172,6 +198,11 @@ impl World {
                     outcome,
                     error: String::new(),
                 }),
+                connection_status: said.connection.map(|(number, outcome)| ConnectionStatus {
+                    hash: connection_hash(number),
+                    outcome,
+                    error: String::new(),
+                }),
                 ..Parts::default()
             },
             disconnect: false,
@@ -191,15 +222,25 @@ impl World {
         if observed.staleness.is_some() {
             self.asked_since_gap = 0;
         }
-        let desired = self.desired.clone();
+        let desired = self.wanted();
         if observed.repetition {
             return self.subject().repeat(&desired);
         }
         self.reply()
     }
 
+    /// What is wanted, as the use cases put it together.
+    fn wanted(&self) -> Desired {
+        let shows = self.contact.using.as_ref().map(|using| using.credential);
+        let rotated = self.rotated.clone();
+        Desired {
+            connection: rotated.filter(|offer| shows.is_some_and(|shows| shows != offer.credential)),
+            ..self.desired.clone()
+        }
+    }
+
     fn reply(&mut self) -> Reply {
-        let (desired, now) = (self.desired.clone(), self.now);
+        let (desired, now) = (self.wanted(), self.now);
         let settled = desired
             .digest()
             .is_some_and(|digest| self.agent.delivery.settled_on(digest));
@@ -247,6 +288,25 @@ impl World {
                 };
                 return;
             }
+            Step::Rotates(number) => {
+                self.rotated = (*number < 3).then(|| connection(*number));
+                return;
+            }
+            Step::Shows(number, recovery) => {
+                let asking = self.contact.asking;
+                self.contact = Contact {
+                    asking,
+                    ..Contact::new(self.contact.transport)
+                };
+                self.contact.using = Some(Using {
+                    credential: CredentialId([*number; 16]),
+                    recovery: *recovery,
+                    authority: None,
+                });
+                let now = self.now;
+                self.subject().arrive(now);
+                return;
+            }
             Step::Restart => {
                 self.orders += 1;
                 Arc::make_mut(&mut self.agent).delivery.restart = Some(RestartOrder {
@@ -288,6 +348,7 @@ impl World {
                     );
                     assert!(self.agent.delivery.hold.is_none());
                 }
+                self.check_connection(update);
                 assert!(!(update.full_state && update.available_components));
                 assert!(
                     self.asked_since_gap <= u32::from(Asking::LIMIT),
@@ -297,32 +358,98 @@ impl World {
         }
     }
 
+    fn check_connection(&mut self, update: &Update) {
+        let using = self.contact.using.clone();
+        if using.as_ref().is_some_and(|using| using.recovery) {
+            let rest = Update {
+                capabilities: false,
+                new_uid: None,
+                connection: None,
+                ..update.clone()
+            };
+            assert_eq!(
+                rest,
+                Update::default(),
+                "nothing else goes to a recovery credential"
+            );
+        }
+        let Some(offer) = &update.connection else { return };
+        let takes = Capabilities::ACCEPTS_OPAMP_CONNECTION_SETTINGS;
+        assert!(self.agent.reported.capabilities.has(takes));
+        let shows = using.expect("over a link of a known credential").credential;
+        assert_ne!(shows, offer.credential, "what is in use");
+        let record = self.agent.delivery.connection.as_ref().expect("it is recorded");
+        assert_eq!(record.failure_of(offer.hash), None, "never what failed here");
+        assert_eq!(record.offered.map(|offered| offered.hash), Some(offer.hash));
+    }
+
     /// The agent behaves from now on: it reconnects, reports everything and applies what it is offered.
     fn settle(&mut self) {
+        // What was offered too often rests for a while.
+        self.step(&Step::Passes(660));
         self.step(&Step::Reconnects(true));
+        self.step(&Step::Shows(0, false));
         let mut says = Said {
             sequence: Number::Next,
-            capabilities: Some(ALL.0),
+            capabilities: Some(EVERYTHING),
             full: true,
             healthy: Some(true),
             status: Some((3, RemoteConfigOutcome::Unset)),
+            connection: None,
             bytes: 77,
         };
-        for _ in 0..6 {
+        for _ in 0..8 {
             let report = self.report(&says);
             let reply = self.hear(report);
             self.check(&reply);
-            if let Reply::Update(Update {
-                remote_config: Some(offer),
-                ..
-            }) = reply
-            {
+            let Reply::Update(update) = reply else { continue };
+            if let Some(offer) = update.connection {
+                // A new client, as real agents make it: everything is said again over the new connection.
+                let [number, ..] = offer.credential.0;
+                self.step(&Step::Shows(number, false));
+                says.connection = Some((number, RemoteConfigOutcome::Applied));
+            }
+            if let Some(offer) = update.remote_config {
                 let number = (0..3)
                     .find(|number| self.offer(*number).stamp == offer.stamp)
                     .unwrap();
                 says.status = Some((number, RemoteConfigOutcome::Applied));
             }
         }
+    }
+}
+
+/// A message that says nothing.
+fn silence(bytes: u64) -> Said {
+    Said {
+        sequence: Number::Next,
+        capabilities: None,
+        full: false,
+        healthy: None,
+        status: None,
+        connection: None,
+        bytes,
+    }
+}
+
+/// The connection offer of a number, which shows the credential of that number.
+fn connection(number: u8) -> Arc<ConnectionOffer> {
+    let token = format!("secret {number}");
+    let settings = ConnectionSettings::with_token(
+        "muster:4320",
+        Transport::WebSocket,
+        &token,
+        "an authority",
+        Duration::from_secs(30),
+    );
+    Arc::new(ConnectionOffer::new(CredentialId([number; 16]), settings))
+}
+
+fn connection_hash(number: u8) -> Vec<u8> {
+    if number < 3 {
+        connection(number).hash.0.to_vec()
+    } else {
+        b"of another server".to_vec()
     }
 }
 
@@ -350,10 +477,11 @@ proptest! {
         world.settle();
         let silent = Said {
             sequence: Number::Next,
-            capabilities: Some(ALL.0),
+            capabilities: Some(EVERYTHING),
             full: false,
             healthy: None,
             status: None,
+            connection: None,
             bytes: 78,
         };
         for _ in 0..5 {
@@ -363,9 +491,93 @@ proptest! {
             prop_assert_eq!(world.reply(), Reply::Update(Update::default()));
         }
         let digest = world.desired.digest();
+        if let Some(offer) = &world.rotated {
+            let shows = world.contact.using.as_ref().map(|using| using.credential);
+            let known = world.agent.delivery.connection.as_ref();
+            let failed = known.is_some_and(|known| known.failure_of(offer.hash).is_some());
+            let said = known.and_then(|known| known.acknowledged.as_ref());
+            // T-23: one that says that it has the settings can't be asked to look again.
+            let says_so = said.is_some_and(|said| said.hash == offer.hash);
+            prop_assert!(shows == Some(offer.credential) || failed || says_so);
+        }
         let failed = digest.is_some_and(|digest| world.agent.delivery.failure_of(digest).is_some());
         let runs = digest.is_none_or(|digest| world.agent.delivery.runs(digest));
         prop_assert!(runs || failed);
+    }
+
+    #[test]
+    fn an_agent_that_takes_no_connection_settings_is_never_offered_any(
+        steps in proptest::collection::vec(step(), 1..60),
+    ) {
+        let mut world = World::new(Transport::WebSocket);
+        for step in &steps {
+            let mut step = step.clone();
+            if let Step::Says(said) = &mut step {
+                let takes = Capabilities::ACCEPTS_OPAMP_CONNECTION_SETTINGS.0;
+                said.capabilities = said.capabilities.map(|bits| bits & !takes);
+            }
+            world.step(&step);
+        }
+        prop_assert_eq!(&world.agent.delivery.connection, &None);
+    }
+
+    #[test]
+    fn a_connection_offer_that_failed_is_never_made_again_by_itself(
+        steps in proptest::collection::vec(step(), 0..40),
+        later in proptest::collection::vec(step(), 1..60),
+        recovery in any::<bool>(),
+    ) {
+        let mut world = World::new(Transport::WebSocket);
+        for step in &steps {
+            world.step(step);
+        }
+        world.step(&Step::Rotates(1));
+        world.step(&Step::Shows(0, recovery));
+        let mut says = silence(91);
+        says.capabilities = Some(EVERYTHING);
+        world.step(&Step::Says(says.clone()));
+        let offered = world.agent.delivery.connection.as_ref().and_then(|known| known.offered);
+        prop_assume!(offered.is_some_and(|offered| offered.credential == CredentialId([1; 16])));
+        says.connection = Some((1, RemoteConfigOutcome::Failed));
+        says.bytes = 92;
+        world.step(&Step::Says(says));
+        let failed = |world: &World| {
+            let known = world.agent.delivery.connection.as_ref();
+            known.is_some_and(|known| known.failure_of(connection(1).hash).is_some())
+        };
+        prop_assert!(failed(&world));
+        for step in &later {
+            // Unless a connection shows that it works after all.
+            if !matches!(step, Step::Shows(1, _)) {
+                world.step(step);
+                prop_assert!(failed(&world));
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_never_uses_what_it_is_offered_is_offered_it_seldom(
+        recovery in any::<bool>(),
+        capabilities in prop_oneof![Just(EVERYTHING), Just(ALL.0 | Capabilities::ACCEPTS_OPAMP_CONNECTION_SETTINGS.0)],
+        waits in proptest::collection::vec(0_u64..120, 1..200),
+    ) {
+        let mut world = World::new(Transport::WebSocket);
+        world.step(&Step::Rotates(1));
+        let (mut offers, start) = (0_u64, world.now);
+        for wait in &waits {
+            world.step(&Step::Shows(0, recovery));
+            let mut says = silence(93);
+            says.full = true;
+            says.capabilities = Some(capabilities);
+            says.connection = Some((3, RemoteConfigOutcome::Applied));
+            let report = world.report(&says);
+            if let Reply::Update(update) = world.hear(report) {
+                offers += u64::from(update.connection.is_some());
+            }
+            world.step(&Step::Passes(*wait));
+        }
+        let minutes = world.now.since(start).as_secs() / 60;
+        prop_assert!(offers <= 3 + minutes / 10, "{} offers in {} minutes", offers, minutes);
     }
 
     #[test]
@@ -408,7 +620,7 @@ proptest! {
         for step in &steps {
             world.step(step);
         }
-        let beat = Said { sequence: Number::Next, capabilities: Some(world.agent.reported.capabilities.0), full: false, healthy: None, status: None, bytes: 9 };
+        let beat = Said { sequence: Number::Next, capabilities: Some(world.agent.reported.capabilities.0), full: false, healthy: None, status: None, connection: None, bytes: 9 };
         let report = world.report(&beat);
         let (sequence, capabilities, now) = (report.sequence, world.agent.reported.capabilities.0, world.now);
         let mut short = (Arc::clone(&world.agent), world.pulse, world.contact.clone());

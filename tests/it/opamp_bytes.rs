@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use muster::fleet::agent::report::{
-    AvailableComponents, Component, Health, Parts, RemoteConfigOutcome, RemoteConfigStatus, Report,
+    AvailableComponents, Component, ConnectionStatus, Health, Parts, RemoteConfigOutcome, RemoteConfigStatus,
+    Report,
 };
 use muster::fleet::attributes::{Attribute, Description, Value};
 use muster::fleet::capabilities::Capabilities;
@@ -107,6 +108,9 @@ fn parts() -> impl Strategy<Value = Parts> {
     });
     let status = (vec(any::<u8>(), 0..60), outcomes, ".{0,8}");
     let status = status.prop_map(|(hash, outcome, error)| RemoteConfigStatus { hash, outcome, error });
+    let connection = status
+        .clone()
+        .prop_map(|RemoteConfigStatus { hash, outcome, error }| ConnectionStatus { hash, outcome, error });
     let available = (
         vec(any::<u8>(), 0..8),
         btree_map("[a-z]{0,5}", components(), 0..3),
@@ -117,6 +121,7 @@ fn parts() -> impl Strategy<Value = Parts> {
         option::of(healths()),
         option::of(config_maps()),
         option::of(status),
+        option::of(connection),
         option::of(available),
         option::of(vec("[a-z./]{0,8}", 0..3)),
     )
@@ -126,6 +131,7 @@ fn parts() -> impl Strategy<Value = Parts> {
                 health,
                 effective_config,
                 remote_config_status,
+                connection_status,
                 available_components,
                 custom_capabilities,
             )| {
@@ -134,6 +140,7 @@ fn parts() -> impl Strategy<Value = Parts> {
                     health,
                     effective_config,
                     remote_config_status,
+                    connection_status,
                     available_components,
                     custom_capabilities,
                 }

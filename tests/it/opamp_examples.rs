@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster::fleet::agent::report::{Health, Parts, RemoteConfigOutcome, RemoteConfigStatus};
+use muster::fleet::agent::report::{
+    ConnectionStatus, Health, Parts, RemoteConfigOutcome, RemoteConfigStatus,
+};
 use muster::fleet::agent::{Command, Offer, RefusalKind, Refused, Reply, Update};
 use muster::fleet::capabilities::Capabilities;
 use muster::fleet::config::{ConfigFile, ConfigMap};
+use muster::fleet::connection_offer::{ConnectionOffer, ConnectionSettings, Header};
 use muster::fleet::hash::{ConfigHash, Digest};
-use muster::fleet::ids::InstanceUid;
+use muster::fleet::ids::{CredentialId, InstanceUid};
 use muster::fleet::time::Timestamp;
 use muster::opamp::client::{self, Outgoing};
 use muster::opamp::{Cause, Limits, ServerCapabilities, UidFault, decode, encode, scan};
@@ -149,7 +152,7 @@ fn the_first_answer_states_what_we_serve() {
         capabilities: true,
         ..Update::default()
     };
-    server_says(&message("3807"), &Reply::Update(update));
+    server_says(&message("3827"), &Reply::Update(update));
 }
 
 #[test]
@@ -201,10 +204,50 @@ fn an_error_stands_alone_and_waits_only_when_unavailable() {
 
 #[test]
 fn a_restart_is_present_though_it_is_empty() {
-    let bytes = message("3807 4a00");
+    let bytes = message("3827 4a00");
     server_says(&bytes, &Reply::Command(Command::Restart));
     assert!(client::read(&bytes).unwrap().restart);
-    assert!(!client::read(&message("3807")).unwrap().restart);
+    assert!(!client::read(&message("3827")).unwrap().restart);
+}
+
+#[test]
+fn an_offer_of_connection_settings_is_whole() {
+    let settings = ConnectionSettings {
+        endpoint: "wss://a".into(),
+        headers: vec![Header {
+            name: "A".into(),
+            value: "B".into(),
+        }],
+        ca_pem: "c".into(),
+        heartbeat_seconds: 30,
+    };
+    let offer = ConnectionOffer {
+        credential: CredentialId([1; 16]),
+        settings: settings.clone(),
+        hash: Digest([0xaa; 32]),
+    };
+    let update = Update {
+        connection: Some(Arc::new(offer)),
+        ..Update::default()
+    };
+    let hash = "aa".repeat(32);
+    let opamp = "0a07 7773733a2f2f61 1208 0a06 0a0141120142 1a03 1a0163 201e";
+    let bytes = message(&format!("223e 0a20 {hash} 121a {opamp}"));
+    server_says(&bytes, &Reply::Update(update));
+    let read = client::read(&bytes).unwrap();
+    let read = read.connection.unwrap();
+    assert_eq!((read.hash, read.settings), (vec![0xaa; 32], settings));
+}
+
+#[test]
+fn a_status_of_connection_settings_is_read() {
+    let mut outgoing = from_agent(2, 0x8101);
+    outgoing.parts.connection_status = Some(ConnectionStatus {
+        hash: vec![0xab, 0xcd],
+        outcome: RemoteConfigOutcome::Failed,
+        error: "x".into(),
+    });
+    agent_says(&message("1002 20818202 7a09 0a02abcd 1003 1a0178"), &outgoing);
 }
 
 fn offer(content: ConfigMap) -> Offer {

@@ -18,7 +18,7 @@ use muster::auth::permission::Role;
 use muster::auth::session::{SessionKind, SessionView};
 use muster::fleet::enrolment::{EnrolmentToken, Grants};
 use muster::fleet::hash::Digest;
-use muster::fleet::identity::{Credential, CredentialState, Scope};
+use muster::fleet::identity::{Credential, CredentialState, Purpose, Scope};
 use muster::fleet::ids::{AccountId, AgentId, CredentialId, EnrolmentTokenId, SessionId};
 use muster::fleet::name::Name;
 
@@ -120,6 +120,9 @@ fn credential(id: u8, text: &str, state: CredentialState, many: bool) -> Credent
             secret_digest: None,
             scope,
             state,
+            purpose: Purpose::Main,
+            line: None,
+            salt: None,
             created_at: before(90_000),
             first_used_at: (id != 3).then(|| before(89_000)),
             token: None,

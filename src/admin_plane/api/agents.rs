@@ -6,8 +6,8 @@ use serde::Deserialize;
 use super::{Answer, Given, Nothing};
 use crate::admin_plane::call::Call;
 use crate::app::agents::{
-    AgentAct, AgentConfiguration, AgentDetail, AgentPage, AgentQuery, BulkResult, ComponentsView,
-    EffectiveView, TimelineView,
+    AgentAct, AgentConfiguration, AgentDetail, AgentIdentity, AgentPage, AgentQuery, BulkResult,
+    ComponentsView, EffectiveView, TimelineView,
 };
 use crate::app::error::Error;
 use crate::app::intentions::Saved;
@@ -52,6 +52,11 @@ pub(in crate::admin_plane) async fn configuration(
 ) -> Given<AgentConfiguration> {
     let id: AgentId = call.parse("id")?;
     Ok(Answer::ok(call.app().agent_configuration(&call.actor, id)?))
+}
+
+pub(in crate::admin_plane) async fn identity(call: Call, _: Nothing, _: Nothing) -> Given<AgentIdentity> {
+    let id: AgentId = call.parse("id")?;
+    Ok(Answer::ok(call.app().agent_identity(&call.actor, id)?))
 }
 
 pub(in crate::admin_plane) async fn effective(call: Call, _: Nothing, _: Nothing) -> Given<EffectiveView> {

@@ -182,6 +182,11 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
             "Conflict",
             html! { (few(agents, "standing = conflict")) " " (verb(agents, "uses", "use")) " the credential, uid or host name of another agent and " (verb(agents, "is", "are")) " given nothing until somebody decides" },
         ),
+        TroubleKind::Recovering => (
+            Status::Degraded,
+            "Coming back",
+            html! { (few(agents, "status = degraded, presence = online")) " came back with a credential that was replaced, " (verb(agents, "doesn't", "don't")) " take the present one, and " (verb(agents, "is", "are")) " given nothing else: give " (verb(agents, "it", "them")) " a new one, or enrol " (verb(agents, "its host", "their hosts")) " again" },
+        ),
         TroubleKind::Proposed { group } => (
             Status::Unknown,
             "Waiting",

@@ -103,7 +103,7 @@ fn of_rollouts() -> [Row; 3] {
     ]
 }
 
-fn of_agents() -> [Row; 10] {
+fn of_agents() -> [Row; 11] {
     [
         Row::api(GET, "/api/v1/agents", ViewFleet, "List agents", agents::list),
         Row::api(
@@ -148,6 +148,13 @@ fn of_agents() -> [Row; 10] {
             ViewEffectiveConfig,
             "What an agent runs",
             agents::effective,
+        ),
+        Row::api(
+            GET,
+            "/api/v1/agents/{id}/identity",
+            ViewFleet,
+            "How an agent got in: its credentials, and where the exchange of one stands",
+            agents::identity,
         ),
         Row::api(
             GET,

@@ -60,7 +60,9 @@ pub enum AgentAct {
     Archive,
     /// Bring it back from the archive.
     Restore,
-    /// Revoke its credential for good.
+    /// Give it a new credential by an offer; the present one stays good for coming back.
+    Rotate,
+    /// Revoke its credentials for good.
     Revoke,
 }
 
@@ -78,7 +80,7 @@ impl AgentAct {
     #[must_use]
     pub fn permission(&self) -> Permission {
         match self {
-            Self::Revoke => Permission::RevokeAgents,
+            Self::Revoke | Self::Rotate => Permission::RevokeAgents,
             // These change what reaches a host.
             Self::Pin { .. }
             | Self::Unpin
@@ -111,6 +113,7 @@ impl AgentAct {
             Self::AcceptConflict => "agent.accept_conflict",
             Self::Archive => "agent.archive",
             Self::Restore => "agent.restore",
+            Self::Rotate => "agent.rotate",
             Self::Revoke => "agent.revoke",
         }
     }
@@ -135,6 +138,7 @@ impl AgentAct {
             | Self::AcceptConflict
             | Self::Archive
             | Self::Restore
+            | Self::Rotate
             | Self::Revoke => String::new(),
         }
     }
@@ -222,9 +226,10 @@ impl App {
                 };
                 self.edit_registration(id, entry, standing).await?;
             }
+            AgentAct::Rotate => self.rotate(actor, id, entry).await?,
             AgentAct::Revoke => {
-                let credential = self.snapshot_of(id)?.agent.registration.credential;
-                self.revoke_credential(actor, credential).await?;
+                let first = self.snapshot_of(id)?.agent.registration.credential;
+                self.revoke_line(actor, first).await?;
             }
         }
         self.settle(id).await?;
@@ -355,11 +360,21 @@ impl App {
         entry: AuditEntry,
         change: impl FnOnce(&mut Registration) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        self.edit_registration_with(id, Batch::new(), entry, change).await
+    }
+
+    /// The same, together with what is in `batch`.
+    pub(in crate::app) async fn edit_registration_with(
+        &self,
+        id: AgentId,
+        mut batch: Batch,
+        entry: AuditEntry,
+        change: impl FnOnce(&mut Registration) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let _writing = self.registrations.lock(id).await;
         let before = self.snapshot_of(id)?.agent.registration.clone();
         let mut after = before.clone();
         change(&mut after)?;
-        let mut batch = Batch::new();
         batch.put(&id, &after);
         batch.audit(entry);
         self.store.commit(batch).await?;

@@ -14,9 +14,7 @@ use crate::fleet::agent::report::RemoteConfigOutcome;
 use crate::fleet::agent::{HoldReason, Intent, Registration};
 use crate::fleet::config::yaml::Limits;
 use crate::fleet::config::{ConfigMap, Diff, Drift, drift};
-use crate::fleet::enrolment::EnrolmentToken;
 use crate::fleet::hash::Digest;
-use crate::fleet::identity::Credential;
 use crate::fleet::ids::AgentId;
 use crate::fleet::target::{LayerRef, Target};
 use crate::fleet::time::Timestamp;
@@ -64,17 +62,6 @@ pub struct Said {
     pub error: String,
     /// When it first said so.
     pub at: Timestamp,
-}
-
-/// How an agent got in and stays in.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct AgentIdentity {
-    /// Its credential, without the secret's digest; `None` when it was lost.
-    pub credential: Option<Credential>,
-    /// How many agents the credential speaks for.
-    pub shared_by: usize,
-    /// The token that let it in, without the secret's digest; `None` when it came without, or the token is gone.
-    pub token: Option<EnrolmentToken>,
 }
 
 impl App {
@@ -126,32 +113,6 @@ impl App {
             said,
             effective,
             effective_hidden,
-        })
-    }
-
-    /// How an agent got in and stays in.
-    ///
-    /// # Errors
-    /// When the actor may not, or there is no such agent.
-    pub fn agent_identity(&self, actor: &Actor, id: AgentId) -> Result<AgentIdentity, Error> {
-        actor.may(Permission::ViewFleet)?;
-        let snapshot = self.snapshot_of(id)?;
-        let registration = &snapshot.agent.registration;
-        let credential = self.identities.credential(registration.credential);
-        let shared = self
-            .live
-            .ids(|entry| entry.agent.registration.credential == registration.credential);
-        let token = registration.origin.token.and_then(|token| self.tokens.get(token));
-        Ok(AgentIdentity {
-            credential: credential.map(|credential| Credential {
-                secret_digest: None,
-                ..(*credential).clone()
-            }),
-            shared_by: shared.len(),
-            token: token.map(|token| EnrolmentToken {
-                secret_digest: Digest([0; 32]),
-                ..token
-            }),
         })
     }
 

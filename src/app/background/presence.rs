@@ -8,13 +8,15 @@ use crate::fleet::agent::{Happening, Transport};
 use crate::observability::metrics::Plane;
 
 impl App {
-    /// Takes agents that fell silent, or did not come back after the start, as gone, and nudges links of agents whose full state is to be asked for.
+    /// Takes agents that fell silent, or did not come back after the start, as gone, and nudges links of agents whose full
+    /// state is to be asked for.
     pub(in crate::app) fn sweep(&self) {
         let now = self.clock.now();
         let threshold: Duration = self.settings.http_silence;
         let gone = self.live.collect(|entry| {
             let before = entry.presence;
-            entry.presence = before.after_silence(entry.pulse.last_seen, threshold, now)?;
+            let borne = entry.agent.silence_borne(entry.contact.using.as_ref(), threshold);
+            entry.presence = before.after_silence(entry.pulse.last_seen, borne, now)?;
             Some((entry.agent.id(), before.is_online()))
         });
         for (id, was_online) in gone {

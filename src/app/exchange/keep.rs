@@ -12,8 +12,20 @@ use crate::fleet::config::ConfigMap;
 use crate::fleet::hash::Digest;
 use crate::fleet::ids::AgentId;
 use crate::fleet::time::Timestamp;
+use crate::store::Batch;
 
 impl App {
+    /// Keeps that an agent arrived with what it was offered. When that fails it is noticed again at its next arrival.
+    pub(super) async fn keep_arrival(&self, id: AgentId) {
+        let mut batch = Batch::new();
+        if let Some(snapshot) = self.live.get(id) {
+            batch.put(&id, &snapshot.agent.delivery);
+        }
+        if let Err(error) = self.store.commit(batch).await {
+            tracing::error!(agent_id = %id, error = %error, "an agent's arrival could not be made durable");
+        }
+    }
+
     /// Keeps what the flush will write: bodies, and entries of the timeline.
     pub(super) fn keep_later(
         &self,

@@ -8,7 +8,7 @@ use crate::app::changes::Topic;
 use crate::app::connections::Link;
 use crate::app::identities::Speaker;
 use crate::fleet::agent::presence::Presence;
-use crate::fleet::agent::{Contact, Happening, Transport};
+use crate::fleet::agent::{Contact, Happening, Transport, Using};
 use crate::fleet::ids::AgentId;
 use crate::fleet::time::Timestamp;
 
@@ -18,11 +18,11 @@ const TURNS_OF_A_CLONE: u8 = 2;
 
 impl App {
     /// Makes `link` the agent's route. The newest wins; a late close of the older can't take it back. An agent that goes on
-    /// speaking on the older one is a second agent.
-    pub(super) fn bind(&self, admitted: Admitted, link: Option<&Arc<Link>>) {
+    /// speaking on the older one is a second agent. Whether a verdict changed: it shows what it was offered.
+    pub(super) fn bind(&self, admitted: Admitted, link: Option<&Arc<Link>>, using: Using) -> bool {
         let now = self.clock.now();
         let id = admitted.agent;
-        let mut clones = false;
+        let (mut clones, mut arrived, mut recovers) = (false, false, false);
         let came = self.live.with(id, |entry| {
             let transport = if link.is_some() {
                 Transport::WebSocket
@@ -34,6 +34,9 @@ impl App {
                 Some(link) => entry.route == Some(link.id),
                 None => entry.route.is_none() && entry.contact.transport == Transport::Http && was_online,
             };
+            // With another credential it is another run of polls.
+            let known = entry.contact.using.as_ref();
+            let same = same && known.is_none_or(|known| known.credential == using.credential);
             if !same {
                 let speaks_beside = link
                     .zip(entry.rival)
@@ -55,6 +58,9 @@ impl App {
                     ..Contact::new(transport)
                 };
             }
+            recovers = using.recovery && !same;
+            entry.contact.using = Some(using);
+            arrived = entry.subject().arrive(now);
             entry.contact.new_uid = admitted.new_uid;
             if !was_online || !same {
                 entry.presence = Presence::Online {
@@ -75,6 +81,10 @@ impl App {
             self.announce_agent(id);
             self.wake_rollouts(id);
         }
+        if recovers {
+            self.happen(id, Happening::CameToRecover, now);
+        }
+        arrived
     }
 
     /// The agent is gone, if it was reached by `link` (or polls and said goodbye).
@@ -85,6 +95,7 @@ impl App {
         reason: &str,
         now: Timestamp,
     ) {
+        let mut planned = false;
         let gone = self.live.with(id, |entry| {
             let mine = match link {
                 Some(link) => entry.route == Some(link.id),
@@ -102,12 +113,18 @@ impl App {
             }
             entry.presence = Presence::Offline { since: now };
             entry.route = None;
+            planned = entry.agent.changes_over(now);
             true
         });
         if let Some(link) = link {
             link.forget(id);
         }
         if gone == Some(true) {
+            let reason = if planned {
+                "it reconnects with the credential that it was offered"
+            } else {
+                reason
+            };
             self.happen(
                 id,
                 Happening::Disconnected {

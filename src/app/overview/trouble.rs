@@ -85,6 +85,8 @@ pub enum TroubleKind {
     },
     /// Agents use the credential, uid or host name of another.
     Conflict,
+    /// Agents are back with a replaced credential, don't take the present one, and are given nothing.
+    Recovering,
     /// Agents wait for somebody to confirm the group that they propose.
     Proposed {
         /// The group.
@@ -179,6 +181,8 @@ impl Troubles {
             Presence::NeverSeen if now.since(status.since) > SILENT_AFTER => {
                 return self.count(TroubleKind::NeverHeard, snapshot, status.since);
             }
+            // A planned goodbye: it is about to be back.
+            Presence::Offline { .. } if status.condition == Condition::InProgress => return,
             Presence::NeverSeen => return,
             Presence::Awaited { since } => return self.count(TroubleKind::Awaited, snapshot, since),
             Presence::Offline { since } => {
@@ -188,6 +192,9 @@ impl Troubles {
         }
         if group == Name::unassigned() && registration.own_target.is_none() {
             self.count(TroubleKind::Unassigned, snapshot, registration.origin.at);
+        }
+        if let Some((since, true)) = agent.recovers(now) {
+            return self.count(TroubleKind::Recovering, snapshot, since);
         }
         let failure = wanted.and_then(|wanted| agent.delivery.failure_of(wanted));
         if let Some(failure) = failure {

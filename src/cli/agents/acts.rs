@@ -255,6 +255,7 @@ fn done(act: &AgentAct) -> &'static str {
         AgentAct::AcceptConflict => "accepted",
         AgentAct::Archive => "archived",
         AgentAct::Restore => "restored",
+        AgentAct::Rotate => "offered a new credential",
         AgentAct::Revoke => "revoked",
     }
 }

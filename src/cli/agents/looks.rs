@@ -218,6 +218,42 @@ impl Config {
     }
 }
 
+/// Show the credentials of an agent, and where the exchange of one stands
+#[derive(clap::Args, Debug)]
+pub(super) struct Credentials {
+    /// The agent
+    agent: String,
+}
+
+impl Credentials {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let agent = resolve(session, &self.agent).await?;
+        let path = format!("/api/v1/agents/{}/identity", agent.id);
+        let mut found: Value = session.get(&path).await?;
+        let in_use = found.get("in_use").cloned();
+        let all = found.get_mut("credentials").and_then(Value::as_array_mut);
+        for credential in all.into_iter().flatten().filter_map(Value::as_object_mut) {
+            let used = credential.get("id") == in_use.as_ref();
+            credential.insert("in_use".to_owned(), Value::from(used));
+        }
+        if session.shape.json {
+            return session.say(&found, String::new);
+        }
+        session.list(
+            list_at(&found, "/credentials"),
+            &[
+                field("ID", "/id"),
+                field("STATE", "/state/state"),
+                field("PURPOSE", "/purpose/purpose"),
+                field("IN USE", "/in_use"),
+                time("MADE", "/created_at"),
+                time("FIRST USED", "/first_used_at"),
+                time("LAPSES", "/purpose/until"),
+            ],
+        )
+    }
+}
+
 /// Show the components that an agent is built from
 #[derive(clap::Args, Debug)]
 pub(super) struct Components {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::connection::Using;
 use super::reply::Update;
 use crate::fleet::hash::Digest;
 use crate::fleet::ids::InstanceUid;
@@ -41,6 +42,13 @@ pub struct Contact {
     pub new_uid: Option<InstanceUid>,
     /// How often a second sequence continued here.
     pub interleaved: u8,
+    /// What it was opened with; `None` before the first message.
+    pub using: Option<Using>,
+    /// The connection settings that were offered here, and how often.
+    pub connection_offered: Option<(Digest, u8)>,
+    /// Whether the last report showed that the offered connection settings are not there: the agent names others, or
+    /// started anew.
+    pub connection_again: bool,
 }
 
 /// What an answer carried.
@@ -52,6 +60,8 @@ pub struct Said {
     pub components: bool,
     /// An offer.
     pub offer: bool,
+    /// A connection offer.
+    pub connection: bool,
 }
 
 /// Asking an agent for its full state: in the answer, again after 30 s and 90 s, then no more.
@@ -122,6 +132,9 @@ impl Contact {
             said: Said::default(),
             new_uid: None,
             interleaved: 0,
+            using: None,
+            connection_offered: None,
+            connection_again: false,
         }
     }
 
@@ -131,6 +144,7 @@ impl Contact {
             full_state: update.full_state,
             components: update.available_components,
             offer: update.remote_config.is_some(),
+            connection: update.connection.is_some(),
         };
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::connection::ConnectionDelivery;
 use super::report::RemoteConfigOutcome;
 use crate::fleet::hash::Digest;
 use crate::fleet::time::Timestamp;
@@ -31,6 +32,9 @@ pub struct Delivery {
     /// A restart that was asked for and not yet sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<RestartOrder>,
+    /// The settings of its own connection; most agents are never offered any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Box<ConnectionDelivery>>,
 }
 
 /// A content, and when.

@@ -73,4 +73,15 @@ pub enum Happening {
     },
     /// It was found to know offers that the store has forgotten, and is held.
     HeldBackInTime,
+    /// A new credential was offered to it.
+    ConnectionOffered,
+    /// It uses the credential that it was offered, for the first time.
+    ConnectionAccepted,
+    /// It could not use the credential that it was offered.
+    ConnectionFailed {
+        /// Its reason.
+        error: String,
+    },
+    /// It came back with a credential that was replaced.
+    CameToRecover,
 }

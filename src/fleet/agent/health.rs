@@ -87,8 +87,24 @@ pub fn status(agent: &Agent, presence: Presence, wanted: Option<Digest>, now: Ti
                 since,
             );
         }
+        Presence::Offline { since } if agent.changes_over(now) => {
+            let reason = "Reconnects with the credential that it was offered".into();
+            return say(Condition::InProgress, reason, since);
+        }
         Presence::Offline { since } => return say(Condition::Down, "Not connected".into(), since),
         Presence::Online { .. } => {}
+    }
+    match agent.recovers(now) {
+        Some((since, false)) => {
+            let reason = "Is being given its present credential again".into();
+            return say(Condition::InProgress, reason, since);
+        }
+        Some((since, true)) => {
+            let reason =
+                "Came back with a replaced credential and doesn't take the present one: given nothing else";
+            return say(Condition::Degraded, reason.into(), since);
+        }
+        None => {}
     }
     if let Some(status) = config_status(agent, wanted, now) {
         return status;

@@ -14,6 +14,7 @@ use super::reported::Completeness;
 use crate::fleet::capabilities::Capabilities;
 use crate::fleet::config::ConfigMap;
 use crate::fleet::hash::HashKey;
+use crate::fleet::ids::CredentialId;
 use crate::fleet::time::Timestamp;
 use continuity::Continuity;
 
@@ -53,6 +54,8 @@ pub struct Observed {
     pub store_went_back: bool,
     /// Two agents seem to share the uid.
     pub clone_suspected: bool,
+    /// The credential of a connection offer that the agent could not use.
+    pub connection_failed: Option<CredentialId>,
 }
 
 /// Why an agent's state can't be trusted to be whole.
@@ -196,7 +199,9 @@ impl Subject<'_> {
             Arc::make_mut(self.agent).delivery.offered = None;
             observed.delivery_changed = true;
         }
+        self.contact.connection_again = true;
         if self.contact.transport == Transport::Http {
+            self.contact.connection_offered = None;
             self.contact.offered = None;
             self.contact.components_asked = 0;
         }

@@ -20,7 +20,7 @@ pub struct Registration {
     /// Uids that we replaced by another and that the agent may come back with (S-090), oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaced_uids: Vec<InstanceUid>,
-    /// The credential that speaks for it.
+    /// The credential that speaks for it: the first of its line, whichever of them is in use.
     pub credential: CredentialId,
     /// Whether it is served, and how.
     pub standing: Standing,
@@ -47,6 +47,9 @@ pub struct Registration {
     /// A target of its own, which goes before its group's: what it ran before it joined, or what an operator pinned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_target: Option<TargetId>,
+    /// The credential that its connection is to show, once it was given one by an offer: of the line of `credential`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered_credential: Option<CredentialId>,
     /// How it came here.
     pub origin: Origin,
     /// When the uid was last replaced by another, newest last; at most the last hour's (re-keying is limited).
@@ -116,6 +119,7 @@ impl Registration {
             because: Because::Nothing,
             proposed_group: None,
             own_target: None,
+            offered_credential: None,
             origin,
             rekeyed_at: Vec::new(),
         }

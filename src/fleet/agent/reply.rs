@@ -9,6 +9,7 @@ use super::reported::Completeness;
 use super::{HoldReason, Subject};
 use crate::fleet::capabilities::Capabilities;
 use crate::fleet::config::ConfigMap;
+use crate::fleet::connection_offer::ConnectionOffer;
 use crate::fleet::hash::{ConfigHash, Digest, HashKey};
 use crate::fleet::ids::InstanceUid;
 use crate::fleet::time::Timestamp;
@@ -66,6 +67,8 @@ pub struct Update {
     pub new_uid: Option<InstanceUid>,
     /// A configuration.
     pub remote_config: Option<Arc<Offer>>,
+    /// Settings of the agent's own connection.
+    pub connection: Option<Arc<ConnectionOffer>>,
 }
 
 impl Update {
@@ -118,6 +121,8 @@ pub struct Desired {
     pub config: Intent<Offer>,
     /// Whether that configuration is its own and not its group's: it waits for no full state.
     pub own: bool,
+    /// The settings of its connection; `None` when it keeps those that it has.
+    pub connection: Option<Arc<ConnectionOffer>>,
 }
 
 impl Desired {
@@ -135,6 +140,9 @@ impl Subject<'_> {
     /// Decides what the agent should hear now and notes that it was said. Silent once agent and intent agree.
     /// The second value is whether a verdict changed, which must be durable before the reply is sent.
     pub fn reply(&mut self, desired: &Desired, now: Timestamp) -> (Reply, bool) {
+        if self.is_recovering() {
+            return self.reply_to_recovery(desired, now);
+        }
         let ordered = self.agent.delivery.restart.is_some();
         if let Some(command) = self.command(now) {
             return (Reply::Command(command), true);
@@ -154,9 +162,37 @@ impl Subject<'_> {
                 update.remote_config = Some(offer);
             }
         }
+        verdict |= self.offer_connection(&mut update, desired, now);
         self.contact.status_reported = false;
         self.contact.note(&update);
         (Reply::Update(update), verdict)
+    }
+
+    /// What goes over a link of a recovery credential: acknowledgements, and the offer of the present one.
+    fn reply_to_recovery(&mut self, desired: &Desired, now: Timestamp) -> (Reply, bool) {
+        let mut update = Update {
+            capabilities: !self.contact.capabilities_stated || self.contact.transport == Transport::Http,
+            new_uid: self.contact.new_uid.take(),
+            ..Update::default()
+        };
+        self.contact.capabilities_stated = true;
+        let verdict = self.offer_connection(&mut update, desired, now);
+        self.contact.note(&update);
+        (Reply::Update(update), verdict)
+    }
+
+    fn is_recovering(&self) -> bool {
+        self.contact.using.as_ref().is_some_and(|using| using.recovery)
+    }
+
+    /// Adds the connection offer that is due. Whether a verdict changed.
+    fn offer_connection(&mut self, update: &mut Update, desired: &Desired, now: Timestamp) -> bool {
+        update.connection = self.due_connection(desired.connection.as_ref(), now);
+        self.contact.connection_again = false;
+        if let Some(offer) = &update.connection {
+            self.note_connection(offer, now);
+        }
+        update.connection.is_some()
     }
 
     /// Says again what the last answer said: its receiver repeats a request whose answer it never saw (S-062).
@@ -175,6 +211,7 @@ impl Subject<'_> {
             capabilities: true,
             new_uid: self.contact.new_uid,
             remote_config: offer,
+            connection: desired.connection.clone().filter(|_| said.connection),
         })
     }
 

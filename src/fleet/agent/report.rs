@@ -41,6 +41,8 @@ pub struct Parts {
     pub effective_config: Option<ConfigMap>,
     /// What became of the last offered configuration.
     pub remote_config_status: Option<RemoteConfigStatus>,
+    /// What became of the last offered connection settings.
+    pub connection_status: Option<ConnectionStatus>,
     /// The components that the agent is built from.
     pub available_components: Option<AvailableComponents>,
     /// The custom capabilities that it lists; an empty list is "none".
@@ -83,7 +85,18 @@ pub struct RemoteConfigStatus {
     pub error: String,
 }
 
-/// The outcomes of an offered configuration.
+/// What became of offered connection settings: OpAMP's `ConnectionSettingsStatus`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionStatus {
+    /// The hash of the offer that the agent last received, as bytes; empty when it received none.
+    pub hash: Vec<u8>,
+    /// The outcome.
+    pub outcome: RemoteConfigOutcome,
+    /// The reason of a failure, in the agent's words.
+    pub error: String,
+}
+
+/// The outcomes of what was offered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RemoteConfigOutcome {

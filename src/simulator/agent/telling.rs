@@ -102,6 +102,7 @@ impl Agent {
                 .then(|| profile::health(self.trouble(), self.started_at, now)),
             effective_config: tell.effective.then(effective),
             remote_config_status: tell.status.then(status),
+            connection_status: None,
             available_components: tell.components.then(|| profile::components(tell.component_list)),
             custom_capabilities: None,
         }
@@ -124,6 +125,7 @@ pub(in crate::simulator) fn full_size(profile: &Profile) -> usize {
         health: Some(profile::health(None, Timestamp(1), Timestamp(1))),
         effective_config: Some(profile.own_config(0)),
         remote_config_status: Some(RemoteConfigStatus::default()),
+        connection_status: None,
         available_components: Some(profile::components(false)),
         custom_capabilities: None,
     };

@@ -95,7 +95,7 @@ async fn a_push_that_can_not_be_stored_is_not_sent_and_comes_later() {
     let (disk, world) = World::on_failing_disk();
     world.group("edge").await;
     let mut agent = world.agent_of("edge").await;
-    let speaker = world.app.authenticate(&agent.credential, None).unwrap();
+    let speaker = world.app.authenticate(&agent.credential, None, None).unwrap();
     let link = world.app.open_link(&speaker);
     let full = agent.full();
     let report = Report {

@@ -74,8 +74,8 @@ async fn s_103_only_what_works_is_advertised() {
     let world = World::start();
     let mut agent = world.agent().await;
     let stated = agent.connect(&world).await.ask(&agent.full()).await.capabilities;
-    // Status, remote configuration, effective configuration: each is used by a test of its section.
-    assert_eq!(stated, 0x01 | 0x02 | 0x04);
+    // Status, remote configuration, effective configuration, connection settings: each is used by a test of its section.
+    assert_eq!(stated, 0x01 | 0x02 | 0x04 | 0x20);
 }
 
 #[tokio::test]

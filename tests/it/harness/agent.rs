@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use muster::app::enrolment::{Enrol, NewEnrolmentToken};
-use muster::fleet::agent::report::{Health, RemoteConfigOutcome, RemoteConfigStatus};
+use muster::fleet::agent::report::{ConnectionStatus, Health, RemoteConfigOutcome, RemoteConfigStatus};
 use muster::fleet::attributes::{Attribute, Description, Value};
 use muster::fleet::capabilities::Capabilities;
 use muster::fleet::config::ConfigMap;
 use muster::fleet::ids::{AgentId, CredentialId};
 use muster::fleet::name::Name;
-use muster::opamp::client::Outgoing;
+use muster::opamp::client::{OfferedConnection, Outgoing};
 
 use super::{Line, Request, World, admin};
 
@@ -113,6 +113,23 @@ impl Agent {
         self
     }
 
+    /// Uses the credential of connection settings that it was offered, and starts anew with it as a Supervisor's client.
+    pub(crate) fn take(&mut self, offered: &OfferedConnection) {
+        self.credential = bearer_of(offered);
+        self.sequence = 0;
+    }
+
+    /// Its next message, saying what became of connection settings.
+    pub(crate) fn says_of_connection(&mut self, hash: &[u8], outcome: RemoteConfigOutcome) -> Outgoing {
+        let mut message = self.compressed();
+        message.parts.connection_status = Some(ConnectionStatus {
+            hash: hash.to_vec(),
+            outcome,
+            error: "no route to host".into(),
+        });
+        message
+    }
+
     /// Another agent behind the same gateway.
     pub(crate) fn sibling(&self) -> Self {
         let uid = fresh_uid();
@@ -209,6 +226,14 @@ impl Agent {
     pub(crate) fn poll(&self, message: &Outgoing) -> Request {
         Request::poll(&self.credential, message)
     }
+}
+
+/// The secret in the headers of an offer.
+pub(crate) fn bearer_of(offered: &OfferedConnection) -> String {
+    let mut headers = offered.settings.headers.iter();
+    let found = headers.find(|header| header.name.eq_ignore_ascii_case("authorization"));
+    let value = &found.expect("a credential").value;
+    value.strip_prefix("Bearer ").expect("a bearer token").to_owned()
 }
 
 pub(crate) fn text(key: &str, value: &str) -> Attribute {

@@ -161,6 +161,17 @@ impl World {
 }
 
 impl World {
+    /// Has an agent be given a new credential.
+    pub(crate) async fn rotate(&self, agent: &Agent) {
+        let act = muster::app::agents::AgentAct::Rotate;
+        self.app.act(&admin(), agent.id(), &act).await.unwrap();
+    }
+
+    /// How an agent gets in.
+    pub(crate) fn identity(&self, agent: &Agent) -> muster::app::agents::AgentIdentity {
+        self.app.agent_identity(&admin(), agent.id()).unwrap()
+    }
+
     /// Orders a restart of an agent.
     pub(crate) async fn restart_agent(&self, agent: &Agent) {
         let act = muster::app::agents::AgentAct::Restart;

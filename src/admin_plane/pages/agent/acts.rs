@@ -34,13 +34,15 @@ pub enum Act {
     Archive,
     /// Bring it back.
     Restore,
-    /// Revoke its credential.
+    /// Give it a new credential.
+    Rotate,
+    /// Revoke its credentials.
     Revoke,
 }
 
 impl Act {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Restart,
         Self::Hold,
         Self::Release,
@@ -51,6 +53,7 @@ impl Act {
         Self::AcceptConflict,
         Self::Archive,
         Self::Restore,
+        Self::Rotate,
         Self::Revoke,
     ];
 
@@ -68,6 +71,7 @@ impl Act {
             Self::AcceptConflict => "accept-conflict",
             Self::Archive => "archive",
             Self::Restore => "restore",
+            Self::Rotate => "rotate",
             Self::Revoke => "revoke",
         }
     }
@@ -92,6 +96,7 @@ impl Act {
             Self::AcceptConflict => AgentAct::AcceptConflict,
             Self::Archive => AgentAct::Archive,
             Self::Restore => AgentAct::Restore,
+            Self::Rotate => AgentAct::Rotate,
             Self::Revoke => AgentAct::Revoke,
         }
     }
@@ -109,7 +114,8 @@ impl Act {
             Self::AcceptConflict => "Serve this agent",
             Self::Archive => "Archive this agent",
             Self::Restore => "Bring this agent back",
-            Self::Revoke => "Revoke its credential",
+            Self::Rotate => "Give it a new credential",
+            Self::Revoke => "Revoke its credentials",
         }
     }
 
@@ -138,6 +144,9 @@ impl Act {
                 "It disappears from lists and is sent nothing. What it runs keeps running, and it can be brought back."
             }
             Self::Restore => "It is listed again, and sent what is wanted of it.",
+            Self::Rotate => {
+                "It is offered a new credential over its connection and reconnects with it, within seconds if it is connected. Its collector goes on. Until the new one is used both are accepted; afterwards the present one is good for coming back only: a Supervisor reads it from its file at every start, and is then given the new one again. To be rid of a credential that leaked, revoke it and enrol the host again."
+            }
             Self::Revoke => {
                 "Its connection closes within two seconds, and it can't come back until its host is enrolled again. What it runs keeps running. If the credential is shared, all agents that use it are cut off."
             }
@@ -158,7 +167,8 @@ impl Act {
             Self::AcceptConflict => "The agent is served.",
             Self::Archive => "The agent was archived.",
             Self::Restore => "The agent was brought back.",
-            Self::Revoke => "The credential was revoked.",
+            Self::Rotate => "A new credential was made. It is offered as soon as the agent can be reached.",
+            Self::Revoke => "The credentials were revoked.",
         }
     }
 }

@@ -134,6 +134,8 @@ async fn act(call: Call) -> Outcome {
         Ok(()) => {
             let path = if act == Act::Archive {
                 "/agents".to_owned()
+            } else if act == Act::Rotate {
+                format!("{}/identity", super::path(&detail))
             } else {
                 super::path(&detail)
             };

@@ -3,13 +3,16 @@
 use maud::{Markup, html};
 
 use super::super::layout::section;
-use super::super::parts::{Fact, ago, button_link, copy_inline, count, facts, visible};
+use super::super::parts::{
+    Column, Fact, Row, Status, Table, ago, badge, button_link, copy_inline, count, facts, table, visible,
+};
 use super::super::scene::Scene;
 use super::path;
-use crate::app::agents::{AgentDetail, AgentIdentity};
+use crate::app::agents::{AgentDetail, AgentIdentity, Rotation};
 use crate::auth::permission::Permission;
 use crate::fleet::agent::Standing;
-use crate::fleet::identity::{Credential, CredentialState, Scope};
+use crate::fleet::identity::{Credential, CredentialState, Purpose, Scope};
+use crate::fleet::time::Timestamp;
 
 /// The tab.
 #[must_use]
@@ -17,7 +20,7 @@ pub fn identity(detail: &AgentDetail, view: &AgentIdentity, scene: &Scene<'_>) -
     html! {
         (section("Record", None, &record(detail)))
         (section("How it came here", None, &origin(detail, view, scene)))
-        (section("Credential", None, &credential(detail, view, scene)))
+        (section("Credentials", None, &credentials(detail, view, scene)))
         (section("What it says it can do", None, &capabilities(detail)))
     }
 }
@@ -72,40 +75,124 @@ fn origin(detail: &AgentDetail, view: &AgentIdentity, scene: &Scene<'_>) -> Mark
     ])
 }
 
-fn credential(detail: &AgentDetail, view: &AgentIdentity, scene: &Scene<'_>) -> Markup {
-    let Some(credential) = &view.credential else {
+fn credentials(detail: &AgentDetail, view: &AgentIdentity, scene: &Scene<'_>) -> Markup {
+    let Some(main) = view.credentials.first() else {
         return html! { p.soft { "The credential can't be found any more; enrol the host again." } };
     };
+    let standing = detail.registration.standing;
     let may = scene.may(Permission::RevokeAgents);
-    let revocable = matches!(
-        detail.registration.standing,
-        Standing::Active | Standing::Conflict { .. }
-    );
+    let revocable = matches!(standing, Standing::Active | Standing::Conflict { .. });
+    let act = |act: &str| format!("{}/act/{act}", path(detail));
     html! {
-        (facts(&[
-            Fact::new("State", state(credential, scene)),
-            Fact::new("Speaks for", scope(credential, view.shared_by)),
-            Fact::new("Made", ago(credential.created_at, scene.now)),
-            Fact {
-                term: "First used",
-                value: Some(credential.first_used_at.map_or_else(
-                    || html! { span.quiet { "not yet" } },
-                    |at| ago(at, scene.now),
-                )),
-            },
-            Fact::new("Credential id", copy_inline(&credential.id.to_string(), "the credential id")),
-        ]))
-        p.quiet { "The secret itself lies on the host alone. A stock Supervisor reads it from its file at every start, so it stays valid until it is revoked." }
-        @if may && revocable { div.buttons { (button_link("Revoke its credential", &format!("{}/act/revoke", path(detail)), false)) } }
+        p { (rotation(&view.rotation, scene)) }
+        (facts(&[Fact::new("Speaks for", scope(main, view.shared_by))]))
+        (list(view, scene))
+        p.quiet { "The secrets themselves lie on the host alone. A stock Supervisor reads the one of its file at every start and keeps a newer one in memory only, so the one of the file stays good for coming back until it is revoked." }
+        @if may && standing == Standing::Active {
+            @match &view.cannot_rotate {
+                None => { div.buttons { (button_link("Give it a new credential", &act("rotate"), false)) span.help { "It reconnects within seconds; its collector goes on." } } }
+                Some(why) => p.quiet { "It can't be given a new credential by an offer: " (visible(why)) "." }
+            }
+        }
+        @if may && revocable { div.buttons { (button_link("Revoke its credentials", &act("revoke"), false)) } }
     }
 }
 
-fn state(credential: &Credential, scene: &Scene<'_>) -> Markup {
+/// Where the exchange of its credential stands, as a sentence.
+fn rotation(rotation: &Rotation, scene: &Scene<'_>) -> Markup {
+    let now = scene.now;
     html! {
-        @match credential.state {
-            CredentialState::Active => "accepted",
-            CredentialState::Revoked { at } => { "revoked " (ago(at, scene.now)) }
-            CredentialState::Quarantined { at } => { "in quarantine since " (ago(at, scene.now)) ": it kept presenting uids of other agents" }
+        @match rotation {
+            Rotation::Never => "It uses the credential that it was enrolled with.",
+            Rotation::Waiting { since } => { (badge(Status::InProgress, Some("Waiting"))) " A new credential was made " (ago(*since, now)) " and is offered as soon as the agent can be reached." }
+            Rotation::Offered { at, times } => {
+                (badge(Status::InProgress, Some("Offered"))) " It was offered a new credential " (ago(*at, now))
+                @if *times > 1 { " (" (count(u64::from(*times), "time", "times")) " in all)" }
+                " and hasn't used it yet. Both are accepted."
+            }
+            Rotation::Refused { error, at } => {
+                (badge(Status::Down, Some("Refused"))) " It could not use the credential that it was offered, " (ago(*at, now))
+                @if !error.is_empty() { ": " (visible(error)) }
+                ". It goes on with the one that it had; nothing is offered again until you give it another."
+            }
+            Rotation::Lapsed { at } => { (badge(Status::Degraded, Some("Lapsed"))) " The credential that it was offered was never used and lapsed " (ago(*at, now)) ". It goes on with the one that it had." }
+            Rotation::Recovering => { (badge(Status::InProgress, Some("Coming back"))) " It came back with a credential that was replaced. It is answered, offered the present one, and given nothing else until it uses that." }
+            Rotation::Done { at } => { "It uses the credential that it was offered, since " (ago(*at, now)) "." }
+        }
+    }
+}
+
+/// So many credentials are listed; those of long ago are in the audit log.
+const MOST_LISTED: usize = 10;
+
+fn list(view: &AgentIdentity, scene: &Scene<'_>) -> Markup {
+    let moment = |at: Option<Timestamp>, otherwise: &str| {
+        at.map_or_else(|| html! { span.quiet { (otherwise) } }, |at| ago(at, scene.now))
+    };
+    let rows: Vec<Row> = view
+        .credentials
+        .iter()
+        .take(MOST_LISTED)
+        .map(|credential| Row {
+            key: credential.id.to_string(),
+            name: credential.id.to_string(),
+            cells: vec![
+                state(credential, view.in_use == Some(credential.id), scene.now),
+                copy_inline(&credential.id.to_string(), "the credential id"),
+                ago(credential.created_at, scene.now),
+                moment(credential.first_used_at, "not yet"),
+                moment(credential.purpose.lapses_at(), "never"),
+            ],
+        })
+        .collect();
+    let column = |words, number| Column {
+        words,
+        number,
+        ..Column::default()
+    };
+    table(&Table {
+        id: "credentials",
+        caption: "Credentials of this agent, the main one first",
+        columns: &[
+            column("State", false),
+            column("Credential id", false),
+            column("Made", true),
+            column("First used", true),
+            column("Lapses", true),
+        ],
+        rows: &rows,
+        picks: false,
+        noun: ("credential", "credentials"),
+        pager: None,
+    })
+}
+
+fn state(credential: &Credential, in_use: bool, now: Timestamp) -> Markup {
+    let (status, words, sub) = match (credential.state, credential.purpose) {
+        (CredentialState::Revoked { at }, _) => (Status::Unknown, "Revoked", Some(ago(at, now))),
+        (CredentialState::Quarantined { .. }, _) => (
+            Status::Down,
+            "Quarantined",
+            Some(html! { "it kept presenting uids of other agents" }),
+        ),
+        _ if credential.is_lapsed(now) => (Status::Unknown, "Lapsed", None),
+        (CredentialState::Active, Purpose::Main) => (Status::Healthy, "Main", None),
+        (CredentialState::Active, Purpose::Candidate { .. }) => (
+            Status::InProgress,
+            "Candidate",
+            Some(html! { "accepted, not used yet" }),
+        ),
+        (CredentialState::Active, Purpose::Recovery { .. }) => (
+            Status::Unknown,
+            "Recovery",
+            Some(html! { "good for coming back only" }),
+        ),
+    };
+    html! {
+        div.name {
+            (badge(status, Some(words)))
+            @if in_use { " in use" }
+            @if let Some(sub) = sub { span.sub { (sub) } }
         }
     }
 }

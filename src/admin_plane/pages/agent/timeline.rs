@@ -72,6 +72,17 @@ fn told(happening: &Happening, names: &BTreeMap<Digest, Vec<LayerRef>>) -> (Stat
         Happening::ReportLost => plain(Status::Unknown, "A report was lost; its full state was asked for"),
         Happening::RestartSent => plain(Status::InProgress, "Was told to restart"),
         Happening::UidAssigned => plain(Status::Unknown, "Was given another uid"),
+        Happening::ConnectionOffered => plain(Status::InProgress, "Was offered a new credential"),
+        Happening::ConnectionAccepted => plain(Status::Healthy, "Uses its new credential"),
+        Happening::ConnectionFailed { error } => (
+            Status::Down,
+            html! { "Could not use its new credential" },
+            reason(error),
+        ),
+        Happening::CameToRecover => plain(
+            Status::InProgress,
+            "Came back with a credential that was replaced, to be given the present one",
+        ),
         Happening::GroupChanged { group } => (
             Status::Unknown,
             html! { "Moved to " a href={ "/groups/" (group) } { (group) } },

@@ -10,7 +10,7 @@ use crate::admin_plane::pages::parts::{
 use crate::admin_plane::pages::scene::{Errors, Scene, quiet};
 use crate::app::claims::{ConflictView, CredentialView, NamedAgent};
 use crate::auth::permission::Permission;
-use crate::fleet::identity::{Credential, CredentialState, Scope};
+use crate::fleet::identity::{Credential, CredentialState, Purpose, Scope};
 use crate::fleet::time::Timestamp;
 
 /// The most credentials that are listed.
@@ -101,7 +101,12 @@ fn rank(credential: &Credential) -> u8 {
 
 fn state(credential: &Credential, now: Timestamp) -> Markup {
     match credential.state {
-        CredentialState::Active => badge(Status::Healthy, Some("Accepted")),
+        CredentialState::Active if credential.is_lapsed(now) => badge(Status::Unknown, Some("Lapsed")),
+        CredentialState::Active => match credential.purpose {
+            Purpose::Main => badge(Status::Healthy, Some("Accepted")),
+            Purpose::Candidate { .. } => badge(Status::InProgress, Some("Candidate")),
+            Purpose::Recovery { .. } => badge(Status::Unknown, Some("Recovery")),
+        },
         CredentialState::Revoked { at } => {
             html! { (badge(Status::Unknown, Some("Revoked"))) " " (quiet(&ago(at, now))) }
         }
@@ -178,7 +183,11 @@ pub fn revoke(view: &CredentialView, errors: &Errors, scene: &Scene<'_>) -> Mark
         (confirm(&Confirm {
             question: &format!("Revoke the credential of {}?", crate::admin_plane::pages::parts::visible_text(&title(view))),
             consequences: html! {
-                p { "It speaks for " (agents) ". Their connections close within two seconds, and they can't come back until they enrol again." }
+                @match view.credential.purpose {
+                    Purpose::Main => p { "It speaks for " (agents) ". Their connections close within two seconds, and they can't come back until they enrol again. Older and newer credentials of the same agent go with it." },
+                    Purpose::Candidate { .. } => p { "It was made to replace another one and wasn't used yet; only it goes. If its agent was offered it already and is about to use it, that agent stays out until it falls back to the one that it had." },
+                    Purpose::Recovery { .. } => p { "It was replaced and is good for coming back only; only it goes. An agent that reads it from a file, as a Supervisor does, can't come back after its next restart." },
+                }
                 p { "The collectors go on with the configuration that they have. This can't be taken back." }
                 @if view.agents.len() > 1 {
                     ul { @for NamedAgent { id, title } in view.agents.iter().take(20) { li { a href={ "/agents/" (id) } { (visible(title)) } } } }

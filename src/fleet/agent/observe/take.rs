@@ -30,6 +30,7 @@ impl Subject<'_> {
             health,
             effective_config,
             remote_config_status,
+            connection_status,
             available_components,
             custom_capabilities,
         } = parts;
@@ -59,6 +60,9 @@ impl Subject<'_> {
         if let Some(status) = remote_config_status {
             self.take_status(&status, seen, now, observed);
         }
+        if let Some(status) = connection_status {
+            self.take_connection_status(&status, now, observed);
+        }
     }
 
     fn agent_mut(&mut self) -> &mut Agent {
@@ -68,6 +72,9 @@ impl Subject<'_> {
     fn take_health(&mut self, health: &Health, now: Timestamp, observed: &mut Observed) {
         let packed = Packed::new(health);
         if self.agent.reported.health.as_ref() == Some(&packed) {
+            return;
+        }
+        if *health == Health::default() && self.begins_as_offered(now) {
             return;
         }
         observed.reported_changed = true;
