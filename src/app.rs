@@ -3,6 +3,7 @@
 
 pub mod accounts;
 mod admission;
+pub mod adopt;
 pub mod agents;
 pub mod audit;
 mod background;
@@ -16,6 +17,7 @@ pub mod enrolment;
 pub mod error;
 pub mod exchange;
 mod fleet_intent;
+mod group_holds;
 pub mod groups;
 pub mod identities;
 pub mod intentions;
@@ -35,6 +37,7 @@ pub mod rollouts;
 mod stripes;
 pub mod system;
 pub mod tasks;
+pub mod terms;
 mod tokens;
 pub mod validation;
 
@@ -110,6 +113,7 @@ pub struct App {
     rollouts: Activation,
     pace: rollouts::Pace,
     flush: Activation,
+    compare: Activation,
     pulse_rows: AtomicU64,
     /// When pulses were last written, as a [`Timestamp`].
     pulses_at: AtomicU64,

@@ -39,6 +39,7 @@ mod setup_token;
 mod shown;
 mod simulate;
 mod system;
+mod terms;
 mod tokens;
 mod tree;
 mod users;

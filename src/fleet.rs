@@ -17,5 +17,6 @@ pub mod name;
 pub mod packed;
 pub mod rollout;
 pub mod selector;
+pub mod suspension;
 pub mod target;
 pub mod time;

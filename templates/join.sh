@@ -465,7 +465,10 @@ settled() {
     seen=$(request /v1/agent "$credential" 2>/dev/null) || return 1
     [ "$seen" = 200 ] && grep -q '"online" *: *true' "$work/answer" || return 1
     [ -n "$taken_over" ] || return 0
-    [ "$(field config)" = in_sync ] && [ "$(field condition)" = healthy ]
+    case $(field config) in
+    in_sync | unverified | drifted) [ "$(field condition)" = healthy ] ;;
+    *) return 1 ;;
+    esac
 }
 
 wait_for_agent() {
@@ -473,7 +476,7 @@ wait_for_agent() {
     deadline=$(($(date +%s) + wait_seconds))
     while [ "$(date +%s)" -lt "$deadline" ]; do
         if settled; then return 0; fi
-        if [ "$(field config)" = failed ]; then break; fi
+        case $(field config) in failed | self_reverted) break ;; esac
         if [ -z "$service" ] && ! running; then break; fi
         sleep 2
     done

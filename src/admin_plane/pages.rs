@@ -24,3 +24,4 @@ pub mod rollouts;
 pub mod scene;
 pub mod setup;
 pub mod system;
+pub mod terms;

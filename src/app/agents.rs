@@ -5,6 +5,7 @@ mod configuration;
 mod identity;
 mod list;
 mod standing;
+mod suspend;
 mod view;
 
 pub use acts::{AgentAct, BulkResult};
@@ -12,6 +13,4 @@ pub use configuration::{AgentConfiguration, Said, Wanted};
 pub use identity::{AgentIdentity, Rotation};
 pub use list::{AgentPage, AgentQuery, AgentSort, Tally};
 pub use standing::OwnStanding;
-pub use view::{
-    AgentDetail, AgentSummary, ComponentsView, ConfigStanding, DeliveryWord, EffectiveView, TimelineView,
-};
+pub use view::{AgentDetail, AgentSummary, ComponentsView, ConfigStanding, EffectiveView, TimelineView};

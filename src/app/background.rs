@@ -1,5 +1,7 @@
 //! Background loops. Each takes no input, compares what is with what should be, and may run twice.
 
+mod compare;
+mod expiry;
 mod flush;
 mod presence;
 mod reconcile;
@@ -39,6 +41,16 @@ impl App {
             let app = Arc::clone(&app);
             async move { app.flush_reported().await }
         });
+        let app = Arc::clone(self);
+        tasks.spawn_loop(
+            "compare",
+            self.compare.clone(),
+            Duration::from_secs(30),
+            move || {
+                let app = Arc::clone(&app);
+                async move { app.compare().await }
+            },
+        );
         let app = Arc::clone(self);
         tasks.spawn_loop(
             "presence",

@@ -375,6 +375,11 @@ impl Intentions {
         Ok(())
     }
 
+    /// The number of a config's newest revision.
+    pub(super) fn latest(&self, name: &str) -> Result<u64, Error> {
+        Ok(named(&self.index(), name)?.config.latest)
+    }
+
     /// Puts the records of a new config into the batch.
     pub(super) fn first_revision(
         &self,

@@ -213,7 +213,7 @@ impl App {
         let converged = desired.digest().is_none_or(|digest| {
             entry.agent.delivery.settled_on(digest) || entry.contact.offered.is_some_and(|(d, _)| d == digest)
         });
-        let quiet = entry.contact.asking == Asking::No && entry.agent.delivery.restart.is_none();
+        let quiet = entry.contact.asking == Asking::No && !entry.agent.delivery.has_orders();
         let Heartbeat {
             uid: _,
             sequence,

@@ -1,24 +1,24 @@
-//! Where intent about configurations meets the agents: what a publication would reach, configurations of single agents,
-//! and keeping what an agent runs.
+//! Where intent about configurations meets the agents: what a publication would reach, and configurations of single
+//! agents.
 
 use std::sync::Arc;
 
 use super::App;
 use super::audit_entry;
-use super::configs::NewConfig;
 use super::error::Error;
-use super::intentions::{Preview, PublishResult, Saved};
+use super::intentions::{Preview, PublishResult};
 use super::live::Snapshot;
 use super::publish::Publish;
+use super::terms::OnTerms;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::{Agent, Standing};
 use crate::fleet::config::lint::{self, Available};
 use crate::fleet::config::yaml::Limits;
-use crate::fleet::config::{ConfigMap, Content, Problem};
+use crate::fleet::config::{Content, Problem};
 use crate::fleet::ids::AgentId;
-use crate::fleet::name::Name;
 use crate::fleet::target::{LayerRef, Member};
+use crate::fleet::time::Timestamp;
 use crate::store::AuditEntry;
 
 impl App {
@@ -102,7 +102,7 @@ impl App {
             .collect()
     }
 
-    /// Gives one agent a configuration of its own, before its group's.
+    /// Gives one agent a configuration of its own, before its group's; until then, or for good.
     ///
     /// # Errors
     /// When the actor may not, or there is no such agent or revision.
@@ -112,61 +112,28 @@ impl App {
         id: AgentId,
         (revision, message): (&LayerRef, &str),
         allow_blank: bool,
+        until: Option<Timestamp>,
     ) -> Result<(), Error> {
+        let terms = OnTerms::of(message, until).terms(actor, self.clock.now())?;
         let present = self.snapshot_of(id)?.agent.registration.own_target;
         let target = self
             .intentions
             .pin_revision(actor, id, present, (revision, message), allow_blank)
             .await?;
         let entry = AuditEntry {
-            detail: revision.to_string(),
+            detail: format!("{revision}; {}", OnTerms::told("", until))
+                .trim_end_matches("; ")
+                .to_owned(),
             ..audit_entry(actor, "agent.own_target", format!("agent/{id}"), self.clock.now())
         };
         self.edit_registration(id, entry, |registration| {
             registration.own_target = Some(target);
+            registration.own_terms = Some(terms);
             Ok(())
         })
         .await?;
         self.nudge(id);
         self.announce_agent(id);
         Ok(())
-    }
-
-    /// Keeps what an agent runs as a new config. Nothing is offered to anybody.
-    ///
-    /// # Errors
-    /// When the actor may not, the agent reports no configuration, or the name is taken.
-    pub async fn adopt(&self, actor: &Actor, id: AgentId, name: &str) -> Result<Saved, Error> {
-        actor.may(Permission::ViewEffectiveConfig)?;
-        let snapshot = self.snapshot_of(id)?;
-        let effective = self.effective_config(actor, id)?;
-        let nothing = || Error::Conflict("the agent doesn't report its configuration".into());
-        let yaml = document(&effective.ok_or_else(nothing)?.content).ok_or_else(nothing)?;
-        if yaml.contains("[REDACTED]") {
-            let why = "the agent hides secrets in its report; put them back by hand in a config of your own";
-            return Err(Error::Conflict(why.into()));
-        }
-        let title = snapshot.agent.title();
-        let new = NewConfig {
-            name: if name.is_empty() {
-                Name::slug(&title).to_string()
-            } else {
-                name.to_owned()
-            },
-            description: String::new(),
-            content: Content::Yaml(yaml),
-            message: format!("what {title} runs"),
-            allow_blank: false,
-        };
-        self.intentions.create_config(actor, new).await
-    }
-}
-
-/// The one document of a reported configuration, if it is one.
-fn document(content: &ConfigMap) -> Option<String> {
-    let mut bodies = content.files.values();
-    match (bodies.next(), bodies.next()) {
-        (Some(file), None) => String::from_utf8(file.body.clone()).ok(),
-        _ => None,
     }
 }

@@ -68,7 +68,7 @@ impl Intentions {
     pub fn groups(&self, actor: &Actor, fleet: &[Arc<Agent>]) -> Result<Vec<GroupSummary>, Error> {
         actor.may(Permission::ViewFleet)?;
         let index = self.index();
-        let mut counts = counts(&index, fleet);
+        let mut counts = self.counts(&index, fleet);
         let summary = |head: &Arc<GroupHead>| {
             let members = counts.remove(&head.group.name).unwrap_or_default();
             GroupSummary::of(&index, head, members)
@@ -84,7 +84,10 @@ impl Intentions {
         actor.may(Permission::ViewFleet)?;
         let index = self.index();
         let head = named(&index, name)?;
-        let members = counts(&index, fleet).remove(&head.group.name).unwrap_or_default();
+        let members = self
+            .counts(&index, fleet)
+            .remove(&head.group.name)
+            .unwrap_or_default();
         Ok(GroupDetail {
             summary: GroupSummary::of(&index, head, members),
             history: index.history(head.group.target).cloned().collect(),
@@ -128,6 +131,7 @@ impl Intentions {
             target: None,
             strategy: None,
             rollout: None,
+            hold: None,
             created_at: now,
             updated_at: now,
         };
@@ -232,25 +236,26 @@ impl Intentions {
         let members = u32::try_from(members).unwrap_or(u32::MAX);
         Ok(Deleted { members })
     }
-}
 
-/// The agents of each group, counted by how far they are with what its target says.
-fn counts(index: &Index, fleet: &[Arc<Agent>]) -> BTreeMap<Name, MemberCounts> {
-    let mut counts: BTreeMap<Name, MemberCounts> = BTreeMap::new();
-    for agent in fleet {
-        let group = &agent.registration.group;
-        let Some(head) = index.group(group) else { continue };
-        let target = head.group.target.and_then(|id| index.target_head(id));
-        let digest = target.and_then(|target| target.digest_for(agent.id()));
-        if let Some(known) = counts.get_mut(group) {
-            known.add(agent, digest);
-        } else {
-            let mut first = MemberCounts::default();
-            first.add(agent, digest);
-            counts.insert(group.clone(), first);
+    /// The agents of each group, counted by how their configuration stands.
+    fn counts(&self, index: &Index, fleet: &[Arc<Agent>]) -> BTreeMap<Name, MemberCounts> {
+        let mut counts: BTreeMap<Name, MemberCounts> = BTreeMap::new();
+        for agent in fleet {
+            let group = &agent.registration.group;
+            if index.group(group).is_none() {
+                continue;
+            }
+            let verdict = self.judge(agent).verdict;
+            if let Some(known) = counts.get_mut(group) {
+                known.add(agent, verdict);
+            } else {
+                let mut first = MemberCounts::default();
+                first.add(agent, verdict);
+                counts.insert(group.clone(), first);
+            }
         }
+        counts
     }
-    counts
 }
 
 /// Makes the group as `edit` says, or tells everything that is wrong with it.

@@ -3,6 +3,7 @@
 //!
 //! The use cases on it are in `configs`, `groups` and `publish`.
 
+mod comparisons;
 mod index;
 mod views;
 
@@ -14,6 +15,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::Serialize;
 use tokio::sync::MutexGuard;
 
+pub(super) use comparisons::Pair;
 pub use index::{ConfigHead, GroupHead, Index, RolloutHead, TargetHead};
 pub use views::{
     ConfigDetail, ConfigSummary, Deleted, GroupDetail, GroupSummary, MemberCounts, Preview, PublishResult,
@@ -27,7 +29,7 @@ use super::tasks::Activation;
 use super::validation::{self, Validator};
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
-use crate::fleet::agent::{Desired, HoldReason, Intent, Registration};
+use crate::fleet::agent::{Agent, Desired, HoldReason, Intent, Judgement, Registration, Verdict};
 use crate::fleet::config::{Config, Revision};
 use crate::fleet::group::Group;
 use crate::fleet::hash::{Digest, HashKey};
@@ -67,6 +69,8 @@ pub struct Intentions {
     changes: Changes,
     /// Who else looks at configurations.
     pub(super) validator: Option<Validator>,
+    /// How what agents run compares with what is wanted.
+    pub(super) comparisons: comparisons::Comparisons,
 }
 
 /// A change on its way. While it lives, no other is made.
@@ -102,6 +106,7 @@ impl Intentions {
             reconcile,
             changes,
             validator: None,
+            comparisons: comparisons::Comparisons::default(),
         })
     }
 
@@ -127,6 +132,42 @@ impl Intentions {
             desired.config = Intent::Hold(*reason);
         }
         desired
+    }
+
+    /// Where an agent's configuration stands.
+    #[must_use]
+    pub fn judge<'a>(&self, agent: &'a Agent) -> Judgement<'a> {
+        let desired = self.desired(&agent.registration).config;
+        let comparison = match (&desired, &agent.reported.effective_config) {
+            (Intent::Want(offer), Some(runs)) => self.comparisons.of(offer.stamp.digest, runs.digest),
+            (Intent::Want(_) | Intent::Hold(_) | Intent::Unmanaged, _) => None,
+        };
+        let mut judged = agent.judge(&desired, comparison, self.now());
+        if judged.verdict == Verdict::Held && judged.wanted.is_none() {
+            judged.wanted = self.behind_holds(&agent.registration).digest();
+        }
+        judged
+    }
+
+    /// What the agent is sent once operators release it and its group.
+    #[must_use]
+    pub fn behind_holds(&self, registration: &Registration) -> Desired {
+        let index = self.index.load();
+        let free;
+        let registration = if registration.is_held() {
+            free = Registration {
+                suspension: None,
+                ..registration.clone()
+            };
+            &free
+        } else {
+            registration
+        };
+        desired(
+            registration,
+            |id| index.target_intent(id, registration.id),
+            |name| index.published_intent(name, registration.id),
+        )
     }
 
     /// Holds the whole fleet: nothing is offered to anybody until [`Intentions::release_all`] or a restart. Whoever holds

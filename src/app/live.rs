@@ -39,6 +39,8 @@ pub(crate) struct Entry {
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     /// What is not yet in the store.
     pub(crate) dirty: Dirty,
+    /// Whether it was found to run something else than what is wanted.
+    pub(crate) drifted: bool,
 }
 
 /// Which late-flushed parts of an agent changed.
@@ -87,6 +89,7 @@ impl Entry {
             rival: None,
             turn: Arc::default(),
             dirty: Dirty::default(),
+            drifted: false,
         }
     }
 

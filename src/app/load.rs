@@ -71,6 +71,7 @@ impl App {
             rollouts: Activation::new(),
             pace: super::rollouts::Pace::default(),
             flush: Activation::new(),
+            compare: Activation::new(),
             pulse_rows: AtomicU64::new(0),
             pulses_at: AtomicU64::new(0),
             settled: Mutex::default(),
@@ -79,6 +80,7 @@ impl App {
         app.load_credentials()?;
         app.load_agents()?;
         app.reconcile.activate();
+        app.compare.activate();
         Ok(Arc::new(app))
     }
 

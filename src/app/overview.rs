@@ -3,6 +3,8 @@
 mod recent;
 mod trouble;
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -14,8 +16,8 @@ use super::agents::Tally;
 use super::error::Error;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
-use crate::fleet::agent::Standing;
 use crate::fleet::agent::health::status;
+use crate::fleet::agent::{Standing, Verdict};
 use crate::fleet::ids::AgentId;
 
 /// How all stands, for the page, the API and the command line.
@@ -23,6 +25,8 @@ use crate::fleet::ids::AgentId;
 pub struct Overview {
     /// How many agents are how; archived ones aside.
     pub agents: Tally,
+    /// How many agents have a configuration that stands how; words that no agent has are left out.
+    pub verdicts: BTreeMap<Verdict, usize>,
     /// How many groups there are.
     pub groups: usize,
     /// How many configs there are.
@@ -62,6 +66,7 @@ impl App {
         let snapshots = self.live.snapshot();
         let names = self.content_names();
         let mut tally = Tally::default();
+        let mut verdicts = BTreeMap::new();
         let mut troubles = trouble::Troubles::default();
         let mut recent = recent::Recents::default();
         for snapshot in &snapshots {
@@ -69,10 +74,11 @@ impl App {
             if matches!(agent.registration.standing, Standing::Archived { .. }) {
                 continue;
             }
-            let wanted = self.desired(&agent.registration).digest();
-            let status = status(agent, snapshot.presence, wanted, now);
+            let judged = self.intentions.judge(agent);
+            let status = status(agent, snapshot.presence, &judged, now);
             tally.count(status.condition);
-            troubles.look(snapshot, &status, wanted, &names, now);
+            *verdicts.entry(judged.verdict).or_default() += 1;
+            troubles.look(snapshot, &status, &judged, &names, now);
             recent.look(snapshot, &names);
         }
         let index = self.intentions.index();
@@ -83,6 +89,7 @@ impl App {
         recent.look_at_targets(&index);
         Ok(Overview {
             agents: tally,
+            verdicts,
             groups: index.groups().count(),
             configs: index.configs().count(),
             troubles: troubles.worst_first(),

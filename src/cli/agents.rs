@@ -28,7 +28,9 @@ Filters:
   Words are searched for in names; the rest are requirements, as in
     web-3 status = degraded
     group = edge, label.env in (prod, canary), version =~ 0[.]10[.].*
-  Keys: status, group, name, version, config, presence, label.KEY, fact.KEY";
+  Keys: status, group, name, version, config, presence, suspended, label.KEY, fact.KEY
+  config is one of: failed, self-reverted, drifted, held, \"takes no configuration\", unknown, pending, applying,
+  unverified, \"in sync\", \"observe only\"";
 
 #[derive(Debug, clap::Subcommand)]
 enum Act {
@@ -48,10 +50,14 @@ enum Act {
     Restart(acts::Selection),
     /// Offer once more what it refused
     Retry(acts::Selection),
-    /// Send it nothing until it is released
-    Hold(acts::Selection),
+    /// Offer once more what it took, because it runs something else
+    Reapply(acts::Selection),
+    Hold(acts::Hold),
     /// Send to it again
     Release(acts::Selection),
+    Detach(acts::Detach),
+    /// Give it back to its group
+    Attach(acts::Selection),
     /// Give up its own configuration: its group's applies
     Unpublish(acts::Selection),
     /// Serve an agent that was in conflict with another
@@ -91,7 +97,10 @@ impl Args {
             Act::ConfirmGroup(selection) => (selection, AgentAct::ConfirmGroup),
             Act::Restart(selection) => (selection, AgentAct::Restart),
             Act::Retry(selection) => (selection, AgentAct::Retry),
-            Act::Hold(selection) => (selection, AgentAct::Hold),
+            Act::Hold(args) => return args.run(session).await,
+            Act::Detach(args) => return args.run(session).await,
+            Act::Attach(selection) => (selection, AgentAct::Attach),
+            Act::Reapply(selection) => (selection, AgentAct::Reapply),
             Act::Release(selection) => (selection, AgentAct::Release),
             Act::Unpublish(selection) => (selection, AgentAct::Unpublish),
             Act::Accept(selection) => (selection, AgentAct::AcceptConflict),

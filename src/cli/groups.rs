@@ -8,6 +8,7 @@ use super::columns::{Column, field, layers, list_at, number_at, text_at, time};
 use super::confirm::Yes;
 use super::output::Output;
 use super::session::{Reach, Session, card, with_query, wrong};
+use super::terms::Terms;
 use crate::settings::Environment;
 
 /// Look at groups, make and change them
@@ -28,6 +29,8 @@ enum Act {
     Edit(Edit),
     Delete(Delete),
     Withdraw(Withdraw),
+    Hold(Hold),
+    Release(Release),
 }
 
 impl Args {
@@ -41,6 +44,8 @@ impl Args {
             Act::Edit(args) => args.run(session).await,
             Act::Delete(args) => args.run(session).await,
             Act::Withdraw(args) => args.run(session).await,
+            Act::Hold(args) => args.run(session).await,
+            Act::Release(args) => args.run(session).await,
         }
     }
 }
@@ -59,6 +64,8 @@ async fn list(session: &mut Session<'_>) -> anyhow::Result<()> {
             field("CURRENT", "/members/current"),
             field("WAITING", "/members/waiting"),
             field("FAILED", "/members/failed"),
+            field("DRIFTED", "/members/drifted"),
+            field("HELD", "/members/held"),
             field("OWN", "/members/own_target"),
             layers("PUBLISHED", "/published/content/layers"),
             layers("NEWER", "/newer"),
@@ -67,7 +74,7 @@ async fn list(session: &mut Session<'_>) -> anyhow::Result<()> {
     )
 }
 
-const CARD: [Column; 13] = [
+const CARD: [Column; 18] = [
     field("Name", "/name"),
     field("Description", "/description"),
     field("Selectors", "/selectors"),
@@ -78,9 +85,14 @@ const CARD: [Column; 13] = [
     field("Current", "/members/current"),
     field("Waiting", "/members/waiting"),
     field("Failed", "/members/failed"),
+    field("Drifted", "/members/drifted"),
+    field("Held", "/members/held"),
     field("Own config", "/members/own_target"),
     layers("Published", "/published/content/layers"),
     layers("Newer", "/newer"),
+    field("Held by", "/hold/by"),
+    field("Held because", "/hold/reason"),
+    time("Held until", "/hold/until"),
 ];
 
 /// Show a group, and what was published to it
@@ -260,6 +272,38 @@ impl Withdraw {
         session.say(&target, || {
             format!("nothing is sent to group {} any more", self.group)
         })
+    }
+}
+
+/// Hold what is published to a group: nothing is sent to its agents, and what they run stays
+#[derive(clap::Args, Debug)]
+struct Hold {
+    /// The group
+    group: String,
+    #[command(flatten)]
+    terms: Terms,
+}
+
+impl Hold {
+    async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let path = format!("{}/hold", path(&self.group));
+        let held: Value = session.post(&path, &self.terms.asked()).await?;
+        session.say(&held, || format!("group {} is held", self.group))
+    }
+}
+
+/// Send again what is published to a group
+#[derive(clap::Args, Debug)]
+struct Release {
+    /// The group
+    group: String,
+}
+
+impl Release {
+    async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let path = format!("{}/release", path(&self.group));
+        let released: Value = session.post(&path, &json!({})).await?;
+        session.say(&released, || format!("group {} is released", self.group))
     }
 }
 

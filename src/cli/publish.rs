@@ -11,6 +11,7 @@ use super::confirm::Yes;
 use super::output::Output;
 use super::session::{Reach, Session, with_query, wrong};
 use super::shown;
+use super::terms::Length;
 use crate::app::intentions::Preview;
 use crate::fleet::rollout::{Budget, OnFailure, Strategy};
 use crate::fleet::target::{ConfirmationReason, in_words};
@@ -45,6 +46,9 @@ pub(super) struct Args {
     /// Why
     #[arg(long, short, default_value = "", hide_default_value = true)]
     message: String,
+    /// When it ends by itself, with --agent: the agent's group then applies again; such as 30m, 4h or 7d
+    #[arg(long = "for", value_name = "TIME", requires = "agent")]
+    length: Option<Length>,
     /// Only show what it would do
     #[arg(long)]
     impact_only: bool,
@@ -218,6 +222,7 @@ impl Args {
             "revision": number,
             "message": self.message,
             "allow_blank": self.allow_blank,
+            "until": self.length.map(Length::ends_at),
         });
         let path = format!("/api/v1/agents/{}/publish", agent.id);
         let detail: Value = session.post(&path, &body).await?;

@@ -15,6 +15,7 @@ mod registration;
 mod reply;
 pub mod report;
 mod reported;
+pub mod verdict;
 
 pub use connection::{
     ConnectionAccepted, ConnectionAcknowledgement, ConnectionDelivery, ConnectionOffered, Using,
@@ -26,6 +27,7 @@ pub use observe::{Observed, Seen, Staleness};
 pub use registration::{Origin, Registration, Standing};
 pub use reply::{Command, Desired, Intent, Offer, RefusalKind, Refused, Reply, Update};
 pub use reported::{Completeness, ComponentsRef, EffectiveRef, Reported};
+pub use verdict::{Judgement, Verdict};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,6 @@
 //! Configurations of agents: content, revisions, checks.
 
+mod adopt;
 mod check;
 pub mod complaint;
 mod content;
@@ -8,14 +9,16 @@ mod drift;
 pub mod lint;
 mod problem;
 mod revision;
+pub mod secrecy;
 mod starter;
 mod variables;
 pub mod yaml;
 
+pub use adopt::{Adopted, Placeholder, adopt};
 pub use check::check;
 pub use content::{ConfigFile, ConfigMap, ContentError};
 pub use diff::{Change, Diff, FileDiff, Hunk, Line, Mark};
-pub use drift::{Drift, drift};
+pub use drift::{Comparison, Difference, Drift, Shown, drift};
 pub use problem::{Position, Problem, Severity};
 pub use revision::{Config, Content, Kind, Revision};
 pub use starter::{STARTERS, Starter, StarterSummary};

@@ -10,6 +10,7 @@ use crate::fleet::ids::{RolloutId, TargetId};
 use crate::fleet::name::Name;
 use crate::fleet::rollout::{Strategy, StrategyError};
 use crate::fleet::selector::Selector;
+use crate::fleet::suspension::Terms;
 use crate::fleet::time::Timestamp;
 
 /// The most selectors of a group.
@@ -49,6 +50,10 @@ pub struct Group {
     /// The latest rollout to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutId>,
+    /// What it publishes is held on these terms: nothing is offered, and what runs stays. Agents with a target of their
+    /// own are not touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Terms>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When any of the above last changed.

@@ -126,7 +126,8 @@ impl Frozen {
     }
 }
 
-/// What an agent should have: its own target, else its group's, else nothing that anybody decided.
+/// What an agent should have: its own target, else its group's, else nothing that anybody decided. A hold or a detachment
+/// goes before all of them.
 ///
 /// `own` and `group` find what a target and a group's target say to this agent; `group` answers `None` for a group that
 /// never published or doesn't exist (any more). A target of its own that can't be found holds the agent: it must never
@@ -136,6 +137,13 @@ pub fn desired(
     own: impl FnOnce(TargetId) -> Option<Intent<Offer>>,
     group: impl FnOnce(&Name) -> Option<Intent<Offer>>,
 ) -> Desired {
+    if let Some(suspension) = &registration.suspension {
+        return Desired {
+            config: suspension.intent(),
+            own: false,
+            connection: None,
+        };
+    }
     if let Some(target) = registration.own_target {
         let config = own(target).unwrap_or(Intent::Hold(HoldReason::Unreadable));
         return Desired {
@@ -206,6 +214,27 @@ mod tests {
             |_| Some(group.clone()),
         );
         assert_eq!((found.config, found.own), (group, false));
+    }
+
+    #[test]
+    fn a_hold_and_a_detachment_go_before_everything() {
+        use crate::fleet::suspension::{Suspension, SuspensionKind, Terms};
+        let (own, group) = (wanted("own: 1"), wanted("group: 1"));
+        let held = Intent::Hold(HoldReason::Operator);
+        for (kind, expected) in [
+            (SuspensionKind::Held, held),
+            (SuspensionKind::Detached, Intent::Unmanaged),
+        ] {
+            for target in [None, Some(TargetId([9; 16]))] {
+                let mut agent = agent("edge", target);
+                agent.suspension = Some(Suspension {
+                    kind,
+                    terms: Terms::default(),
+                });
+                let found = desired(&agent, |_| Some(own.clone()), |_| Some(group.clone()));
+                assert_eq!(found.config, expected);
+            }
+        }
     }
 
     #[test]

@@ -152,7 +152,10 @@ impl Api {
         let wish = json!({"layers": layers, "strategy": "all at once"});
         let refused = self.try_post(&path, &wish).expect_err("a question first");
         assert!(refused.to_string().contains("lack components"), "{refused}");
-        self.post(&path, &json!({"layers": layers, "confirm": 1, "strategy": "all at once"}));
+        self.post(
+            &path,
+            &json!({"layers": layers, "confirm": 1, "strategy": "all at once"}),
+        );
     }
 
     /// Makes a group and puts the agent into it.

@@ -10,7 +10,7 @@ use muster::admin_plane::assets;
 use muster::admin_plane::pages::add_agents::{self, AddForm, JoiningView, Way};
 use muster::admin_plane::pages::agent::acts::{self, Act};
 use muster::admin_plane::pages::agent::configuration::Side;
-use muster::admin_plane::pages::agent::edit::{self, EditForm};
+use muster::admin_plane::pages::agent::edit::{self, AdoptForm, EditForm};
 use muster::admin_plane::pages::agent::{self, AgentTab};
 use muster::admin_plane::pages::agents::bulk::{self, BulkAct, BulkView};
 use muster::admin_plane::pages::agents::{self, AgentsView};
@@ -18,9 +18,10 @@ use muster::admin_plane::pages::layout::{Nav, Page, page};
 use muster::admin_plane::pages::overview::overview;
 use muster::admin_plane::pages::parts::DiffView;
 use muster::admin_plane::pages::scene::{Errors, Scene};
+use muster::admin_plane::pages::terms::TermsForm;
 use muster::app::agents::{
     AgentConfiguration, AgentDetail, AgentIdentity, AgentPage, AgentSort, AgentSummary, BulkResult,
-    ComponentsView, ConfigStanding, DeliveryWord, EffectiveView, Rotation, Said, Tally, TimelineView, Wanted,
+    ComponentsView, ConfigStanding, EffectiveView, Rotation, Said, Tally, TimelineView, Wanted,
 };
 use muster::app::overview::{Few, Overview, Recent, RecentKind, Trouble, TroubleKind};
 use muster::app::records::TimelineEntry;
@@ -30,7 +31,7 @@ use muster::fleet::agent::presence::Presence;
 use muster::fleet::agent::report::{Component, Health, RemoteConfigOutcome};
 use muster::fleet::agent::{
     Completeness, Delivery, EffectiveRef, Happening, HoldReason, Origin, Registration, RestartOrder,
-    Transport,
+    Transport, Verdict,
 };
 use muster::fleet::attributes::{Attribute, Description, Value};
 use muster::fleet::config::yaml::Limits;
@@ -41,6 +42,7 @@ use muster::fleet::hash::Digest;
 use muster::fleet::identity::{Credential, CredentialState, Purpose, Scope};
 use muster::fleet::ids::{AgentId, CredentialId, EnrolmentTokenId, InstanceUid, TargetId};
 use muster::fleet::name::Name;
+use muster::fleet::suspension::Terms;
 use muster::fleet::target::{self, Frozen, LayerRef, Rendering, Target};
 use muster::fleet::time::Timestamp;
 use proptest::prelude::*;
@@ -123,7 +125,7 @@ const PLAIN: Words<'static> = Words {
     document: "receivers:\n  otlp: {}\nexporters:\n  otlp/backend: {}\n  otlphtp: {}\n",
 };
 
-fn summary(number: u8, words: &Words<'_>, condition: Condition, state: DeliveryWord) -> AgentSummary {
+fn summary(number: u8, words: &Words<'_>, condition: Condition, state: Verdict) -> AgentSummary {
     let reason = match condition {
         Condition::Healthy => "Reports healthy".to_owned(),
         Condition::Down => "Not connected".to_owned(),
@@ -173,23 +175,24 @@ fn summary(number: u8, words: &Words<'_>, condition: Condition, state: DeliveryW
             state,
             wanted: Some(Digest([1; 32])),
             since: before(age),
-            error: if state == DeliveryWord::Failed {
+            error: if state == Verdict::Failed {
                 words.reason.to_owned()
             } else {
                 String::new()
             },
+            hold: None,
         },
     }
 }
 
 fn listed(words: &Words<'_>) -> AgentPage {
     let agents = [
-        (1, Condition::Down, DeliveryWord::InSync),
-        (2, Condition::Degraded, DeliveryWord::Failed),
-        (3, Condition::Unknown, DeliveryWord::Pending),
-        (4, Condition::InProgress, DeliveryWord::Applying),
-        (5, Condition::Healthy, DeliveryWord::ObserveOnly),
-        (6, Condition::Healthy, DeliveryWord::InSync),
+        (1, Condition::Down, Verdict::InSync),
+        (2, Condition::Degraded, Verdict::Failed),
+        (3, Condition::Unknown, Verdict::Pending),
+        (4, Condition::InProgress, Verdict::Applying),
+        (5, Condition::Healthy, Verdict::ObserveOnly),
+        (6, Condition::Healthy, Verdict::InSync),
     ];
     AgentPage {
         agents: agents
@@ -197,6 +200,7 @@ fn listed(words: &Words<'_>) -> AgentPage {
             .into(),
         matching: 412,
         tally: fleet(),
+        verdicts: verdicts(),
         next: Some("cursor".to_owned()),
     }
 }
@@ -211,6 +215,16 @@ fn fleet() -> Tally {
     }
 }
 
+fn verdicts() -> BTreeMap<Verdict, usize> {
+    [
+        (Verdict::Failed, 2),
+        (Verdict::Drifted, 3),
+        (Verdict::Held, 1),
+        (Verdict::InSync, 406),
+    ]
+    .into()
+}
+
 fn groups() -> [(Name, u64); 2] {
     [(Name::slug("edge"), 300), (Name::slug("unassigned"), 112)]
 }
@@ -218,6 +232,7 @@ fn groups() -> [(Name, u64); 2] {
 fn agents_page(words: &Words<'_>, page: Result<&AgentPage, &str>, filter: &str) -> String {
     let groups = groups();
     let _ = words;
+    let verdicts = verdicts();
     let view = AgentsView {
         filter,
         sort: AgentSort::Status,
@@ -225,6 +240,7 @@ fn agents_page(words: &Words<'_>, page: Result<&AgentPage, &str>, filter: &str) 
         archived: false,
         page,
         fleet: fleet(),
+        verdicts: &verdicts,
         groups: &groups,
     };
     in_frame("Agents", Nav::Agents, agents::agents(&view, &scene(Role::Admin)))
@@ -252,7 +268,7 @@ fn detail(words: &Words<'_>) -> AgentDetail {
         value: Value::String(value.to_owned()),
     };
     AgentDetail {
-        summary: summary(2, words, Condition::Degraded, DeliveryWord::Failed),
+        summary: summary(2, words, Condition::Degraded, Verdict::Failed),
         registration,
         capabilities: vec!["reports status", "accepts remote configuration"],
         accepts_restart: true,
@@ -511,9 +527,37 @@ fn form_pages(words: &Words<'_>) -> Vec<(&'static str, String)> {
         "agent_edit",
         in_frame("Edit", Nav::Agents, edit::edit(&detail, &form, &scene)),
     ));
-    let ask = acts::ask(&detail, Act::Revoke, Some(words.reason), &scene);
+    let ask = acts::ask(
+        &detail,
+        Act::Revoke,
+        &terms(words),
+        &Errors::at("", words.reason),
+        &scene,
+    );
     pages.push(("agent_revoke", in_frame("Revoke", Nav::Agents, ask)));
+    let ask = acts::ask(
+        &detail,
+        Act::Hold,
+        &terms(words),
+        &Errors::at("until", words.reason),
+        &scene,
+    );
+    pages.push(("agent_hold", in_frame("Hold", Nav::Agents, ask)));
+    let form = AdoptForm {
+        name: words.name,
+        config: "edge-base",
+        errors: &Errors::at("name", words.reason),
+    };
+    let ask = edit::adopt(&detail, &[Name::slug("edge-base")], &form, &scene);
+    pages.push(("agent_adopt", in_frame("Keep", Nav::Agents, ask)));
     pages
+}
+
+fn terms(words: &Words<'_>) -> TermsForm {
+    TermsForm {
+        reason: words.reason.to_owned(),
+        ends: "4h".to_owned(),
+    }
 }
 
 fn token(words: &Words<'_>) -> EnrolmentToken {
@@ -556,9 +600,10 @@ fn site() -> Site {
 fn joining_page(words: &Words<'_>, way: Way, secret: Option<&str>) -> String {
     let (site, token) = (site(), token(words));
     let agents = AgentPage {
-        agents: vec![summary(2, words, Condition::Healthy, DeliveryWord::InSync)],
+        agents: vec![summary(2, words, Condition::Healthy, Verdict::InSync)],
         matching: 1,
         tally: Tally::default(),
+        verdicts: verdicts(),
         next: None,
     };
     let view = JoiningView {
@@ -621,9 +666,25 @@ fn overview_page(words: &Words<'_>, quiet: bool) -> String {
     } else {
         Overview {
             agents: fleet(),
+            verdicts: verdicts(),
             groups: 3,
             configs: 2,
             troubles: vec![
+                trouble(TroubleKind::Drifted { group: edge.clone() }, 3, 640),
+                trouble(TroubleKind::Detached, 2, 540),
+                trouble(
+                    TroubleKind::GroupHeld {
+                        group: edge.clone(),
+                        terms: Terms {
+                            reason: words.reason.to_owned(),
+                            by: words.name.to_owned(),
+                            since: before(440),
+                            until: Some(NOW.plus(Duration::from_hours(2))),
+                        },
+                    },
+                    0,
+                    440,
+                ),
                 Trouble {
                     kind: TroubleKind::FleetHeld {
                         reason: HoldReason::StoreWentBack,
@@ -696,6 +757,7 @@ fn overview_page(words: &Words<'_>, quiet: bool) -> String {
 
 fn bulk_pages(words: &Words<'_>) -> Vec<(&'static str, String)> {
     let errors = Errors::at("set", words.reason);
+    let typed = terms(words);
     let names = [words.name.to_owned(), "web-01".to_owned()];
     let view = |act| BulkView {
         act,
@@ -708,6 +770,7 @@ fn bulk_pages(words: &Words<'_>) -> Vec<(&'static str, String)> {
         set: words.label.1,
         remove: words.label.0,
         group: "",
+        terms: &typed,
         errors: &errors,
     };
     let ask = |act| in_frame("Agents", Nav::Agents, bulk::ask(&view(act), &scene(Role::Admin)));
@@ -720,6 +783,7 @@ fn bulk_pages(words: &Words<'_>) -> Vec<(&'static str, String)> {
     vec![
         ("bulk_label", ask(BulkAct::Label)),
         ("bulk_revoke", ask(BulkAct::Revoke)),
+        ("bulk_hold", ask(BulkAct::Hold)),
         ("bulk_outcome", in_frame("Agents", Nav::Agents, outcome)),
     ]
 }
@@ -802,7 +866,7 @@ fn ids_are_unique_and_every_label_has_its_field() {
 fn whoever_only_looks_is_offered_no_act() {
     let viewer = scene(Role::Viewer);
     let (list, detail) = (listed(&PLAIN), detail(&PLAIN));
-    let groups = groups();
+    let (groups, verdicts) = (groups(), verdicts());
     let view = AgentsView {
         filter: "",
         sort: AgentSort::Status,
@@ -810,6 +874,7 @@ fn whoever_only_looks_is_offered_no_act() {
         archived: false,
         page: Ok(&list),
         fleet: fleet(),
+        verdicts: &verdicts,
         groups: &groups,
     };
     let inner = agent::overview::overview(&detail, &viewer);
@@ -843,13 +908,14 @@ fn a_secret_is_shown_in_the_one_answer_that_has_it() {
 
 #[test]
 fn nothing_is_ever_said_to_have_happened_in_1970() {
-    let mut never = summary(3, &PLAIN, Condition::Unknown, DeliveryWord::ObserveOnly);
+    let mut never = summary(3, &PLAIN, Condition::Unknown, Verdict::ObserveOnly);
     never.status.since = Timestamp::EPOCH;
     never.config.since = Timestamp::EPOCH;
     let page = AgentPage {
         agents: vec![never],
         matching: 1,
         tally: fleet(),
+        verdicts: verdicts(),
         next: None,
     };
     let html = agents_page(&PLAIN, Ok(&page), "");

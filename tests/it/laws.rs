@@ -7,12 +7,12 @@ use muster::fleet::agent::report::{
     ConnectionStatus, Health, Parts, RemoteConfigOutcome, RemoteConfigStatus, Report,
 };
 use muster::fleet::agent::{
-    Agent, Asking, Command, Contact, Desired, HoldReason, Intent, Offer, Origin, Pulse, Registration, Reply,
-    RestartOrder, Seen, Subject, Transport, Update, Using,
+    Agent, Asking, Command, Contact, Desired, HoldReason, Intent, Offer, Offered, Origin, Pulse,
+    Registration, Reply, RestartOrder, Seen, Subject, Transport, Update, Using, Verdict,
 };
 use muster::fleet::attributes::Description;
 use muster::fleet::capabilities::Capabilities;
-use muster::fleet::config::ConfigMap;
+use muster::fleet::config::{Comparison, ConfigMap};
 use muster::fleet::connection_offer::{ConnectionOffer, ConnectionSettings};
 use muster::fleet::hash::{ConfigHash, Digest, HashKey};
 use muster::fleet::ids::{AgentId, CredentialId, InstanceUid};
@@ -43,6 +43,8 @@ enum Step {
     Rotates(u8),
     /// The agent connects with one of its credentials; the second number is whether that one was replaced.
     Shows(u8, bool),
+    /// Somebody has what is wanted offered once more.
+    Reapply,
     /// Seconds pass.
     Passes(u64),
 }
@@ -57,6 +59,8 @@ struct Said {
     status: Option<(u8, RemoteConfigOutcome)>,
     /// Which connection offer a status names, if there is one: 3 = one that is not ours.
     connection: Option<(u8, RemoteConfigOutcome)>,
+    /// Which content it reports to run, if it reports any.
+    runs: Option<u8>,
     bytes: u64,
 }
 
@@ -75,6 +79,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Restart),
         2 => (0_u8..4).prop_map(Step::Rotates),
         2 => (0_u8..4, any::<bool>()).prop_map(|(credential, recovery)| Step::Shows(credential, recovery)),
+        1 => Just(Step::Reapply),
         2 => (0_u64..120).prop_map(Step::Passes),
     ]
 }
@@ -104,16 +109,18 @@ fn said() -> impl Strategy<Value = Said> {
         proptest::option::of(any::<bool>()),
         status,
         connection,
+        proptest::option::of(0_u8..3),
         0_u64..3,
     )
         .prop_map(
-            |(sequence, capabilities, full, healthy, status, connection, bytes)| Said {
+            |(sequence, capabilities, full, healthy, status, connection, runs, bytes)| Said {
                 sequence,
                 capabilities,
                 full,
                 healthy,
                 status,
                 connection,
+                runs,
                 bytes,
             },
         )
@@ -132,6 +139,8 @@ struct World {
     restarts: u32,
     /// The settings that its connection should have.
     rotated: Option<Arc<ConnectionOffer>>,
+    reapplies: u32,
+    offered_again: u32,
 }
 
 impl World {
@@ -148,6 +157,8 @@ impl World {
             orders: 0,
             restarts: 0,
             rotated: None,
+            reapplies: 0,
+            offered_again: 0,
         }
     }
 
@@ -203,6 +214,7 @@ impl World {
                     outcome,
                     error: String::new(),
                 }),
+                effective_config: said.runs.map(|number| (*self.offer(number).content).clone()),
                 ..Parts::default()
             },
             disconnect: false,
@@ -247,9 +259,10 @@ impl World {
         let stale = self.contact.asking != Asking::No;
         let reply = self.subject().reply(&desired, now).0;
         if let Reply::Update(update) = &reply {
+            self.offered_again += u32::from(settled && update.remote_config.is_some());
             assert!(
-                !(settled && update.remote_config.is_some()),
-                "it runs that already"
+                self.offered_again <= self.reapplies,
+                "it runs that already, and nobody asked for it"
             );
             assert!(
                 !(stale && update.full_state && update.remote_config.is_some()),
@@ -315,12 +328,63 @@ impl World {
                 });
                 return;
             }
+            Step::Reapply => {
+                self.reapplies += 1;
+                let wanted = self.desired.digest();
+                let at = self.now;
+                Arc::make_mut(&mut self.agent).delivery.again = wanted.map(|digest| Offered { digest, at });
+                return;
+            }
             Step::Passes(seconds) => {
                 self.now = self.now.plus(Duration::from_secs(*seconds));
                 return;
             }
         };
         self.check(&reply);
+        self.check_verdict();
+    }
+
+    /// What holds of the word for where its configuration stands, however what it runs compares.
+    fn check_verdict(&self) {
+        let agent = &self.agent;
+        let failed = self
+            .desired
+            .digest()
+            .is_some_and(|digest| agent.delivery.failure_of(digest).is_some());
+        let comparisons = [
+            None,
+            Some(Comparison::Same),
+            Some(Comparison::Differs),
+            Some(Comparison::Unclear),
+        ];
+        for comparison in comparisons {
+            let judged = agent.judge(&self.desired.config, comparison, self.now);
+            let verdict = judged.verdict;
+            match &self.desired.config {
+                Intent::Unmanaged => assert_eq!(verdict, Verdict::ObserveOnly),
+                Intent::Hold(_) => assert_eq!(verdict, Verdict::Held),
+                Intent::Want(_) if !agent.registration.is_served() => assert_eq!(verdict, Verdict::Held),
+                Intent::Want(_) => {
+                    assert_eq!(verdict.is_refusal(), failed, "FAILED wins: {verdict:?}");
+                    assert!(!matches!(verdict, Verdict::Held | Verdict::ObserveOnly));
+                }
+            }
+            let is_same = comparison == Some(Comparison::Same) && agent.reported.effective_config.is_some();
+            assert!(
+                verdict != Verdict::InSync || is_same,
+                "what can't be verified is not in sync"
+            );
+            let took = |digest| {
+                agent.delivery.has(digest) || agent.delivery.offered.is_some_and(|last| last.digest == digest)
+            };
+            if matches!(verdict, Verdict::InSync | Verdict::Drifted | Verdict::Unverified) {
+                assert!(self.desired.digest().is_some_and(took), "nothing was given to it");
+            }
+            if verdict == Verdict::SelfReverted {
+                let said = agent.delivery.acknowledged.as_ref().unwrap();
+                assert!(said.outcome == RemoteConfigOutcome::Applied && said.digest != self.desired.digest());
+            }
+        }
     }
 
     /// What holds of every reply.
@@ -396,6 +460,7 @@ impl World {
             healthy: Some(true),
             status: Some((3, RemoteConfigOutcome::Unset)),
             connection: None,
+            runs: None,
             bytes: 77,
         };
         for _ in 0..8 {
@@ -428,6 +493,7 @@ fn silence(bytes: u64) -> Said {
         healthy: None,
         status: None,
         connection: None,
+        runs: None,
         bytes,
     }
 }
@@ -482,6 +548,7 @@ proptest! {
             healthy: None,
             status: None,
             connection: None,
+            runs: None,
             bytes: 78,
         };
         for _ in 0..5 {
@@ -620,7 +687,7 @@ proptest! {
         for step in &steps {
             world.step(step);
         }
-        let beat = Said { sequence: Number::Next, capabilities: Some(world.agent.reported.capabilities.0), full: false, healthy: None, status: None, connection: None, bytes: 9 };
+        let beat = Said { sequence: Number::Next, capabilities: Some(world.agent.reported.capabilities.0), full: false, healthy: None, status: None, connection: None, runs: None, bytes: 9 };
         let report = world.report(&beat);
         let (sequence, capabilities, now) = (report.sequence, world.agent.reported.capabilities.0, world.now);
         let mut short = (Arc::clone(&world.agent), world.pulse, world.contact.clone());

@@ -17,6 +17,7 @@ mod audit;
 mod command_line;
 mod configs;
 mod conformance;
+mod drift;
 mod fleet_pages;
 mod gallery;
 mod groups;

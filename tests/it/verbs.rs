@@ -420,6 +420,8 @@ const VERBS: &[(&str, &[&str])] = &[
     ("DELETE /api/v1/groups/{name}", &["groups", "delete"]),
     ("PATCH /api/v1/groups/{name}", &["groups", "edit"]),
     ("POST /api/v1/groups/{name}/publish", &["publish"]),
+    ("POST /api/v1/groups/{name}/hold", &["groups", "hold"]),
+    ("POST /api/v1/groups/{name}/release", &["groups", "release"]),
     ("POST /api/v1/groups/{name}/withdraw", &["groups", "withdraw"]),
     ("POST /api/v1/rollouts/{id}/acts", &["rollouts", "pause"]),
     ("POST /api/v1/setup-token", &["setup-token"]),

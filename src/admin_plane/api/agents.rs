@@ -5,14 +5,15 @@ use serde::Deserialize;
 
 use super::{Answer, Given, Nothing};
 use crate::admin_plane::call::Call;
+use crate::app::adopt::{AdoptResult, Adoption};
 use crate::app::agents::{
     AgentAct, AgentConfiguration, AgentDetail, AgentIdentity, AgentPage, AgentQuery, BulkResult,
     ComponentsView, EffectiveView, TimelineView,
 };
 use crate::app::error::Error;
-use crate::app::intentions::Saved;
 use crate::fleet::ids::AgentId;
 use crate::fleet::target::LayerRef;
+use crate::fleet::time::Timestamp;
 
 /// The most agents that one request acts on.
 const MOST: usize = 20_000;
@@ -143,29 +144,23 @@ pub(in crate::admin_plane) struct OwnConfig {
     /// Says that a content which tells the agent to run nothing is meant.
     #[serde(default)]
     allow_blank: bool,
+    /// When it ends by itself: the agent's group applies again. Left out: never.
+    #[serde(default)]
+    until: Option<Timestamp>,
 }
 
 pub(in crate::admin_plane) async fn publish(call: Call, _: Nothing, wish: OwnConfig) -> Given<AgentDetail> {
     let id: AgentId = call.parse("id")?;
     let what = (&wish.layer, wish.message.as_str());
     call.app()
-        .publish_to_agent(&call.actor, id, what, wish.allow_blank)
+        .publish_to_agent(&call.actor, id, what, wish.allow_blank, wish.until)
         .await?;
     Ok(Answer::ok(call.app().agent(&call.actor, id)?))
 }
 
-/// What to call the config that is made of what an agent runs.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::admin_plane) struct Adopt {
-    /// Its name; the agent's own when empty.
-    #[serde(default)]
-    name: String,
-}
-
-pub(in crate::admin_plane) async fn adopt(call: Call, _: Nothing, wish: Adopt) -> Given<Saved> {
+pub(in crate::admin_plane) async fn adopt(call: Call, _: Nothing, wish: Adoption) -> Given<AdoptResult> {
     let id: AgentId = call.parse("id")?;
-    let saved = call.app().adopt(&call.actor, id, &wish.name).await?;
-    let location = format!("/api/v1/configs/{}", saved.revision.config);
-    Ok(Answer::created(saved, location))
+    let kept = call.app().adopt(&call.actor, id, wish).await?;
+    let location = format!("/api/v1/configs/{}", kept.saved.revision.config);
+    Ok(Answer::created(kept, location))
 }

@@ -9,6 +9,7 @@ use crate::app::error::Error;
 use crate::app::groups::{GroupEdit, NewGroup};
 use crate::app::intentions::{Deleted, GroupDetail, GroupSummary, Preview, PublishResult};
 use crate::app::publish::{IfRunning, Publish};
+use crate::app::terms::OnTerms;
 use crate::fleet::rollout::Strategy;
 use crate::fleet::target::{LayerRef, Target};
 
@@ -144,6 +145,24 @@ pub(in crate::admin_plane) async fn publish(call: Call, _: Nothing, wish: ToPubl
     let result = call.app().publish(&call.actor, publish).await?;
     let revision = result.group_revision;
     Ok(Answer::ok(result).at_revision(revision))
+}
+
+pub(in crate::admin_plane) async fn hold(call: Call, _: Nothing, terms: OnTerms) -> Given<GroupDetail> {
+    let (name, expected) = (call.param("name"), call.if_match()?);
+    call.app()
+        .intentions
+        .hold_group(&call.actor, name, terms, expected)
+        .await?;
+    detail(&call, name)
+}
+
+pub(in crate::admin_plane) async fn release(call: Call, _: Nothing, _: Nothing) -> Given<GroupDetail> {
+    let (name, expected) = (call.param("name"), call.if_match()?);
+    call.app()
+        .intentions
+        .release_group(&call.actor, name, expected)
+        .await?;
+    detail(&call, name)
 }
 
 /// Why something is done.

@@ -19,10 +19,11 @@ use super::parts::{
     visible_text,
 };
 use super::scene::Scene;
-use crate::app::agents::{AgentDetail, DeliveryWord};
+use crate::app::agents::AgentDetail;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::presence::Presence;
-use crate::fleet::agent::{Completeness, HoldReason, Standing, Transport};
+use crate::fleet::agent::{Completeness, HoldReason, Standing, Transport, Verdict};
+use crate::fleet::suspension::{Suspension, SuspensionKind};
 use crate::fleet::time::Timestamp;
 
 /// The tabs of an agent.
@@ -112,7 +113,7 @@ pub fn status(detail: &AgentDetail, now: Timestamp) -> Markup {
     let (shape, word) = standing(summary);
     let why = html! {
         (visible(&summary.status.reason))
-        @if summary.config.state == DeliveryWord::Failed { " " a href={ (path(detail)) "/configuration" } { "See the configuration" } }
+        @if summary.config.state.is_refusal() || summary.config.state == Verdict::Drifted { " " a href={ (path(detail)) "/configuration" } { "See the configuration" } }
     };
     let age = html! {
         (age(summary.status.since, now))
@@ -185,9 +186,25 @@ fn notices(detail: &AgentDetail, scene: &Scene<'_>) -> Markup {
             Standing::Revoked { .. } => (note(BannerKind::Note, html! { "Its credential was revoked. To serve this host again, enrol it again." })),
             Standing::Active => {}
         }
+        @if let Some(suspension) = &detail.registration.suspension {
+            (note(BannerKind::Note, suspended(suspension, scene.now)))
+            @if scene.may(Permission::Publish) {
+                div.buttons {
+                    @match suspension.kind {
+                        SuspensionKind::Held => (act("Release this agent", "release")),
+                        SuspensionKind::Detached => (act("Attach this agent", "attach")),
+                    }
+                }
+            }
+        }
         @if let Some(hold) = detail.delivery.hold {
             (note(BannerKind::Warning, hold_words(hold)))
             @if scene.may(Permission::Publish) { div.buttons { (act("Release this agent", "release")) } }
+        } @else if detail.summary.config.hold == Some(HoldReason::Group) {
+            (note(BannerKind::Note, html! { (hold_words(HoldReason::Group)) " " a href={ "/groups/" (detail.summary.group) } { (detail.summary.group) } }))
+        }
+        @if let Some(again) = &detail.delivery.again {
+            (note(BannerKind::Note, html! { "What is wanted was ordered to be offered once more " (ago(again.at, scene.now)) "; it is sent as soon as the agent can be reached." }))
         }
         @if let Some(order) = &detail.delivery.restart {
             (note(BannerKind::Note, html! { "A restart was ordered by " (visible(&order.by)) " " (ago(order.at, scene.now)) " and is sent as soon as the agent can be reached." }))
@@ -200,6 +217,21 @@ fn notices(detail: &AgentDetail, scene: &Scene<'_>) -> Markup {
     }
 }
 
+/// What an operator decided about deliveries to it.
+fn suspended(suspension: &Suspension, now: Timestamp) -> Markup {
+    html! {
+        @match suspension.kind {
+            SuspensionKind::Held => "Held ",
+            SuspensionKind::Detached => "Detached from its group ",
+        }
+        (super::terms::told(&suspension.terms, now))
+        @match suspension.kind {
+            SuspensionKind::Held => " Nothing is sent to it, and what it runs keeps running.",
+            SuspensionKind::Detached => " It is only observed, and what it runs keeps running.",
+        }
+    }
+}
+
 /// Why nothing is sent to an agent, and what to do.
 #[must_use]
 pub fn hold_words(reason: HoldReason) -> Markup {
@@ -208,6 +240,9 @@ pub fn hold_words(reason: HoldReason) -> Markup {
             "The agent knows a newer state than this server's store: the store went back in time, after a restore or an old snapshot. Nothing is sent until you have looked and release it."
         }
         HoldReason::Operator => "Nothing is sent to it until it is released. What it runs keeps running.",
+        HoldReason::Group => {
+            "What its group publishes is held: nothing is sent until the group is released. What it runs keeps running."
+        }
         HoldReason::NothingLeft => "Its group has no configuration any more. What it runs keeps running.",
         HoldReason::Unreadable => {
             "What it should run can't be read from the store. Publish to its group again; what it runs keeps running."

@@ -3,6 +3,8 @@
 pub mod bulk;
 pub(in crate::admin_plane) mod handle;
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
 use super::layout::page_head;
@@ -11,8 +13,9 @@ use super::parts::{
     button_link, count, empty, filter_bar, labels, live, since, table, visible, visible_text,
 };
 use super::scene::{Scene, encoded};
-use crate::app::agents::{AgentPage, AgentSort, AgentSummary, DeliveryWord, Tally};
+use crate::app::agents::{AgentPage, AgentSort, AgentSummary, Tally};
 use crate::auth::permission::Permission;
+use crate::fleet::agent::Verdict;
 use crate::fleet::agent::health::Condition;
 use crate::fleet::agent::presence::Presence;
 use crate::fleet::name::Name;
@@ -36,6 +39,8 @@ pub struct AgentsView<'a> {
     pub page: Result<&'a AgentPage, &'a str>,
     /// How the whole fleet is.
     pub fleet: Tally,
+    /// How the configurations of the whole fleet stand.
+    pub verdicts: &'a BTreeMap<Verdict, usize>,
     /// The groups with the most agents, for quick filters.
     pub groups: &'a [(Name, u64)],
 }
@@ -87,8 +92,9 @@ pub fn standing(agent: &AgentSummary) -> (Status, &'static str) {
     let status = shape_of(agent.status.condition);
     let word = match (agent.status.condition, agent.presence, agent.config.state) {
         (Condition::Down, Presence::Offline { .. }, _) => "Offline",
-        (Condition::Degraded, _, DeliveryWord::Failed) => "Refused",
-        (Condition::Degraded, _, DeliveryWord::Held) => "Held",
+        (Condition::Degraded, _, Verdict::Failed | Verdict::SelfReverted) => "Refused",
+        (Condition::Degraded, _, Verdict::Held) => "Held",
+        (Condition::Degraded, _, Verdict::Drifted) if agent.status.since == agent.config.since => "Drifted",
         (Condition::Unknown, Presence::NeverSeen, _) => "Waiting",
         (Condition::Unknown, Presence::Awaited { .. }, _) => "Awaited",
         (Condition::InProgress, _, _) => "Applying",
@@ -177,11 +183,23 @@ fn filters(view: &AgentsView<'_>) -> Markup {
     let conditions = conditions
         .iter()
         .map(|(words, filter, count)| (*words, filter.clone(), *count as u64));
+    // Only what needs a look: the others are most of the fleet, or short.
+    let verdicts = [
+        ("Self-reverted", Verdict::SelfReverted),
+        ("Drifted", Verdict::Drifted),
+        ("Held", Verdict::Held),
+        ("Unverified", Verdict::Unverified),
+    ];
+    let verdicts = verdicts.iter().map(|(words, verdict)| {
+        let count = view.verdicts.get(verdict).copied().unwrap_or_default();
+        (*words, format!("config = {}", verdict.words()), count as u64)
+    });
     let groups = view
         .groups
         .iter()
         .map(|(name, count)| (name.as_str(), format!("group = {name}"), *count));
     let chips: Vec<(&str, u64, String, bool)> = conditions
+        .chain(verdicts)
         .chain(groups)
         .filter(|(words, filter, count)| *count > 0 || filter == view.filter || *words == "All")
         .map(|(words, filter, count)| {
@@ -351,22 +369,22 @@ fn group_cell(agent: &AgentSummary) -> Markup {
 }
 
 fn config_cell(agent: &AgentSummary) -> Markup {
-    let status = delivery_shape(agent.config.state);
+    let status = verdict_shape(agent.config.state);
     html! {
-        @if agent.config.state == DeliveryWord::ObserveOnly { span.quiet { (agent.config.state.words()) } }
+        @if agent.config.state == Verdict::ObserveOnly { span.quiet { (agent.config.state.words()) } }
         @else { a.plain href={ "/agents/" (agent.id) "/configuration" } { (badge(status, Some(agent.config.state.words()))) } }
     }
 }
 
-/// The shape that goes with where a delivery stands.
+/// The shape that goes with where a configuration stands.
 #[must_use]
-pub fn delivery_shape(state: DeliveryWord) -> Status {
-    match state {
-        DeliveryWord::Failed => Status::Down,
-        DeliveryWord::Held | DeliveryWord::NotCapable => Status::Degraded,
-        DeliveryWord::Pending | DeliveryWord::Applying => Status::InProgress,
-        DeliveryWord::Unverified | DeliveryWord::ObserveOnly => Status::Unknown,
-        DeliveryWord::InSync => Status::Healthy,
+pub fn verdict_shape(verdict: Verdict) -> Status {
+    match verdict {
+        Verdict::Failed | Verdict::SelfReverted => Status::Down,
+        Verdict::Drifted | Verdict::Held | Verdict::NotCapable => Status::Degraded,
+        Verdict::Pending | Verdict::Applying => Status::InProgress,
+        Verdict::Unknown | Verdict::Unverified | Verdict::ObserveOnly => Status::Unknown,
+        Verdict::InSync => Status::Healthy,
     }
 }
 

@@ -4,10 +4,12 @@ mod change;
 mod claims;
 mod edit;
 pub(in crate::admin_plane) mod handle;
+mod hold;
 mod one;
 
 pub(super) use edit::STRATEGY_HELP;
 pub use edit::{GroupForm, delete, edit, new, withdraw};
+pub use hold::hold;
 pub use one::group;
 
 use maud::{Markup, html};
@@ -21,6 +23,11 @@ use super::scene::{Scene, agents_href, quiet};
 use crate::app::intentions::{GroupSummary, MemberCounts};
 use crate::auth::permission::Permission;
 use crate::fleet::selector::Selector;
+
+/// The filter for agents that refused what is wanted.
+const REFUSED: &str = "config in (failed, self-reverted)";
+/// The filter for agents that are not there yet.
+const WAITING: &str = "config in (pending, applying, unknown, \"takes no configuration\", \"observe only\")";
 
 /// The list.
 #[must_use]
@@ -110,8 +117,10 @@ pub(super) fn members(group: &str, members: &MemberCounts, published: bool) -> M
     html! {
         a href=(all) { (count(u64::from(members.all), "agent", "agents")) }
         @if published {
-            (part(Status::Down, members.failed, "refused it", "config = failed"))
-            (part(Status::InProgress, members.waiting, "not there yet", "config notin (\"in sync\", failed)"))
+            (part(Status::Down, members.failed, "refused it", REFUSED))
+            (part(Status::Degraded, members.drifted, "drifted", "config = drifted"))
+            (part(Status::Unknown, members.held, "held", "config = held"))
+            (part(Status::InProgress, members.waiting, "not there yet", WAITING))
             @if members.own_target > 0 { " " (quiet(&html! { (members.own_target) " with their own" })) }
         }
     }

@@ -15,6 +15,8 @@ use super::scene::{Scene, agents_href, encoded};
 use crate::app::overview::{Few, Overview, Recent, RecentKind, Trouble, TroubleKind};
 use crate::auth::permission::Permission;
 use crate::fleet::agent::HoldReason;
+use crate::fleet::name::Name;
+use crate::fleet::suspension::Terms;
 
 /// What the page listens to.
 const TOPICS: [&str; 4] = ["agents", "groups", "configs", "enrolment"];
@@ -80,7 +82,7 @@ fn fleet_held(reason: HoldReason) -> Markup {
     html! {
         @match reason {
             HoldReason::StoreWentBack => "Nothing is sent to any agent: agents know a newer state than this server's store, so the store went back in time, after a restore or an old snapshot. Look at what is published before you release the fleet.",
-            HoldReason::Operator => "Nothing is sent to any agent: the fleet is held by an operator.",
+            HoldReason::Operator | HoldReason::Group => "Nothing is sent to any agent: the fleet is held by an operator.",
             HoldReason::NothingLeft | HoldReason::Unreadable | HoldReason::NotRendered | HoldReason::NothingToGoBackTo => "Nothing is sent to any agent: what they should run can't be read from the store.",
         }
         " " a href={ (agents_href("held = \"went back\"")) } { "Agents that are held" }
@@ -157,7 +159,7 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
             Status::Degraded,
             "Refused",
             html! {
-                (few(agents, &format!("config = failed, group = {group}"))) (of_group(group.as_str())) " refused "
+                (few(agents, &format!("config in (failed, self-reverted), group = {group}"))) (of_group(group.as_str())) " refused "
                 @match layer_links(layers) { Some(links) => (links), None => "the configuration" }
                 (said(error))
             },
@@ -166,6 +168,11 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
             Status::Degraded,
             "Stuck",
             html! { (few(agents, &format!("status = degraded, config = applying, group = {group}"))) (of_group(group.as_str())) " " (verb(agents, "was", "were")) " offered a configuration and " (verb(agents, "doesn't", "don't")) " say what became of it" },
+        ),
+        TroubleKind::Drifted { group } => (
+            Status::Degraded,
+            "Drifted",
+            html! { (few(agents, &format!("config = drifted, group = {group}"))) (of_group(group.as_str())) " drifted: " (verb(agents, "it runs", "they run")) " something else than what is wanted" },
         ),
         TroubleKind::Unhealthy { group, reason } => (
             Status::Degraded,
@@ -211,6 +218,8 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
             "Held",
             html! { (few(agents, "held = operator")) " " (verb(agents, "is", "are")) " held: nothing is sent until released" },
         ),
+        TroubleKind::GroupHeld { group, terms } => (Status::Unknown, "Held", group_held(group, terms, scene)),
+        TroubleKind::Detached => (Status::Unknown, "Detached", detached(agents)),
         TroubleKind::TokensExpiring { tokens } => (
             Status::Unknown,
             "Expiring",
@@ -236,6 +245,17 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
             "Unassigned",
             html! { (few(agents, "group = unassigned, presence = online")) " " (verb(agents, "belongs", "belong")) " to no group and " (verb(agents, "is", "are")) " sent nothing" },
         ),
+    }
+}
+
+fn group_held(group: &Name, terms: &Terms, scene: &Scene<'_>) -> Markup {
+    html! { a href={ "/groups/" (group) } { (group) } " is held " (super::terms::told(terms, scene.now)) }
+}
+
+fn detached(agents: &Few) -> Markup {
+    html! {
+        (few(agents, "suspended = detached")) " " (verb(agents, "is", "are")) " detached: what "
+        (verb(agents, "its group publishes", "their groups publish")) " doesn't reach " (verb(agents, "it", "them"))
     }
 }
 

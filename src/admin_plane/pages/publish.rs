@@ -265,6 +265,7 @@ fn why(effect: &Effect, scene: &Scene<'_>) -> Markup {
                 @if at > 0 { ", " } code { (visible(component)) }
             } ". It is sent all the same"
         },
+        Blocker::Detached => html! { "An operator detached it from its group; it is only observed" },
         Blocker::Held { hold } => html! { (held(*hold)) },
     }
 }
@@ -273,6 +274,7 @@ fn held(hold: crate::fleet::agent::HoldReason) -> &'static str {
     use crate::fleet::agent::HoldReason;
     match hold {
         HoldReason::Operator => "An operator holds it",
+        HoldReason::Group => "An operator holds its group",
         HoldReason::NothingLeft => "Its configuration was withdrawn",
         HoldReason::StoreWentBack => "This server's store went back in time; release the agent on its page",
         HoldReason::Unreadable => "Its configuration can't be read from the store",

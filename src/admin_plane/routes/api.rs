@@ -181,7 +181,7 @@ fn of_agents() -> [Row; 11] {
     ]
 }
 
-fn of_groups() -> [Row; 8] {
+fn of_groups() -> [Row; 10] {
     [
         Row::api(GET, "/api/v1/groups", ViewFleet, "List groups", groups::list),
         Row::api(POST, "/api/v1/groups", EditGroups, "Make a group", groups::create).repeatable(),
@@ -230,6 +230,22 @@ fn of_groups() -> [Row; 8] {
             Publish,
             "Withdraw what is published",
             groups::withdraw,
+        )
+        .versioned(),
+        Row::api(
+            POST,
+            "/api/v1/groups/{name}/hold",
+            OperateAgents,
+            "Hold what a group publishes",
+            groups::hold,
+        )
+        .versioned(),
+        Row::api(
+            POST,
+            "/api/v1/groups/{name}/release",
+            Publish,
+            "Offer again what a group publishes",
+            groups::release,
         )
         .versioned(),
     ]

@@ -9,12 +9,15 @@ use crate::app::App;
 use crate::app::audit_entry;
 use crate::app::enrolment::check_labels;
 use crate::app::error::Error;
+use crate::app::terms::OnTerms;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
-use crate::fleet::agent::{Delivery, HoldReason, Registration, RestartOrder, Standing};
+use crate::fleet::agent::{Delivery, Happening, Registration, RestartOrder, Standing};
 use crate::fleet::capabilities::Capabilities;
 use crate::fleet::ids::AgentId;
 use crate::fleet::name::Name;
+use crate::fleet::suspension::{SuspensionKind, Terms};
+use crate::fleet::time::Timestamp;
 use crate::store::{AuditEntry, Batch};
 
 /// Something to do to an agent.
@@ -39,6 +42,12 @@ pub enum AgentAct {
     Pin {
         /// The group.
         group: Name,
+        /// Why; may be empty.
+        #[serde(default)]
+        reason: String,
+        /// When it ends by itself: selectors then decide again. Left out: never.
+        #[serde(default)]
+        until: Option<Timestamp>,
     },
     /// Let selectors decide again.
     Unpin,
@@ -48,10 +57,30 @@ pub enum AgentAct {
     Restart,
     /// Offer once more what it refused.
     Retry,
-    /// Send nothing until released.
-    Hold,
+    /// Offer once more what it took, because it runs something else.
+    Reapply,
+    /// Send nothing until released; what runs stays.
+    Hold {
+        /// Why; may be empty.
+        #[serde(default)]
+        reason: String,
+        /// When it ends by itself. Left out: when somebody releases it.
+        #[serde(default)]
+        until: Option<Timestamp>,
+    },
     /// Send again.
     Release,
+    /// Take it out of its group's delivery: it is only observed.
+    Detach {
+        /// Why; may be empty.
+        #[serde(default)]
+        reason: String,
+        /// When it ends by itself. Left out: when somebody attaches it again.
+        #[serde(default)]
+        until: Option<Timestamp>,
+    },
+    /// Give it back to its group's delivery.
+    Attach,
     /// Give up its own configuration: its group's applies.
     Unpublish,
     /// Serve an agent that was in conflict.
@@ -86,13 +115,18 @@ impl AgentAct {
             | Self::Unpin
             | Self::ConfirmGroup
             | Self::Retry
+            | Self::Reapply
             | Self::Release
+            | Self::Attach
             | Self::Unpublish
             | Self::AcceptConflict
             | Self::Restore => Permission::Publish,
-            Self::Rename { .. } | Self::Label { .. } | Self::Restart | Self::Hold | Self::Archive => {
-                Permission::OperateAgents
-            }
+            Self::Rename { .. }
+            | Self::Label { .. }
+            | Self::Restart
+            | Self::Hold { .. }
+            | Self::Detach { .. }
+            | Self::Archive => Permission::OperateAgents,
         }
     }
 
@@ -107,8 +141,11 @@ impl AgentAct {
             Self::ConfirmGroup => "agent.confirm_group",
             Self::Restart => "agent.restart",
             Self::Retry => "agent.retry",
-            Self::Hold => "agent.hold",
+            Self::Reapply => "agent.reapply",
+            Self::Hold { .. } => "agent.hold",
             Self::Release => "agent.release",
+            Self::Detach { .. } => "agent.detach",
+            Self::Attach => "agent.attach",
             Self::Unpublish => "agent.unpublish",
             Self::AcceptConflict => "agent.accept_conflict",
             Self::Archive => "agent.archive",
@@ -127,13 +164,18 @@ impl AgentAct {
                     .collect::<Vec<_>>()
                     .join(", ")
             }
-            Self::Pin { group } => group.to_string(),
+            Self::Pin { group, reason, until } => {
+                let terms = OnTerms::told(reason, *until);
+                format!("{group}; {terms}").trim_end_matches("; ").to_owned()
+            }
+            Self::Hold { reason, until } | Self::Detach { reason, until } => OnTerms::told(reason, *until),
             Self::Unpin
             | Self::ConfirmGroup
             | Self::Restart
             | Self::Retry
-            | Self::Hold
+            | Self::Reapply
             | Self::Release
+            | Self::Attach
             | Self::Unpublish
             | Self::AcceptConflict
             | Self::Archive
@@ -159,10 +201,14 @@ impl App {
         match act {
             AgentAct::Rename { name } => self.rename(id, entry, name).await?,
             AgentAct::Label { set, remove } => self.label(id, entry, set, remove).await?,
-            AgentAct::Pin { group } => self.pin(id, entry, group.clone()).await?,
+            AgentAct::Pin { group, reason, until } => {
+                let terms = OnTerms::of(reason, *until).terms(actor, now)?;
+                self.pin(id, entry, group.clone(), terms).await?;
+            }
             AgentAct::Unpin => {
                 self.edit_registration(id, entry, |r| {
                     r.pin = None;
+                    r.pin_terms = None;
                     Ok(())
                 })
                 .await?;
@@ -170,27 +216,26 @@ impl App {
             AgentAct::ConfirmGroup => {
                 let proposed = self.snapshot_of(id)?.agent.registration.proposed_group.clone();
                 let group = proposed.ok_or_else(|| Error::Conflict("its facts propose no group".into()))?;
-                self.pin(id, entry, group).await?;
+                let terms = OnTerms::default().terms(actor, now)?;
+                self.pin(id, entry, group, terms).await?;
             }
             AgentAct::Restart => self.order_restart(actor, id, entry).await?,
             AgentAct::Retry => self.retry(id, entry).await?,
-            AgentAct::Hold => {
-                self.edit_delivery(id, entry, |d| {
-                    d.hold = Some(HoldReason::Operator);
-                    Ok(())
-                })
-                .await?;
+            AgentAct::Reapply => self.reapply(actor, id, entry).await?,
+            AgentAct::Hold { reason, until } => {
+                let terms = OnTerms::of(reason, *until).terms(actor, now)?;
+                self.suspend(id, entry, SuspensionKind::Held, terms).await?;
             }
-            AgentAct::Release => {
-                self.edit_delivery(id, entry, |d| {
-                    d.hold = None;
-                    Ok(())
-                })
-                .await?;
+            AgentAct::Release => self.release(actor, id, entry).await?,
+            AgentAct::Detach { reason, until } => {
+                let terms = OnTerms::of(reason, *until).terms(actor, now)?;
+                self.suspend(id, entry, SuspensionKind::Detached, terms).await?;
             }
+            AgentAct::Attach => self.attach(actor, id, entry).await?,
             AgentAct::Unpublish => {
                 self.edit_registration(id, entry, |r| {
                     r.own_target = None;
+                    r.own_terms = None;
                     Ok(())
                 })
                 .await?;
@@ -295,16 +340,21 @@ impl App {
         .await
     }
 
-    async fn pin(&self, id: AgentId, entry: AuditEntry, group: Name) -> Result<(), Error> {
+    async fn pin(&self, id: AgentId, entry: AuditEntry, group: Name, terms: Terms) -> Result<(), Error> {
         if group != Name::unassigned() && !self.intentions.has_group(&group) {
             return Err(Error::not_found("group", &group));
         }
-        let pin = (group != Name::unassigned()).then_some(group);
+        let pin = (group != Name::unassigned()).then(|| group.clone());
+        let at = entry.at;
+        let told = terms.clone();
         self.edit_registration(id, entry, |registration| {
+            registration.pin_terms = pin.is_some().then_some(terms);
             registration.pin = pin;
             Ok(())
         })
-        .await
+        .await?;
+        self.happen(id, Happening::Pinned { group, terms: told }, at);
+        Ok(())
     }
 
     async fn order_restart(&self, actor: &Actor, id: AgentId, entry: AuditEntry) -> Result<(), Error> {
@@ -383,7 +433,7 @@ impl App {
     }
 
     /// Changes verdicts durably with their audit entry, then in memory.
-    async fn edit_delivery(
+    pub(super) async fn edit_delivery(
         &self,
         id: AgentId,
         entry: AuditEntry,

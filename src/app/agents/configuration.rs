@@ -22,7 +22,7 @@ use crate::fleet::time::Timestamp;
 /// The configuration of an agent from all sides.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct AgentConfiguration {
-    /// What it is to run; `None` when nobody decided, or when it is held.
+    /// What it is to run, also while that is held; `None` when nobody decided.
     pub wanted: Option<Wanted>,
     /// Why nothing is sent, where that is so by intent.
     pub hold: Option<HoldReason>,
@@ -73,10 +73,13 @@ impl App {
         actor.may(Permission::ViewFleet)?;
         let snapshot = self.snapshot_of(id)?;
         let registration = &snapshot.agent.registration;
-        let desired = self.desired(registration);
-        let (wanted, hold) = match &desired.config {
-            Intent::Unmanaged => (None, None),
-            Intent::Hold(reason) => (None, Some(*reason)),
+        let held = match self.desired(registration).config {
+            Intent::Hold(reason) => Some(reason),
+            Intent::Unmanaged | Intent::Want(_) => None,
+        };
+        let desired = self.intentions.behind_holds(registration);
+        let wanted = match &desired.config {
+            Intent::Unmanaged | Intent::Hold(_) => None,
             Intent::Want(offer) => {
                 let wanted = Wanted {
                     target: self.target_of(registration),
@@ -84,7 +87,7 @@ impl App {
                     digest: offer.stamp.digest,
                     content: (*offer.content).clone(),
                 };
-                (Some(wanted), None)
+                Some(wanted)
             }
         };
         let delivery = &snapshot.agent.delivery;
@@ -109,7 +112,7 @@ impl App {
             drift: both.map(|(wanted, runs)| drift(&wanted.content, &runs.content, &Limits::default())),
             diff: both.map(|(wanted, runs)| Diff::between(&wanted.content, &renamed(wanted, runs))),
             wanted,
-            hold: hold.or(delivery.hold),
+            hold: delivery.hold.or(held),
             said,
             effective,
             effective_hidden,

@@ -1,7 +1,7 @@
 //! The list of agents: filtered, sorted, a page at a time.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,11 +14,12 @@ use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::health::{Condition, status};
 use crate::fleet::agent::presence::Presence;
-use crate::fleet::agent::{HoldReason, Standing};
+use crate::fleet::agent::{HoldReason, Standing, Verdict};
 use crate::fleet::attributes::Facts;
 use crate::fleet::ids::AgentId;
 use crate::fleet::name::Name;
 use crate::fleet::selector::{Filter, Known, Source};
+use crate::fleet::suspension::SuspensionKind;
 use crate::fleet::time::Timestamp;
 
 /// What part of the list is asked for.
@@ -63,6 +64,8 @@ pub struct AgentPage {
     pub matching: usize,
     /// How many of those are in which condition.
     pub tally: Tally,
+    /// How many of those have a configuration that stands how; words that no agent has are left out.
+    pub verdicts: BTreeMap<Verdict, usize>,
     /// The cursor of the next page; `None` = this is the last.
     pub next: Option<String>,
 }
@@ -104,6 +107,7 @@ impl Tally {
 struct Row {
     snapshot: Snapshot,
     condition: Condition,
+    verdict: Verdict,
     key: SortKey,
 }
 
@@ -126,8 +130,10 @@ impl App {
         let now = self.clock.now();
         let mut tally = Tally::default();
         let mut rows = self.rows(query, now)?;
+        let mut verdicts = BTreeMap::new();
         for row in &rows {
             tally.count(row.condition);
+            *verdicts.entry(row.verdict).or_default() += 1;
         }
         let matching = rows.len();
         if let Some(after) = after {
@@ -153,6 +159,7 @@ impl App {
             agents,
             matching,
             tally,
+            verdicts,
             next,
         })
     }
@@ -193,82 +200,29 @@ impl App {
             if archived && !query.archived {
                 continue;
             }
-            let wanted = self.desired(&snapshot.agent.registration).digest();
-            let condition = status(&snapshot.agent, snapshot.presence, wanted, now).condition;
+            let judged = self.intentions.judge(&snapshot.agent);
+            let condition = status(&snapshot.agent, snapshot.presence, &judged, now).condition;
+            let verdict = judged.verdict;
+            let hold = judged.hold;
             let title = snapshot.agent.title();
-            let shown =
-                filter.is_everything() || self.is_shown(&filter, &snapshot, condition, &title, uses_facts);
+            let found = Found {
+                condition,
+                verdict,
+                hold,
+                title: &title,
+            };
+            let shown = filter.is_everything() || is_shown(&filter, &snapshot, &found, uses_facts);
             if shown {
                 let key = sort_key(query.sort, &snapshot, condition, title);
                 rows.push(Row {
                     snapshot,
                     condition,
+                    verdict,
                     key,
                 });
             }
         }
         Ok(rows)
-    }
-
-    fn is_shown(
-        &self,
-        filter: &Filter,
-        snapshot: &Snapshot,
-        condition: Condition,
-        title: &str,
-        uses_facts: bool,
-    ) -> bool {
-        let agent = &snapshot.agent;
-        let (registration, reported) = (&agent.registration, &agent.reported);
-        let facts = match &reported.description {
-            Some(description) if uses_facts => description.unpack().facts(),
-            _ => Facts::new(),
-        };
-        let id = agent.id().to_string();
-        let uid = registration.uid.map(|uid| uid.to_string()).unwrap_or_default();
-        let config = self.config_standing(snapshot).state.words();
-        let token = registration.origin.token.map(|token| token.to_string());
-        let token = token.unwrap_or_default();
-        let texts = [
-            title,
-            &reported.host_name,
-            &reported.service_name,
-            &registration.origin.host,
-            &id,
-            &uid,
-        ];
-        filter.matches_with(&texts, |key| match key.source {
-            Some(Source::Label) => registration.labels.get(&key.name).map(String::as_str),
-            Some(Source::Fact) => facts.get(&key.name).map(String::as_str),
-            None => match key.name.as_str() {
-                "status" => Some(condition.word()),
-                "group" => Some(registration.group.as_str()),
-                "name" => Some(title),
-                "version" => Some(reported.service_version.as_str()),
-                "config" => Some(config),
-                "presence" => Some(match snapshot.presence {
-                    Presence::NeverSeen => "never seen",
-                    Presence::Online { .. } => "online",
-                    Presence::Awaited { .. } => "awaited",
-                    Presence::Offline { .. } => "offline",
-                }),
-                "standing" => Some(match registration.standing {
-                    Standing::Active => "active",
-                    Standing::Conflict { .. } => "conflict",
-                    Standing::Archived { .. } => "archived",
-                    Standing::Revoked { .. } => "revoked",
-                }),
-                "health" => Some(match reported.healthy {
-                    None => "not reported",
-                    Some(true) => "healthy",
-                    Some(false) => "unhealthy",
-                }),
-                "proposed" => registration.proposed_group.as_ref().map(Name::as_str),
-                "held" => agent.delivery.hold.map(HoldReason::short),
-                "token" => Some(token.as_str()),
-                _ => None,
-            },
-        })
     }
 
     /// What bare keys of selectors mean, by the labels and facts that agents have now.
@@ -277,9 +231,85 @@ impl App {
     }
 }
 
+/// What filters look at besides the agent itself.
+struct Found<'a> {
+    condition: Condition,
+    verdict: Verdict,
+    hold: Option<HoldReason>,
+    title: &'a str,
+}
+
+fn is_shown(filter: &Filter, snapshot: &Snapshot, found: &Found<'_>, uses_facts: bool) -> bool {
+    let title = found.title;
+    let agent = &snapshot.agent;
+    let (registration, reported) = (&agent.registration, &agent.reported);
+    let facts = match &reported.description {
+        Some(description) if uses_facts => description.unpack().facts(),
+        _ => Facts::new(),
+    };
+    let id = agent.id().to_string();
+    let uid = registration.uid.map(|uid| uid.to_string()).unwrap_or_default();
+    let token = registration.origin.token.map(|token| token.to_string());
+    let token = token.unwrap_or_default();
+    let texts = [
+        title,
+        &reported.host_name,
+        &reported.service_name,
+        &registration.origin.host,
+        &id,
+        &uid,
+    ];
+    filter.matches_with(&texts, |key| match key.source {
+        Some(Source::Label) => registration.labels.get(&key.name).map(String::as_str),
+        Some(Source::Fact) => facts.get(&key.name).map(String::as_str),
+        None => match key.name.as_str() {
+            "status" => Some(found.condition.word()),
+            "group" => Some(registration.group.as_str()),
+            "name" => Some(title),
+            "version" => Some(reported.service_version.as_str()),
+            "config" => Some(found.verdict.words()),
+            "presence" => Some(match snapshot.presence {
+                Presence::NeverSeen => "never seen",
+                Presence::Online { .. } => "online",
+                Presence::Awaited { .. } => "awaited",
+                Presence::Offline { .. } => "offline",
+            }),
+            "standing" => Some(match registration.standing {
+                Standing::Active => "active",
+                Standing::Conflict { .. } => "conflict",
+                Standing::Archived { .. } => "archived",
+                Standing::Revoked { .. } => "revoked",
+            }),
+            "health" => Some(match reported.healthy {
+                None => "not reported",
+                Some(true) => "healthy",
+                Some(false) => "unhealthy",
+            }),
+            "proposed" => registration.proposed_group.as_ref().map(Name::as_str),
+            "held" => found.hold.map(HoldReason::short),
+            "suspended" => registration.suspension.as_ref().map(|found| match found.kind {
+                SuspensionKind::Held => "held",
+                SuspensionKind::Detached => "detached",
+            }),
+            "token" => Some(token.as_str()),
+            _ => None,
+        },
+    })
+}
+
 /// The keys of filters that are no label and no fact.
-const COLUMNS: [&str; 11] = [
-    "status", "group", "name", "version", "config", "presence", "standing", "health", "proposed", "held",
+const COLUMNS: [&str; 12] = [
+    "status",
+    "group",
+    "name",
+    "version",
+    "config",
+    "presence",
+    "standing",
+    "health",
+    "proposed",
+    "held",
+    "suspended",
     "token",
 ];
 

@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::DeliveryWord;
 use crate::app::App;
 use crate::app::identities::Speaker;
-use crate::fleet::agent::health::Condition;
+use crate::fleet::agent::Verdict;
+use crate::fleet::agent::health::{Condition, status};
 use crate::fleet::identity::Scope;
 use crate::fleet::ids::AgentId;
 
@@ -22,7 +22,7 @@ pub struct OwnStanding {
     /// Why, as one sentence without an end mark.
     pub reason: String,
     /// Where its configuration stands.
-    pub config: DeliveryWord,
+    pub config: Verdict,
     /// The agent's own words for why its configuration failed; empty otherwise.
     pub error: String,
 }
@@ -35,14 +35,21 @@ impl App {
             return None;
         };
         let snapshot = self.live.get(agent)?;
-        let summary = self.summarise(&snapshot, self.clock.now());
+        self.compare_one(&snapshot.agent);
+        let judged = self.intentions.judge(&snapshot.agent);
+        // Whether it runs just what is wanted is for operators to judge: here counts that it took it and is well.
+        let mut taken = judged;
+        if taken.verdict == Verdict::Drifted {
+            taken.verdict = Verdict::Unverified;
+        }
+        let status = status(&snapshot.agent, snapshot.presence, &taken, self.clock.now());
         Some(OwnStanding {
             agent_id: agent,
-            online: summary.presence.is_online(),
-            condition: summary.status.condition,
-            reason: summary.status.reason,
-            config: summary.config.state,
-            error: summary.config.error,
+            online: snapshot.presence.is_online(),
+            condition: status.condition,
+            reason: status.reason,
+            config: judged.verdict,
+            error: judged.error.to_owned(),
         })
     }
 }

@@ -13,8 +13,8 @@ use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::health::{Status, status};
 use crate::fleet::agent::presence::Presence;
-use crate::fleet::agent::report::{Component, Health, RemoteConfigOutcome};
-use crate::fleet::agent::{Completeness, Delivery, Registration};
+use crate::fleet::agent::report::{Component, Health};
+use crate::fleet::agent::{Completeness, Delivery, HoldReason, Judgement, Registration, Verdict};
 use crate::fleet::attributes::Description;
 use crate::fleet::config::ConfigMap;
 use crate::fleet::hash::Digest;
@@ -62,7 +62,7 @@ pub struct AgentSummary {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ConfigStanding {
     /// In one word.
-    pub state: DeliveryWord,
+    pub state: Verdict,
     /// The content that is wanted; `None` when none is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wanted: Option<Digest>,
@@ -71,43 +71,19 @@ pub struct ConfigStanding {
     /// The agent's reason, for failures.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub error: String,
+    /// Why nothing is sent, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldReason>,
 }
 
-/// Where a delivery stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DeliveryWord {
-    /// It refused what is wanted.
-    Failed,
-    /// Something is wanted and may not be sent.
-    Held,
-    /// It takes no configurations.
-    NotCapable,
-    /// It runs something else than what is wanted.
-    Pending,
-    /// It is taking what is wanted.
-    Applying,
-    /// It can't say what it runs; it was offered what is wanted.
-    Unverified,
-    /// It runs what is wanted.
-    InSync,
-    /// Nothing is wanted: it is observed.
-    ObserveOnly,
-}
-
-impl DeliveryWord {
-    /// The words for it.
-    #[must_use]
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Held => "held",
-            Self::NotCapable => "takes no configuration",
-            Self::Pending => "pending",
-            Self::Applying => "applying",
-            Self::Unverified => "offered, unverified",
-            Self::InSync => "in sync",
-            Self::ObserveOnly => "observe only",
+impl From<&Judgement<'_>> for ConfigStanding {
+    fn from(judged: &Judgement<'_>) -> Self {
+        Self {
+            state: judged.verdict,
+            wanted: judged.wanted,
+            since: judged.since,
+            error: judged.error.to_owned(),
+            hold: judged.hold,
         }
     }
 }
@@ -179,6 +155,7 @@ impl App {
     pub fn agent(&self, actor: &Actor, id: AgentId) -> Result<AgentDetail, Error> {
         actor.may(Permission::ViewFleet)?;
         let snapshot = self.snapshot_of(id)?;
+        self.compare_one(&snapshot.agent);
         let agent = &snapshot.agent;
         let reported = &agent.reported;
         let restart = crate::fleet::capabilities::Capabilities::ACCEPTS_RESTART_COMMAND;
@@ -269,11 +246,11 @@ impl App {
         let agent = &snapshot.agent;
         let registration = &agent.registration;
         let reported = &agent.reported;
-        let wanted = self.desired(registration).digest();
+        let config = self.intentions.judge(agent);
         AgentSummary {
             id: agent.id(),
             name: agent.title(),
-            status: status(agent, snapshot.presence, wanted, now),
+            status: status(agent, snapshot.presence, &config, now),
             presence: snapshot.presence,
             last_seen: Some(snapshot.pulse.last_seen).filter(|at| *at != Timestamp::EPOCH),
             group: registration.group.clone(),
@@ -284,62 +261,7 @@ impl App {
             service_name: reported.service_name.clone(),
             service_version: reported.service_version.clone(),
             os_type: reported.os_type.clone(),
-            config: self.config_standing(snapshot),
-        }
-    }
-
-    /// Where the configuration of an agent stands.
-    pub(in crate::app) fn config_standing(&self, snapshot: &Snapshot) -> ConfigStanding {
-        use crate::fleet::agent::Intent;
-        use crate::fleet::capabilities::Capabilities;
-        let agent = &snapshot.agent;
-        let delivery = &agent.delivery;
-        let say = |state, wanted, since| ConfigStanding {
-            state,
-            wanted,
-            since,
-            error: String::new(),
-        };
-        let desired = self.desired(&agent.registration);
-        let wanted = match &desired.config {
-            Intent::Unmanaged => return say(DeliveryWord::ObserveOnly, None, Timestamp::EPOCH),
-            Intent::Hold(_) => return say(DeliveryWord::Held, None, Timestamp::EPOCH),
-            Intent::Want(offer) => offer.stamp.digest,
-        };
-        if delivery.hold.is_some() || !agent.registration.is_served() {
-            return say(DeliveryWord::Held, Some(wanted), Timestamp::EPOCH);
-        }
-        if let Some(failure) = delivery.failure_of(wanted) {
-            let error = failure.error.clone();
-            return ConfigStanding {
-                state: DeliveryWord::Failed,
-                wanted: Some(wanted),
-                since: failure.at,
-                error,
-            };
-        }
-        let capabilities = agent.reported.capabilities;
-        if let Some(said) = delivery
-            .acknowledged
-            .as_ref()
-            .filter(|said| said.digest == Some(wanted))
-        {
-            let state = match said.outcome {
-                RemoteConfigOutcome::Applied => DeliveryWord::InSync,
-                RemoteConfigOutcome::Applying | RemoteConfigOutcome::Unset => DeliveryWord::Applying,
-                RemoteConfigOutcome::Failed => DeliveryWord::Failed,
-            };
-            return say(state, Some(wanted), said.at);
-        }
-        if capabilities.0 != 0 && !capabilities.has(Capabilities::ACCEPTS_REMOTE_CONFIG) {
-            return say(DeliveryWord::NotCapable, Some(wanted), Timestamp::EPOCH);
-        }
-        match delivery.offered.filter(|offered| offered.digest == wanted) {
-            Some(offered) if capabilities.has(Capabilities::REPORTS_REMOTE_CONFIG) => {
-                say(DeliveryWord::Applying, Some(wanted), offered.at)
-            }
-            Some(offered) => say(DeliveryWord::Unverified, Some(wanted), offered.at),
-            None => say(DeliveryWord::Pending, Some(wanted), Timestamp::EPOCH),
+            config: ConfigStanding::from(&config),
         }
     }
 

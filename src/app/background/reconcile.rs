@@ -14,6 +14,7 @@ impl App {
         if let Err(error) = self.intentions.refresh().await {
             tracing::error!(error = %error, "operators' intent could not be read again");
         }
+        self.expire().await;
         self.settle_all().await;
         let lacking = self.live.collect(|entry| {
             let link = entry.route?;
@@ -27,8 +28,9 @@ impl App {
                     && !offered
                     && entry.agent.delivery.failure_of(digest).is_none()
             });
-            (wants || entry.agent.delivery.restart.is_some()).then(|| (link, entry.agent.id()))
+            (wants || entry.agent.delivery.has_orders()).then(|| (link, entry.agent.id()))
         });
+        self.compare.activate();
         for (link, agent) in lacking {
             if let Some(link) = self.connections.get(link) {
                 link.nudge(agent);

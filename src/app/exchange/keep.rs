@@ -35,6 +35,9 @@ impl App {
         happenings: Vec<Happening>,
         now: Timestamp,
     ) {
+        if effective.is_some() {
+            self.compare.activate();
+        }
         if let Some(content) = effective
             && self.pending.body(content.to_canonical()) > Pending::FULL_BYTES
         {

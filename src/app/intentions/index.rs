@@ -162,6 +162,15 @@ impl Index {
     /// What a group's target says to an agent; `None` for a group that never published or doesn't exist.
     #[must_use]
     pub fn group_intent(&self, name: &Name, agent: AgentId) -> Option<Intent<Offer>> {
+        if self.groups.get(name)?.group.hold.is_some() {
+            return Some(Intent::Hold(HoldReason::Group));
+        }
+        self.published_intent(name, agent)
+    }
+
+    /// What a group's target says to an agent, whether the group is held or not.
+    #[must_use]
+    pub fn published_intent(&self, name: &Name, agent: AgentId) -> Option<Intent<Offer>> {
         let target = self.groups.get(name)?.group.target?;
         let unreadable = Intent::Hold(HoldReason::Unreadable);
         Some(self.target_intent(target, agent).unwrap_or(unreadable))
@@ -294,6 +303,7 @@ impl Index {
             .groups()
             .map(|head| Group {
                 target: None,
+                hold: None,
                 updated_at: Timestamp::EPOCH,
                 ..head.group.clone()
             })

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::index::{ConfigHead, GroupHead, Index};
-use crate::fleet::agent::Agent;
+use crate::fleet::agent::{Agent, Verdict};
 use crate::fleet::config::{Config, Content, Diff, Problem, Revision};
 use crate::fleet::group::Group;
 use crate::fleet::hash::Digest;
@@ -39,19 +39,22 @@ pub struct GroupDetail {
     pub history: Vec<Target>,
 }
 
-/// The agents of a group that are served, by how far they are with what was published. Each is in one count of the last
-/// four.
+/// The agents of a group that are served, by how their configuration stands. Each is in one count besides the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MemberCounts {
     /// All of them.
     pub all: u32,
-    /// Agents that run it.
+    /// Agents that took what is wanted, with nothing that speaks against it: in sync, or unverified.
     pub current: u32,
-    /// Agents that refused it.
+    /// Agents that refused it, also when they went back to something else by themselves.
     pub failed: u32,
+    /// Agents that took it and run something else.
+    pub drifted: u32,
+    /// Agents to which nothing is sent for now.
+    pub held: u32,
     /// Agents with a target of their own.
     pub own_target: u32,
-    /// The others: not there yet, or nothing is published.
+    /// The others: not there yet, detached, or nothing is published.
     pub waiting: u32,
 }
 
@@ -173,20 +176,26 @@ impl GroupSummary {
 }
 
 impl MemberCounts {
-    /// Counts one agent of the group, to which `published` is published.
-    pub(in crate::app) fn add(&mut self, agent: &Agent, published: Option<Digest>) {
+    /// Counts one agent of the group, whose configuration stands as `verdict` says.
+    pub(in crate::app) fn add(&mut self, agent: &Agent, verdict: Verdict) {
         if !agent.registration.is_served() {
             return;
         }
         self.all += 1;
         let count = if agent.registration.own_target.is_some() {
             &mut self.own_target
-        } else if published.is_some_and(|digest| agent.delivery.runs(digest)) {
-            &mut self.current
-        } else if published.is_some_and(|digest| agent.delivery.failure_of(digest).is_some()) {
-            &mut self.failed
         } else {
-            &mut self.waiting
+            match verdict {
+                Verdict::InSync | Verdict::Unverified => &mut self.current,
+                Verdict::Failed | Verdict::SelfReverted => &mut self.failed,
+                Verdict::Drifted => &mut self.drifted,
+                Verdict::Held => &mut self.held,
+                Verdict::NotCapable
+                | Verdict::Unknown
+                | Verdict::Pending
+                | Verdict::Applying
+                | Verdict::ObserveOnly => &mut self.waiting,
+            }
         };
         *count += 1;
     }

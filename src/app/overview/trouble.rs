@@ -12,11 +12,12 @@ use crate::app::intentions::Index;
 use crate::app::live::Snapshot;
 use crate::fleet::agent::health::{Condition, Status};
 use crate::fleet::agent::presence::Presence;
-use crate::fleet::agent::{HoldReason, Standing};
+use crate::fleet::agent::{HoldReason, Judgement, Standing, Verdict};
 use crate::fleet::enrolment::EnrolmentToken;
 use crate::fleet::hash::Digest;
 use crate::fleet::identity::{Credential, CredentialState};
 use crate::fleet::name::Name;
+use crate::fleet::suspension::Terms;
 use crate::fleet::target::LayerRef;
 use crate::fleet::time::Timestamp;
 
@@ -71,6 +72,11 @@ pub enum TroubleKind {
         /// Their group.
         group: Name,
     },
+    /// Agents took what is wanted and run something else.
+    Drifted {
+        /// Their group.
+        group: Name,
+    },
     /// An agent says that it is unhealthy, or several of a group when they are many.
     Unhealthy {
         /// Their group.
@@ -98,6 +104,15 @@ pub enum TroubleKind {
     NeverHeard,
     /// Agents are held by an operator.
     HeldByOperator,
+    /// What a group publishes is held by an operator.
+    GroupHeld {
+        /// The group.
+        group: Name,
+        /// On which terms.
+        terms: Terms,
+    },
+    /// Agents were detached from their groups by an operator.
+    Detached,
     /// Tokens with uses left end soon.
     TokensExpiring {
         /// How many.
@@ -150,7 +165,7 @@ impl Troubles {
         &mut self,
         snapshot: &Snapshot,
         status: &Status,
-        wanted: Option<Digest>,
+        judged: &Judgement<'_>,
         names: &BTreeMap<Digest, Vec<LayerRef>>,
         now: Timestamp,
     ) {
@@ -166,16 +181,20 @@ impl Troubles {
             let group = proposed.clone();
             self.count(TroubleKind::Proposed { group }, snapshot, Timestamp::EPOCH);
         }
-        match agent.delivery.hold {
-            Some(HoldReason::StoreWentBack) => self.count(TroubleKind::WentBack, snapshot, Timestamp::EPOCH),
-            Some(HoldReason::Operator) => self.count(TroubleKind::HeldByOperator, snapshot, Timestamp::EPOCH),
+        match judged.hold {
+            Some(HoldReason::StoreWentBack) => self.count(TroubleKind::WentBack, snapshot, judged.since),
+            Some(HoldReason::Operator) => self.count(TroubleKind::HeldByOperator, snapshot, judged.since),
             Some(
-                HoldReason::NothingLeft
+                HoldReason::Group
+                | HoldReason::NothingLeft
                 | HoldReason::Unreadable
                 | HoldReason::NotRendered
                 | HoldReason::NothingToGoBackTo,
             )
             | None => {}
+        }
+        if registration.is_detached() {
+            self.count(TroubleKind::Detached, snapshot, judged.since);
         }
         match snapshot.presence {
             Presence::NeverSeen if now.since(status.since) > SILENT_AFTER => {
@@ -196,21 +215,29 @@ impl Troubles {
         if let Some((since, true)) = agent.recovers(now) {
             return self.count(TroubleKind::Recovering, snapshot, since);
         }
-        let failure = wanted.and_then(|wanted| agent.delivery.failure_of(wanted));
-        if let Some(failure) = failure {
-            let layers = names.get(&failure.digest).cloned().unwrap_or_default();
-            let (found, error) = self.refused.entry((group, layers)).or_default();
-            found.add(snapshot, failure.at);
+        if judged.verdict.is_refusal() {
+            let layers = judged.wanted.and_then(|wanted| names.get(&wanted).cloned());
+            let (found, error) = self
+                .refused
+                .entry((group, layers.unwrap_or_default()))
+                .or_default();
+            found.add(snapshot, judged.since);
             if error.is_empty() {
-                error.clone_from(&failure.error);
+                judged.error.clone_into(error);
             }
-        } else if status.condition == Condition::Degraded && agent.delivery.hold.is_none() {
+            return;
+        }
+        if judged.verdict == Verdict::Drifted {
+            let group = group.clone();
+            self.count(TroubleKind::Drifted { group }, snapshot, judged.since);
+        }
+        if status.condition == Condition::Degraded && judged.hold.is_none() {
             if agent.reported.healthy == Some(false) {
                 let mut found = Found::default();
                 found.add(snapshot, status.since);
                 let of_group = self.unhealthy.entry(group).or_default();
                 of_group.push((found, status.reason.clone()));
-            } else {
+            } else if judged.verdict == Verdict::Applying {
                 self.count(TroubleKind::Unanswered { group }, snapshot, status.since);
             }
         }
@@ -222,6 +249,13 @@ impl Troubles {
             self.found.entry(TroubleKind::FleetHeld { reason }).or_default();
         }
         for head in index.groups() {
+            if let Some(terms) = &head.group.hold {
+                let kind = TroubleKind::GroupHeld {
+                    group: head.group.name.clone(),
+                    terms: terms.clone(),
+                };
+                self.found.entry(kind).or_default().began(terms.since);
+            }
             let target = head.group.target.and_then(|id| index.target(id));
             let Some(content) = target.and_then(|target| target.content.as_ref()) else {
                 continue;

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::super::columns::{list_at, text_at};
+use super::super::columns::{list_at, number_at, text_at};
 use super::super::confirm::Yes;
 use super::super::session::{Session, wrong};
+use super::super::terms::Terms;
 use super::matching;
 use super::naming::{Named, resolve};
 use crate::app::agents::AgentAct;
+use crate::app::terms::OnTerms;
 use crate::fleet::name::Name;
+use crate::observability::plain::plain;
 
 /// Which agents.
 #[derive(clap::Args, Debug)]
@@ -105,6 +108,41 @@ fn labels(words: Vec<String>) -> (Vec<String>, BTreeMap<String, String>, Vec<Str
     (agents, set, remove)
 }
 
+/// Send agents nothing until they are released; what they run stays
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  muster agents hold web-1 --reason 'disk is full' --for 4h")]
+pub(super) struct Hold {
+    #[command(flatten)]
+    terms: Terms,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+impl Hold {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let OnTerms { reason, until } = self.terms.asked();
+        let act = AgentAct::Hold { reason, until };
+        self.selection.run(session, &act).await
+    }
+}
+
+/// Take agents out of their groups' delivery: they are only observed
+#[derive(clap::Args, Debug)]
+pub(super) struct Detach {
+    #[command(flatten)]
+    terms: Terms,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+impl Detach {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let OnTerms { reason, until } = self.terms.asked();
+        let act = AgentAct::Detach { reason, until };
+        self.selection.run(session, &act).await
+    }
+}
+
 /// Put agents into a group, before all selectors
 #[derive(clap::Args, Debug)]
 pub(super) struct Pin {
@@ -112,17 +150,21 @@ pub(super) struct Pin {
     #[arg(long, value_parser = Name::new)]
     group: Name,
     #[command(flatten)]
+    terms: Terms,
+    #[command(flatten)]
     selection: Selection,
 }
 
 impl Pin {
     pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
-        let act = AgentAct::Pin { group: self.group };
+        let OnTerms { reason, until } = self.terms.asked();
+        let group = self.group;
+        let act = AgentAct::Pin { group, reason, until };
         self.selection.run(session, &act).await
     }
 }
 
-/// Keep what an agent runs as a new config
+/// Keep what an agent runs as a new config, or as a new revision of one
 ///
 /// Nothing is sent to anybody; publish the config to do that.
 #[derive(clap::Args, Debug)]
@@ -132,19 +174,36 @@ pub(super) struct Adopt {
     /// What to call the config [default: as the agent]
     #[arg(long, default_value = "", hide_default_value = true)]
     name: String,
+    /// The config of which it becomes the newest revision, in the place of a new one
+    #[arg(long, value_name = "CONFIG", conflicts_with = "name")]
+    revision_of: Option<String>,
 }
 
 impl Adopt {
     pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
         let agent = resolve(session, &self.agent).await?;
         let path = format!("/api/v1/agents/{}/adopt", agent.id);
-        let saved: Value = session.post(&path, &json!({"name": self.name})).await?;
-        session.say(&saved, || {
-            format!(
-                "{} is kept as config {}",
-                agent.name,
-                text_at(&saved, "/revision/config")
-            )
+        let wish = json!({"name": self.name, "config": self.revision_of});
+        let kept: Value = session.post(&path, &wish).await?;
+        session.say(&kept, || {
+            let (config, number) = (
+                text_at(&kept, "/revision/config"),
+                number_at(&kept, "/revision/number"),
+            );
+            let mut lines = vec![format!(
+                "{} is kept as config {config}, revision {number}",
+                agent.name
+            )];
+            let dropped = list_at(&kept, "/dropped").iter().filter_map(Value::as_str);
+            lines.extend(dropped.map(|path| plain(&format!("left out: {path}"))));
+            let secrets = list_at(&kept, "/to_fill_in").iter();
+            lines.extend(secrets.map(|found| {
+                let (secret, path) = (text_at(found, "/secret"), text_at(found, "/path"));
+                plain(&format!(
+                    "to fill in before it is published: secret {secret}, at {path}"
+                ))
+            }));
+            lines.join("\n")
         })
     }
 }
@@ -249,8 +308,11 @@ fn done(act: &AgentAct) -> &'static str {
         AgentAct::ConfirmGroup => "put into the proposed group",
         AgentAct::Restart => "told to restart",
         AgentAct::Retry => "offered it once more",
-        AgentAct::Hold => "held",
+        AgentAct::Reapply => "offered once more what is wanted",
+        AgentAct::Hold { .. } => "held",
         AgentAct::Release => "released",
+        AgentAct::Detach { .. } => "detached",
+        AgentAct::Attach => "attached",
         AgentAct::Unpublish => "given back to its group",
         AgentAct::AcceptConflict => "accepted",
         AgentAct::Archive => "archived",

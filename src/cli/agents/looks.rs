@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::ValueEnum;
 use serde_json::Value;
 
-use super::super::columns::{Column, field, list_at, time};
+use super::super::columns::{Column, field, list_at, text_at, time};
 use super::super::session::{Session, card, not_found, with_query};
 use super::super::shown;
 use super::matching;
@@ -95,7 +95,7 @@ pub(super) struct Show {
     agent: String,
 }
 
-const CARD: [Column; 20] = [
+const CARD: [Column; 24] = [
     field("Name", "/name"),
     field("Status", "/status/condition"),
     field("Reason", "/status/reason"),
@@ -107,6 +107,10 @@ const CARD: [Column; 20] = [
     field("Labels", "/labels"),
     field("Configuration", "/config/state"),
     field("Refused because", "/config/error"),
+    field("Suspended", "/registration/suspension/kind"),
+    field("Suspended by", "/registration/suspension/by"),
+    field("Suspended because", "/registration/suspension/reason"),
+    time("Suspended until", "/registration/suspension/until"),
     field("Host", "/host_name"),
     field("Service", "/service_name"),
     field("Version", "/service_version"),
@@ -196,13 +200,16 @@ pub(super) struct Config {
     /// Show what differs from what it is to run (-) to what it runs (+)
     #[arg(long, conflicts_with = "desired")]
     diff: bool,
+    /// Show where what it runs differs in meaning, without what supervisors add
+    #[arg(long, conflicts_with_all = ["desired", "diff"])]
+    drift: bool,
 }
 
 impl Config {
     pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
         let agent = resolve(session, &self.agent).await?;
         let path = format!("/api/v1/agents/{}", agent.id);
-        if !self.desired && !self.diff {
+        if !self.desired && !self.diff && !self.drift {
             let found: Value = session.get(&format!("{path}/effective-config")).await?;
             return shown::content_of(session, &found);
         }
@@ -213,8 +220,29 @@ impl Config {
             let wanted = part("wanted").ok_or_else(|| unsaid("Nothing is to be run by"))?;
             return shown::content_of(session, wanted);
         }
+        if self.drift {
+            let drift = part("drift").ok_or_else(|| unsaid("There is nothing to compare for"))?;
+            return print_drift(session, drift);
+        }
         let diff = part("diff").ok_or_else(|| unsaid("There is nothing to compare for"))?;
         shown::print_diff(session, diff, &serde_json::from_value(diff.clone())?)
+    }
+}
+
+/// A line for each place that differs.
+fn print_drift(session: &mut Session<'_>, drift: &Value) -> anyhow::Result<()> {
+    let columns = [
+        field("WHERE", "/path"),
+        field("HOW", "/change"),
+        field("WANTED", "/offered/text"),
+        field("RUNS", "/runs/text"),
+    ];
+    match text_at(drift, "/state") {
+        "differs" => session.list(list_at(drift, "/differences"), &columns),
+        "cannot_verify" => session.say(drift, || {
+            plain(&format!("it can't be compared: {}", text_at(drift, "/reason")))
+        }),
+        _ => session.say(drift, || "it runs what is wanted".to_owned()),
     }
 }
 

@@ -37,6 +37,7 @@ fn words(because: &Blocker) -> String {
         Blocker::MissingComponents { components } => {
             format!("isn't built with {}: it will refuse it", components.join("; "))
         }
+        Blocker::Detached => "detached from its group; `muster agents attach` gives it back".to_owned(),
         Blocker::Held { .. } => "held; `muster agents release` sends again".to_owned(),
     }
 }

@@ -162,12 +162,15 @@ fn standing(agents: &[Value], digest: Digest) -> Standing {
         let may_be_there = matches!(text_at(agent, "/presence/state"), "online" | "awaited");
         match (text_at(agent, "/config/state"), is_wanted, may_be_there) {
             (_, false, _) => {}
-            ("failed", ..) => {
+            ("failed" | "self_reverted", ..) => {
                 let error = text_at(agent, "/config/error");
                 all.failed.push(format!("{}: {error}", text_at(agent, "/name")));
             }
-            ("in_sync" | "unverified", ..) => all.took += 1,
-            ("pending" | "applying", _, true) => all.waiting.push(text_at(agent, "/name").to_owned()),
+            // What it runs beside that is another matter.
+            ("in_sync" | "unverified" | "drifted", ..) => all.took += 1,
+            ("pending" | "applying" | "unknown", _, true) => {
+                all.waiting.push(text_at(agent, "/name").to_owned());
+            }
             _ => all.left_out += 1,
         }
     }

@@ -35,6 +35,10 @@ pub struct Delivery {
     /// The settings of its own connection; most agents are never offered any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<Box<ConnectionDelivery>>,
+    /// The content that is to be offered once more although the agent has it, since when: an operator's re-apply. Taken out
+    /// before it is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub again: Option<Offered>,
 }
 
 /// A content, and when.
@@ -79,6 +83,8 @@ pub enum HoldReason {
     StoreWentBack,
     /// An operator said so.
     Operator,
+    /// An operator said so of its group.
+    Group,
     /// Its group has no configuration any more; what runs stays.
     NothingLeft,
     /// The offer can't be read from the store.
@@ -133,6 +139,18 @@ impl Delivery {
             self.acknowledged = None;
         }
         forgiven
+    }
+
+    /// Whether something is to be said that no comparison of intent and reports tells: a restart, or an offer once more.
+    #[must_use]
+    pub fn has_orders(&self) -> bool {
+        self.restart.is_some() || self.again.is_some()
+    }
+
+    /// Whether `digest` is to be offered once more.
+    #[must_use]
+    pub fn is_again(&self, digest: Digest) -> bool {
+        self.again.is_some_and(|again| again.digest == digest)
     }
 
     /// Whether the agent said that it has `digest`, whatever became of it.

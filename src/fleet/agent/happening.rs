@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::contact::Transport;
 use crate::fleet::hash::Digest;
+use crate::fleet::suspension::{Ended, Terms};
 
 /// Something that happened to an agent: an entry of its timeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -70,6 +71,40 @@ pub enum Happening {
     GroupChanged {
         /// The group that it is in now.
         group: crate::fleet::name::Name,
+    },
+    /// It was found to run something else than what is wanted of it.
+    Drifted,
+    /// An operator held it: nothing is offered.
+    Held {
+        /// On which terms.
+        terms: Terms,
+    },
+    /// An operator detached it from its group: it is only observed.
+    Detached {
+        /// On which terms.
+        terms: Terms,
+    },
+    /// A hold or a detachment was ended by somebody.
+    Released {
+        /// Who.
+        by: String,
+    },
+    /// An operator pinned it to a group.
+    Pinned {
+        /// The group.
+        group: crate::fleet::name::Name,
+        /// On which terms.
+        terms: Terms,
+    },
+    /// Something that an operator had decided came to its end.
+    EndedByItself {
+        /// What.
+        what: Ended,
+    },
+    /// An operator had what is wanted offered once more.
+    ReapplyOrdered {
+        /// Who.
+        by: String,
     },
     /// It was found to know offers that the store has forgotten, and is held.
     HeldBackInTime,

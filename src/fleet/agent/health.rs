@@ -6,9 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::presence::Presence;
-use super::report::RemoteConfigOutcome;
-use super::{Agent, Standing};
-use crate::fleet::hash::Digest;
+use super::{Agent, Judgement, Standing, Verdict};
+use crate::fleet::capabilities::Capabilities;
 use crate::fleet::time::Timestamp;
 
 /// The conditions of an agent, from worst to best.
@@ -55,135 +54,125 @@ pub struct Status {
 /// How long an agent may be applying before that is worth a look.
 pub const APPLYING_OVERDUE: Duration = Duration::from_mins(5);
 
-/// The status of `agent`, for which `wanted` is the content that it should run.
+/// The status of `agent`, whose configuration stands as `config` says.
 #[must_use]
-pub fn status(agent: &Agent, presence: Presence, wanted: Option<Digest>, now: Timestamp) -> Status {
-    let say = |condition, reason: String, since| Status {
-        condition,
-        reason,
-        since,
-    };
+pub fn status(agent: &Agent, presence: Presence, config: &Judgement<'_>, now: Timestamp) -> Status {
     match agent.registration.standing {
-        Standing::Revoked { at } => return say(Condition::Down, "Its credential was revoked".into(), at),
-        Standing::Archived { at } => return say(Condition::Unknown, "Archived".into(), at),
+        Standing::Revoked { at } => return say(Condition::Down, "Its credential was revoked", at),
+        Standing::Archived { at } => return say(Condition::Unknown, "Archived", at),
         Standing::Conflict { .. } => {
-            let reason = "Uses the credential of another agent: acknowledged and given nothing".into();
+            let reason = "Uses the credential of another agent: acknowledged and given nothing";
             return say(Condition::Degraded, reason, agent.registration.origin.at);
         }
         Standing::Active => {}
     }
     match presence {
         Presence::NeverSeen => {
-            return say(
-                Condition::Unknown,
-                "Enrolled, not heard of yet".into(),
-                agent.registration.origin.at,
-            );
+            let enrolled = agent.registration.origin.at;
+            return say(Condition::Unknown, "Enrolled, not heard of yet", enrolled);
         }
         Presence::Awaited { since } => {
-            return say(
-                Condition::Unknown,
-                "Not heard of since the server started".into(),
-                since,
-            );
+            return say(Condition::Unknown, "Not heard of since the server started", since);
         }
         Presence::Offline { since } if agent.changes_over(now) => {
-            let reason = "Reconnects with the credential that it was offered".into();
+            let reason = "Reconnects with the credential that it was offered";
             return say(Condition::InProgress, reason, since);
         }
-        Presence::Offline { since } => return say(Condition::Down, "Not connected".into(), since),
+        Presence::Offline { since } => return say(Condition::Down, "Not connected", since),
         Presence::Online { .. } => {}
     }
     match agent.recovers(now) {
         Some((since, false)) => {
-            let reason = "Is being given its present credential again".into();
+            let reason = "Is being given its present credential again";
             return say(Condition::InProgress, reason, since);
         }
         Some((since, true)) => {
             let reason =
                 "Came back with a replaced credential and doesn't take the present one: given nothing else";
-            return say(Condition::Degraded, reason.into(), since);
+            return say(Condition::Degraded, reason, since);
         }
         None => {}
     }
-    if let Some(status) = config_status(agent, wanted, now) {
+    if let Some(status) = config_status(agent, config, now) {
         return status;
     }
     let reported = &agent.reported;
     match reported.healthy {
-        Some(true) => say(
-            Condition::Healthy,
-            "Reports healthy".into(),
-            reported.healthy_since,
-        ),
         Some(false) => say(
             Condition::Degraded,
             unhealthy_reason(agent),
             reported.healthy_since,
         ),
+        Some(true) | None if config.verdict == Verdict::Drifted => say(
+            Condition::Degraded,
+            "Runs something else than what is wanted",
+            config.since,
+        ),
+        Some(true) => say(Condition::Healthy, "Reports healthy", reported.healthy_since),
         None => say(
             Condition::Unknown,
-            "Connected; reports no health".into(),
+            "Connected; reports no health",
             presence.since(),
         ),
     }
 }
 
-/// What its configuration has to say about its status, if anything.
-fn config_status(agent: &Agent, wanted: Option<Digest>, now: Timestamp) -> Option<Status> {
-    let delivery = &agent.delivery;
-    if let Some(hold) = delivery.hold {
-        let reason = format!("Held: {}", hold.words());
-        return Some(Status {
-            condition: Condition::Degraded,
-            reason,
-            since: Timestamp::EPOCH,
-        });
-    }
-    let wanted = wanted?;
-    if let Some(failure) = delivery.failure_of(wanted) {
-        let reason = if failure.error.is_empty() {
-            "Refused the configuration without a reason".into()
-        } else {
-            format!("Refused the configuration: {}", first_line(&failure.error))
-        };
-        return Some(Status {
-            condition: Condition::Degraded,
-            reason,
-            since: failure.at,
-        });
-    }
-    let said = delivery
-        .acknowledged
-        .as_ref()
-        .filter(|said| said.digest == Some(wanted));
-    let applying = match said {
-        Some(said) if said.outcome == RemoteConfigOutcome::Applying => Some(said.at),
-        Some(_) => None,
-        None => delivery
-            .offered
-            .filter(|offered| offered.digest == wanted)
-            .map(|offered| offered.at),
-    }?;
-    let reports = agent
-        .reported
-        .capabilities
-        .has(crate::fleet::capabilities::Capabilities::REPORTS_REMOTE_CONFIG);
-    if !reports {
-        return None;
-    }
-    let overdue = now.since(applying) > APPLYING_OVERDUE;
-    let (condition, reason) = match (overdue, said.is_some()) {
-        (true, true) => (Condition::Degraded, "Still applying the configuration"),
-        (true, false) => (Condition::Degraded, "Does not answer the offered configuration"),
-        (false, true) => (Condition::InProgress, "Applying the configuration"),
-        (false, false) => (Condition::InProgress, "Was offered the configuration"),
-    };
-    Some(Status {
+fn say(condition: Condition, reason: impl Into<String>, since: Timestamp) -> Status {
+    Status {
         condition,
         reason: reason.into(),
-        since: applying,
-    })
+        since,
+    }
+}
+
+/// What its configuration has to say about its status before its health, if anything.
+fn config_status(agent: &Agent, config: &Judgement<'_>, now: Timestamp) -> Option<Status> {
+    match config.verdict {
+        Verdict::Held => {
+            let hold = config.hold.filter(|hold| hold.is_trouble())?;
+            let reason = format!("Held: {}", hold.words());
+            Some(say(Condition::Degraded, reason, config.since))
+        }
+        Verdict::Failed => {
+            let reason = refused("Refused the configuration", config.error);
+            Some(say(Condition::Degraded, reason, config.since))
+        }
+        Verdict::SelfReverted => {
+            let what = "Refused the configuration and went back to another";
+            Some(say(
+                Condition::Degraded,
+                refused(what, config.error),
+                config.since,
+            ))
+        }
+        Verdict::Applying => {
+            let overdue = now.since(config.since) > APPLYING_OVERDUE;
+            let (condition, reason) = match (overdue, config.heard) {
+                (true, true) => (Condition::Degraded, "Still applying the configuration"),
+                (true, false) => (Condition::Degraded, "Does not answer the offered configuration"),
+                (false, true) => (Condition::InProgress, "Applying the configuration"),
+                (false, false) => (Condition::InProgress, "Was offered the configuration"),
+            };
+            let reports = Capabilities::REPORTS_REMOTE_CONFIG;
+            let answers = agent.reported.capabilities.has(reports);
+            answers.then(|| say(condition, reason, config.since))
+        }
+        Verdict::Drifted
+        | Verdict::NotCapable
+        | Verdict::Unknown
+        | Verdict::Pending
+        | Verdict::Unverified
+        | Verdict::InSync
+        | Verdict::ObserveOnly => None,
+    }
+}
+
+fn refused(what: &str, error: &str) -> String {
+    if error.is_empty() {
+        format!("{what} without a reason")
+    } else {
+        format!("{what}: {}", first_line(error))
+    }
 }
 
 /// What an unhealthy agent says is wrong, in one line.
@@ -220,12 +209,22 @@ fn first_line(text: &str) -> String {
 }
 
 impl super::HoldReason {
+    /// Whether something is wrong, and not just as an operator decided.
+    #[must_use]
+    pub fn is_trouble(self) -> bool {
+        match self {
+            Self::StoreWentBack | Self::Unreadable | Self::NotRendered | Self::NothingToGoBackTo => true,
+            Self::Operator | Self::Group | Self::NothingLeft => false,
+        }
+    }
+
     /// One or two words for it, as filters use it.
     #[must_use]
     pub fn short(self) -> &'static str {
         match self {
             Self::StoreWentBack => "went back",
             Self::Operator => "operator",
+            Self::Group => "group",
             Self::NothingLeft => "nothing left",
             Self::Unreadable => "unreadable",
             Self::NothingToGoBackTo => "nothing before",
@@ -239,6 +238,7 @@ impl super::HoldReason {
         match self {
             Self::StoreWentBack => "the agent knows a newer state than this server's store",
             Self::Operator => "an operator said so",
+            Self::Group => "an operator said so of its group",
             Self::NothingLeft => "its group has no configuration any more; what runs stays",
             Self::Unreadable => "the configuration can't be read from the store",
             Self::NothingToGoBackTo => "a rollout failed, and there is nothing to bring it back to",

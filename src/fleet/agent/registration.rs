@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::fleet::group::{Because, Membership};
 use crate::fleet::ids::{AgentId, CredentialId, EnrolmentTokenId, InstanceUid, TargetId};
 use crate::fleet::name::Name;
+use crate::fleet::suspension::{Suspension, Terms};
 use crate::fleet::time::Timestamp;
 
 /// The durable record of an agent's identity and of the intent about it. Written by operators and by enrolment only.
@@ -33,6 +34,12 @@ pub struct Registration {
     /// The group that an operator pinned it to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<Name>,
+    /// On which terms it was pinned; `None` when it isn't, or nobody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_terms: Option<Terms>,
+    /// What keeps deliveries from it before anything else: a hold, or that it was detached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspension: Option<Suspension>,
     /// The group that its enrolment token named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_group: Option<Name>,
@@ -50,6 +57,9 @@ pub struct Registration {
     /// The credential that its connection is to show, once it was given one by an offer: of the line of `credential`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offered_credential: Option<CredentialId>,
+    /// On which terms it has a target of its own; `None` when it has none, or came with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_terms: Option<Terms>,
     /// How it came here.
     pub origin: Origin,
     /// When the uid was last replaced by another, newest last; at most the last hour's (re-keying is limited).
@@ -114,12 +124,15 @@ impl Registration {
             name: None,
             labels: BTreeMap::new(),
             pin: None,
+            pin_terms: None,
+            suspension: None,
             token_group: None,
             group: Name::unassigned(),
             because: Because::Nothing,
             proposed_group: None,
             own_target: None,
             offered_credential: None,
+            own_terms: None,
             origin,
             rekeyed_at: Vec::new(),
         }

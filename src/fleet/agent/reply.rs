@@ -154,6 +154,7 @@ impl Subject<'_> {
         };
         self.contact.capabilities_stated = true;
         let mut verdict = ordered && self.agent.delivery.restart.is_none();
+        verdict |= self.drop_spent_order(desired);
         if self.agent.registration.is_served() {
             update.full_state = self.asks_for_full_state(now);
             update.available_components = !update.full_state && self.asks_for_components();
@@ -213,6 +214,18 @@ impl Subject<'_> {
             remote_config: offer,
             connection: desired.connection.clone().filter(|_| said.connection),
         })
+    }
+
+    /// Forgets that something was to be offered once more when it is wanted no longer, or was refused. Whether it did.
+    fn drop_spent_order(&mut self, desired: &Desired) -> bool {
+        let delivery = &self.agent.delivery;
+        let spent = delivery.again.is_some_and(|again| {
+            desired.digest() != Some(again.digest) || delivery.failure_of(again.digest).is_some()
+        });
+        if spent {
+            Arc::make_mut(self.agent).delivery.again = None;
+        }
+        spent
     }
 
     /// A pending command, taken out of the record: at most once (S-293), and not long after it was meant.
@@ -286,7 +299,13 @@ impl Subject<'_> {
         let wanted = offer.stamp.digest;
         // A stale agent would be made to apply again what it may already run.
         let stale = self.contact.asking != Asking::No && !desired.own;
-        if stale || !self.may_be_offered(wanted) || self.agent.delivery.settled_on(wanted) {
+        if stale || !self.may_be_offered(wanted) {
+            return None;
+        }
+        if self.agent.delivery.is_again(wanted) {
+            return Some(Arc::clone(offer));
+        }
+        if self.agent.delivery.settled_on(wanted) {
             return None;
         }
         let offered_here = self.contact.offered.filter(|(digest, _)| *digest == wanted);
@@ -318,15 +337,14 @@ impl Subject<'_> {
             .filter(|(known, _)| *known == digest)
             .map_or(0, |(_, times)| times);
         self.contact.offered = Some((digest, times.saturating_add(1)));
-        if self
-            .agent
-            .delivery
-            .offered
-            .is_some_and(|offered| offered.digest == digest)
-        {
+        let delivery = &self.agent.delivery;
+        let known = delivery.offered.is_some_and(|offered| offered.digest == digest);
+        if known && delivery.again.is_none() {
             return false;
         }
-        Arc::make_mut(self.agent).delivery.offered = Some(Offered { digest, at: now });
+        let delivery = &mut Arc::make_mut(self.agent).delivery;
+        delivery.offered = Some(Offered { digest, at: now });
+        delivery.again = None;
         true
     }
 }

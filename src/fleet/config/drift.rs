@@ -3,20 +3,24 @@
 //! This only informs: the hash that an agent acknowledges decides about delivery. A report is merged with local sources
 //! and with what supervisors add, so equality is looked for after leaving out what is known to be added.
 
+mod injected;
+mod shown;
+
 use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::diff::Change;
+use super::secrecy::is_mark;
 use super::yaml::{self, Entry, Limits, Node, Value};
 use super::{ConfigFile, ConfigMap};
+pub(super) use injected::is_added_extension;
+pub(super) use injected::is_opamp;
+pub use shown::Shown;
 
 /// More differences than these tell nobody more.
-const MOST_PATHS: usize = 100;
-/// What collectors show in the place of a secret.
-const REDACTED: &str = "[REDACTED]";
-/// Extensions that supervisors add to what a collector runs.
-const ADDED_EXTENSIONS: [&str; 2] = ["opamp", "health_check"];
+const MOST: usize = 100;
 
 /// How an effective configuration compares with what was offered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,8 +30,8 @@ pub enum Drift {
     InSync,
     /// It differs.
     Differs {
-        /// Where, such as `receivers.otlp.protocols`; at most 100, and never a value.
-        paths: Vec<String>,
+        /// Where and how, at most 100, in the order of their places.
+        differences: Vec<Difference>,
     },
     /// It can't be told; never the same as in sync.
     CannotVerify {
@@ -36,32 +40,70 @@ pub enum Drift {
     },
 }
 
+/// How an effective configuration compares with what was offered, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// It is what was offered.
+    Same,
+    /// It differs.
+    Differs,
+    /// It can't be told.
+    Unclear,
+}
+
+/// One place at which an effective configuration differs from what was offered.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Difference {
+    /// Where, such as `receivers.otlp.protocols`; empty for the whole document.
+    pub path: String,
+    /// What happened there, from what was offered to what runs.
+    pub change: Change,
+    /// What was offered there; `None` when nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered: Option<Shown>,
+    /// What runs there; `None` when nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<Shown>,
+}
+
+impl Drift {
+    /// In one word.
+    #[must_use]
+    pub fn comparison(&self) -> Comparison {
+        match self {
+            Self::InSync => Comparison::Same,
+            Self::Differs { .. } => Comparison::Differs,
+            Self::CannotVerify { .. } => Comparison::Unclear,
+        }
+    }
+}
+
 /// Compares what an agent reports with what it was offered.
 #[must_use]
 pub fn drift(offered: &ConfigMap, effective: &ConfigMap, limits: &Limits) -> Drift {
     if effective.is_empty() {
         return cannot("the agent reported a configuration without entries");
     }
-    let mut paths = Vec::new();
+    let mut found = Vec::new();
     for (name, ours) in &offered.files {
         // An agent with one document may call it what it likes.
         let only =
             (offered.files.len() == 1 && effective.files.len() == 1).then(|| effective.files.values().next());
         let Some(theirs) = effective.files.get(name).or(only.flatten()) else {
-            paths.push(name.clone());
+            found.push(of_file(name, Change::Removed));
             continue;
         };
-        if let Err(reason) = compare_files(name, ours, theirs, limits, &mut paths) {
+        if let Err(reason) = compare_files(name, ours, theirs, limits, &mut found) {
             return cannot(&reason);
         }
     }
-    if paths.is_empty() {
+    if found.is_empty() {
         return Drift::InSync;
     }
-    paths.sort();
-    paths.dedup();
-    paths.truncate(MOST_PATHS);
-    Drift::Differs { paths }
+    found.sort();
+    found.dedup();
+    found.truncate(MOST);
+    Drift::Differs { differences: found }
 }
 
 fn cannot(reason: &str) -> Drift {
@@ -70,12 +112,22 @@ fn cannot(reason: &str) -> Drift {
     }
 }
 
+/// A whole entry that differs and can't be looked into.
+fn of_file(name: &str, change: Change) -> Difference {
+    Difference {
+        path: name.to_owned(),
+        change,
+        offered: None,
+        runs: None,
+    }
+}
+
 fn compare_files(
     name: &str,
     ours: &ConfigFile,
     theirs: &ConfigFile,
     limits: &Limits,
-    paths: &mut Vec<String>,
+    found: &mut Vec<Difference>,
 ) -> Result<(), String> {
     if ours.body == theirs.body {
         return Ok(());
@@ -90,13 +142,13 @@ fn compare_files(
         Ok(ours) => ours,
         // Entries of other agents need not be YAML: they differ, and that is all that can be said.
         Err(_) if !name.is_empty() => {
-            paths.push(name.to_owned());
+            found.push(of_file(name, Change::Changed));
             return Ok(());
         }
         Err(reason) => return Err(reason),
     };
     let theirs = tree(theirs, "what the agent reported")?;
-    compare(&mut Path { names: vec![name] }, &ours, &theirs, paths);
+    compare(&mut Path { names: vec![name] }, &ours, &theirs, found);
     Ok(())
 }
 
@@ -106,19 +158,44 @@ struct Path<'a> {
 }
 
 impl<'a> Path<'a> {
-    /// Whether it is this place of a collector's document, which has the empty name.
+    /// The place within a collector's document, which has the empty name; `None` in other entries.
+    fn place(&self) -> Option<&[&'a str]> {
+        match self.names.split_first() {
+            Some((&"", names)) => Some(names),
+            _ => None,
+        }
+    }
+
     fn is(&self, place: &[&str]) -> bool {
-        matches!(self.names.split_first(), Some((&"", names)) if names == place)
+        self.place() == Some(place)
     }
 
     fn is_inside(&self, place: &[&str]) -> bool {
-        matches!(self.names.split_first(), Some((&"", names)) if names.starts_with(place))
+        self.place().is_some_and(|names| names.starts_with(place))
     }
 
-    fn note(&self, paths: &mut Vec<String>) {
-        if paths.len() < MOST_PATHS {
+    /// A list of names in which the order says nothing.
+    fn is_set(&self) -> bool {
+        matches!(
+            self.place(),
+            Some(["service", "pipelines", _, "receivers" | "exporters"] | ["service", "extensions"])
+        )
+    }
+
+    fn note(&self, ours: Option<&Node>, theirs: Option<&Node>, found: &mut Vec<Difference>) {
+        let change = match (ours, theirs) {
+            (None, _) => Change::Added,
+            (_, None) => Change::Removed,
+            (Some(_), Some(_)) => Change::Changed,
+        };
+        if found.len() < MOST {
             let names = self.names.iter().copied().filter(|name| !name.is_empty());
-            paths.push(names.collect::<Vec<_>>().join(".").replace(".[]", "[]"));
+            found.push(Difference {
+                path: names.collect::<Vec<_>>().join(".").replace(".[]", "[]"),
+                change,
+                offered: ours.map(|node| Shown::of(&self.names, node)),
+                runs: theirs.map(|node| Shown::of(&self.names, node)),
+            });
         }
     }
 
@@ -139,77 +216,100 @@ impl<'a> Path<'a> {
     }
 }
 
-fn is_added_extension(id: &str) -> bool {
-    ADDED_EXTENSIONS.contains(&id.split('/').next().unwrap_or_default())
-}
-
-fn compare<'a>(path: &mut Path<'a>, ours: &'a Node, theirs: &'a Node, paths: &mut Vec<String>) {
-    if is_open(ours) || theirs.text() == Some(REDACTED) {
+fn compare<'a>(path: &mut Path<'a>, ours: &'a Node, theirs: &'a Node, found: &mut Vec<Difference>) {
+    if is_open(ours) || theirs.text().is_some_and(is_mark) {
         return;
     }
-    if path.is(&["service", "extensions"]) {
-        return compare_extensions(path, ours, theirs, paths);
+    if path.is_set() && ours.items().is_some() && theirs.items().is_some() {
+        return compare_sets(path, ours, theirs, found);
     }
     match (entries(ours), entries(theirs)) {
-        (Some(ours), Some(theirs)) => return compare_maps(path, ours, theirs, paths),
-        (Some(_), None) | (None, Some(_)) => return path.note(paths),
+        (Some(a), Some(b)) => return compare_maps(path, a, b, found),
+        (Some(_), None) | (None, Some(_)) => return path.note(Some(ours), Some(theirs), found),
         (None, None) => {}
     }
     match (ours.items(), theirs.items()) {
         (Some(a), Some(b)) if a.len() == b.len() => {
             for (ours, theirs) in a.iter().zip(b) {
-                path.within("[]", |path| compare(path, ours, theirs, paths));
+                path.within("[]", |path| compare(path, ours, theirs, found));
             }
         }
+        // Supervisors add readers and processors of their own to the collector's telemetry.
+        (Some(a), Some(b)) if path.is_inside(&["service", "telemetry"]) && are_among(a, b) => {}
         (None, None) if same(&ours.value, &theirs.value) => {}
-        _ => path.note(paths),
+        _ => path.note(Some(ours), Some(theirs), found),
     }
 }
 
-fn compare_maps<'a>(path: &mut Path<'a>, ours: &'a [Entry], theirs: &'a [Entry], paths: &mut Vec<String>) {
+fn compare_maps<'a>(
+    path: &mut Path<'a>,
+    ours: &'a [Entry],
+    theirs: &'a [Entry],
+    found: &mut Vec<Difference>,
+) {
     let find = |entries: &'a [Entry], key: &str| entries.iter().find(|entry| entry.key == key);
     for entry in ours {
-        path.within(&entry.key, |path| match find(theirs, &entry.key) {
-            Some(other) => compare(path, &entry.value, &other.value, paths),
+        let other = find(theirs, &entry.key);
+        // Whatever is offered for it, a supervisor connects its collector to itself.
+        if other.is_some() && path.is(&["extensions"]) && is_opamp(&entry.key) {
+            continue;
+        }
+        path.within(&entry.key, |path| match other {
+            Some(other) => compare(path, &entry.value, &other.value, found),
             // `batch:` and no text at all mean the same to nobody: the component is gone.
-            None => path.note(paths),
+            None => path.note(Some(&entry.value), None, found),
         });
     }
     for entry in theirs.iter().filter(|entry| find(ours, &entry.key).is_none()) {
         let only_added = path.may_be_added(&entry.key);
         path.within(&entry.key, |path| {
             if !only_added {
-                return path.note(paths);
+                return path.note(None, Some(&entry.value), found);
             }
             if path.is(&["extensions"]) {
                 let others = entries(&entry.value).unwrap_or_default().iter();
                 for other in others.filter(|extension| !is_added_extension(&extension.key)) {
-                    path.within(&other.key, |path| path.note(paths));
+                    path.within(&other.key, |path| path.note(None, Some(&other.value), found));
                 }
             } else if path.is(&["service", "extensions"]) && !only_added_extensions(&entry.value) {
-                path.note(paths);
+                path.note(None, Some(&entry.value), found);
             }
         });
     }
 }
 
-/// The extensions that run: in any order, those that supervisors add left out.
-fn compare_extensions(path: &Path<'_>, ours: &Node, theirs: &Node, paths: &mut Vec<String>) {
-    let ids = |node: &Node| -> BTreeSet<String> {
+/// Names in any order; among the extensions those that supervisors add are left out.
+fn compare_sets(path: &Path<'_>, ours: &Node, theirs: &Node, found: &mut Vec<Difference>) {
+    let names = |node: &Node| -> BTreeSet<String> {
         let items = node.items().unwrap_or_default().iter();
         items.filter_map(Node::text).map(ToOwned::to_owned).collect()
     };
-    let (ours, theirs) = (ids(ours), ids(theirs));
-    let gone = !ours.is_subset(&theirs);
-    let new = theirs.difference(&ours).any(|id| !is_added_extension(id));
+    let is_extensions = path.is(&["service", "extensions"]);
+    let (a, b) = (names(ours), names(theirs));
+    let gone = !a.is_subset(&b);
+    let new = b
+        .difference(&a)
+        .any(|id| !(is_extensions && is_added_extension(id)));
     if gone || new {
-        path.note(paths);
+        path.note(Some(ours), Some(theirs), found);
     }
 }
 
 fn only_added_extensions(list: &Node) -> bool {
     let mut items = list.items().unwrap_or_default().iter();
     items.all(|item| item.text().is_some_and(is_added_extension))
+}
+
+/// Whether each of these items is among those, in the same order.
+fn are_among(ours: &[Node], theirs: &[Node]) -> bool {
+    let mut theirs = theirs.iter();
+    ours.iter().all(|item| {
+        theirs.any(|other| {
+            let mut found = Vec::new();
+            compare(&mut Path { names: vec!["x"] }, item, other, &mut found);
+            found.is_empty()
+        })
+    })
 }
 
 /// The entries of a map. Nothing at all counts as a map without entries: collectors write either for the other.
@@ -242,146 +342,4 @@ fn is_scalar(value: &Value) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OFFERED: &str = "\
-receivers: {otlp: {protocols: {grpc: {endpoint: '${env:IP}:4317'}}}}
-processors: {batch: }
-exporters: {debug: {verbosity: basic, token: secret, ratio: 1}}
-extensions: {zpages: {}}
-service:
-  extensions: [zpages]
-  pipelines: {traces: {receivers: [otlp], processors: [batch], exporters: [debug]}}
-";
-
-    const EFFECTIVE: &str = "\
-exporters: {debug: {token: '[REDACTED]', verbosity: basic, ratio: 1.0}}
-extensions:
-  health_check: {endpoint: 'localhost:1'}
-  opamp: {instance_uid: x}
-  zpages:
-processors: {batch: {}}
-receivers: {otlp: {protocols: {grpc: {endpoint: '10.0.0.1:4317'}}}}
-service:
-  extensions: [health_check, opamp, zpages]
-  pipelines: {traces: {exporters: [debug], processors: [batch], receivers: [otlp]}}
-  telemetry: {resource: {service.name: x}}
-";
-
-    fn compared(offered: &str, effective: &str) -> Drift {
-        let (offered, effective) = (ConfigMap::document(offered), ConfigMap::document(effective));
-        drift(&offered, &effective, &Limits::default())
-    }
-
-    /// The paths that differ after `from` was replaced by `to` in what the agent reports.
-    fn paths(from: &str, to: &str) -> Vec<String> {
-        assert!(EFFECTIVE.contains(from), "{from}");
-        match compared(OFFERED, &EFFECTIVE.replacen(from, to, 1)) {
-            Drift::InSync => Vec::new(),
-            Drift::Differs { paths } => paths,
-            Drift::CannotVerify { reason } => panic!("{reason}"),
-        }
-    }
-
-    #[test]
-    fn what_supervisors_add_and_how_collectors_write_is_no_drift() {
-        assert_eq!(compared(OFFERED, EFFECTIVE), Drift::InSync);
-        let without = "receivers: {nop: }\nservice: {pipelines: {}}\n";
-        let added =
-            "receivers: {nop: }\nextensions: {opamp: {}}\nservice: {extensions: [opamp], pipelines: {}}\n";
-        assert_eq!(compared(without, added), Drift::InSync);
-    }
-
-    #[test]
-    fn a_real_difference_is_told_by_its_path() {
-        assert_eq!(
-            paths("verbosity: basic", "verbosity: normal"),
-            ["exporters.debug.verbosity"]
-        );
-        assert_eq!(
-            paths("processors: {batch: {}}", "processors: {}"),
-            ["processors.batch"]
-        );
-        assert_eq!(paths("zpages:\n", "zpages:\n  pprof:\n"), ["extensions.pprof"]);
-        assert_eq!(
-            paths("[health_check, opamp, zpages]", "[opamp]"),
-            ["service.extensions"]
-        );
-        assert_eq!(
-            paths("[health_check, opamp, zpages]", "[zpages, pprof]"),
-            ["service.extensions"]
-        );
-        assert_eq!(
-            paths("[debug]", "[debug, otlp]"),
-            ["service.pipelines.traces.exporters"]
-        );
-        assert_eq!(
-            paths("[debug]", "[otlp]"),
-            ["service.pipelines.traces.exporters[]"]
-        );
-        assert_eq!(paths("batch: {}", "batch: [a]"), ["processors.batch"]);
-    }
-
-    #[test]
-    fn what_nobody_offered_is_drift_unless_a_supervisor_adds_it() {
-        let without = "receivers: {nop: }\nservice: {pipelines: {}}\n";
-        let added =
-            "receivers: {nop: }\nextensions: {pprof: {}}\nservice: {extensions: [pprof], pipelines: {}}\n";
-        let expected = ["extensions.pprof", "service.extensions"]
-            .map(str::to_owned)
-            .to_vec();
-        assert_eq!(compared(without, added), Drift::Differs { paths: expected });
-    }
-
-    #[test]
-    fn what_can_not_be_read_is_never_in_sync() {
-        for effective in ["a: [", "a: 1\na: 1\n", "\0"] {
-            let found = compared(OFFERED, effective);
-            assert!(
-                matches!(found, Drift::CannotVerify { .. }),
-                "{effective:?}: {found:?}"
-            );
-        }
-        let nothing = drift(
-            &ConfigMap::document(OFFERED),
-            &ConfigMap::default(),
-            &Limits::default(),
-        );
-        assert!(matches!(nothing, Drift::CannotVerify { .. }));
-        assert!(matches!(compared(OFFERED, ""), Drift::Differs { .. }));
-    }
-
-    #[test]
-    fn named_entries_are_compared_by_name() {
-        let map = |entries: &[(&str, &str)]| {
-            let file = |body: &str| ConfigFile {
-                body: body.into(),
-                ..ConfigFile::default()
-            };
-            let files = entries
-                .iter()
-                .map(|(name, body)| ((*name).to_owned(), file(body)));
-            ConfigMap {
-                files: files.collect(),
-            }
-        };
-        let offered = map(&[("a", "x = 1"), ("b", "y: 1")]);
-        let limits = Limits::default();
-        assert_eq!(
-            drift(
-                &offered,
-                &map(&[("a", "x = 1"), ("b", "y:  1"), ("c", "")]),
-                &limits
-            ),
-            Drift::InSync
-        );
-        let found = drift(&offered, &map(&[("a", "x = 2"), ("c", "")]), &limits);
-        assert_eq!(
-            found,
-            Drift::Differs {
-                paths: vec!["a".into(), "b".into()]
-            }
-        );
-    }
-}
+mod tests;

@@ -8,6 +8,9 @@
 mod build;
 mod reason;
 mod scalar;
+mod write;
+
+pub use write::write;
 
 use super::problem::{Position, Problem};
 

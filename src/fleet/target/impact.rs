@@ -151,6 +151,8 @@ pub enum Blocker {
         /// Which.
         components: Vec<String>,
     },
+    /// An operator detached it from its group: it is only observed.
+    Detached,
     /// Nothing may be offered to it.
     Held {
         /// Why.
@@ -250,6 +252,14 @@ fn effect(digest: Option<Digest>, member: &Member) -> Effect {
     let blocked = |because| Effect::Blocked { because };
     if !agent.registration.is_served() {
         return blocked(Blocker::NotServed);
+    }
+    if agent.registration.is_detached() {
+        return blocked(Blocker::Detached);
+    }
+    if agent.registration.is_held() {
+        return blocked(Blocker::Held {
+            hold: HoldReason::Operator,
+        });
     }
     if agent.registration.own_target.is_some() {
         return Effect::OwnTarget;

@@ -196,7 +196,7 @@ async fn s_136_progress_is_kept_and_never_hurried() {
     assert!(is_bare(&line.ask(&agent.reports(&hash, Applying)).await));
     assert_eq!(
         world.standing(agent.id()),
-        muster::app::agents::DeliveryWord::Applying
+        muster::fleet::agent::Verdict::Applying
     );
     world.pass(std::time::Duration::from_hours(1));
     assert!(is_bare(&line.ask(&agent.compressed()).await));
@@ -238,7 +238,7 @@ async fn s_138_a_rollback_by_the_agent_is_respected() {
     assert_eq!(world.look(agent.id()).delivery.failures.len(), 1);
     assert_eq!(
         world.standing(agent.id()),
-        muster::app::agents::DeliveryWord::Failed
+        muster::fleet::agent::Verdict::SelfReverted
     );
 }
 

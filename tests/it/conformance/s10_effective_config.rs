@@ -1,8 +1,8 @@
 //! What agents say that they run.
 
-use muster::app::agents::DeliveryWord;
 use muster::auth::actor::Actor;
 use muster::auth::permission::Role;
+use muster::fleet::agent::Verdict;
 use muster::fleet::agent::report::RemoteConfigOutcome;
 use muster::fleet::config::{ConfigFile, ConfigMap};
 
@@ -75,7 +75,14 @@ async fn s_152_what_runs_is_never_compared_with_what_was_offered() {
     let mut applied = agent.reports(&hash, RemoteConfigOutcome::Applied);
     applied.parts.effective_config = Some(files(&["merged"]));
     assert!(is_bare(&line.ask(&applied).await));
-    assert_eq!(world.standing(agent.id()), DeliveryWord::InSync);
+    // It informs whoever looks, and nothing else.
+    assert_eq!(world.standing(agent.id()), Verdict::Drifted);
+    assert!(
+        world
+            .look(agent.id())
+            .delivery
+            .runs(world.wanted(&agent).stamp.digest)
+    );
 }
 
 #[tokio::test]

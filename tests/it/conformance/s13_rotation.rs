@@ -32,6 +32,8 @@ async fn s_212_the_old_credential_works_until_the_new_one_was_used() {
     let (mut agent, mut line, offer) = offered(&world, TAKES).await;
     let pin = AgentAct::Pin {
         group: muster::fleet::name::Name::slug("edge"),
+        reason: String::new(),
+        until: None,
     };
     // Two are accepted: the old one gets whatever is wanted.
     world.app.act(&admin(), agent.id(), &pin).await.unwrap();

@@ -1,11 +1,11 @@
 //! An operator, and what is looked at.
 
-use muster::app::agents::{AgentDetail, DeliveryWord};
+use muster::app::agents::AgentDetail;
 use muster::app::configs::{NewConfig, NewRevision};
 use muster::app::groups::{GroupEdit, NewGroup};
 use muster::app::publish::{IfRunning, Publish};
 use muster::auth::actor::Actor;
-use muster::fleet::agent::{Happening, Intent, Offer};
+use muster::fleet::agent::{Happening, Intent, Offer, Verdict};
 use muster::fleet::config::Content;
 use muster::fleet::ids::AgentId;
 use muster::fleet::name::Name;
@@ -116,7 +116,7 @@ impl World {
     }
 
     /// What an operator sees of an agent's configuration.
-    pub(crate) fn standing(&self, id: AgentId) -> DeliveryWord {
+    pub(crate) fn standing(&self, id: AgentId) -> Verdict {
         self.look(id).summary.config.state
     }
 

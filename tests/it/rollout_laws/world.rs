@@ -275,6 +275,7 @@ impl World {
         let desired = Desired {
             config: Intent::Want(Arc::clone(&self.offers[usize::from(self.wanted(agent))])),
             own: false,
+            connection: None,
         };
         let now = self.now;
         let host = self.hosts.get_mut(&agent).unwrap();

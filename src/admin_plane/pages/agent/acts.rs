@@ -4,9 +4,11 @@ use maud::{Markup, html};
 
 use super::super::layout::page_head;
 use super::super::parts::{Confirm, button_link, confirm, visible, visible_text};
-use super::super::scene::Scene;
+use super::super::scene::{Errors, Scene};
+use super::super::terms::TermsForm;
 use super::path;
 use crate::app::agents::{AgentAct, AgentDetail};
+use crate::app::terms::OnTerms;
 
 /// What is typed before a credential is revoked.
 pub const REVOKE_WORD: &str = "revoke";
@@ -22,6 +24,12 @@ pub enum Act {
     Release,
     /// Offer again what it refused.
     Retry,
+    /// Offer again what it took.
+    Reapply,
+    /// Only observe it.
+    Detach,
+    /// Give it back to its group.
+    Attach,
     /// Put it into the group that its facts propose.
     ConfirmGroup,
     /// Let selectors decide.
@@ -42,11 +50,14 @@ pub enum Act {
 
 impl Act {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Restart,
         Self::Hold,
         Self::Release,
         Self::Retry,
+        Self::Reapply,
+        Self::Detach,
+        Self::Attach,
         Self::ConfirmGroup,
         Self::Unpin,
         Self::Unpublish,
@@ -65,6 +76,9 @@ impl Act {
             Self::Hold => "hold",
             Self::Release => "release",
             Self::Retry => "retry",
+            Self::Reapply => "reapply",
+            Self::Detach => "detach",
+            Self::Attach => "attach",
             Self::ConfirmGroup => "confirm-group",
             Self::Unpin => "unpin",
             Self::Unpublish => "unpublish",
@@ -82,12 +96,16 @@ impl Act {
         Self::ALL.into_iter().find(|act| act.name() == name)
     }
 
-    /// What the use case is asked.
+    /// What the use case is asked, on these terms where it takes any.
     #[must_use]
-    pub fn asked(self) -> AgentAct {
+    pub fn asked(self, terms: OnTerms) -> AgentAct {
+        let OnTerms { reason, until } = terms;
         match self {
             Self::Restart => AgentAct::Restart,
-            Self::Hold => AgentAct::Hold,
+            Self::Hold => AgentAct::Hold { reason, until },
+            Self::Detach => AgentAct::Detach { reason, until },
+            Self::Attach => AgentAct::Attach,
+            Self::Reapply => AgentAct::Reapply,
             Self::Release => AgentAct::Release,
             Self::Retry => AgentAct::Retry,
             Self::ConfirmGroup => AgentAct::ConfirmGroup,
@@ -108,6 +126,9 @@ impl Act {
             Self::Hold => "Hold this agent",
             Self::Release => "Release this agent",
             Self::Retry => "Offer it once more",
+            Self::Reapply => "Re-apply what is wanted",
+            Self::Detach => "Detach this agent",
+            Self::Attach => "Attach this agent",
             Self::ConfirmGroup => "Put it into this group",
             Self::Unpin => "Let selectors decide again",
             Self::Unpublish => "Give up its own configuration",
@@ -126,9 +147,15 @@ impl Act {
                 "It stops and starts its collector once; its telemetry pauses for some seconds. If it isn't connected, it restarts when it comes back."
             }
             Self::Hold => "Nothing is sent to it until it is released. What it runs keeps running.",
-            Self::Release => "It is sent what is wanted of it, from now on.",
+            Self::Release | Self::Attach => "It is sent what is wanted of it, from now on.",
             Self::Retry => {
                 "It is offered once more what it refused. If it refuses again, what it runs keeps running."
+            }
+            Self::Reapply => {
+                "It is offered once more what is wanted of it, although it says that it has that. If it runs something else, it replaces that; most agents restart their collector."
+            }
+            Self::Detach => {
+                "It stays in its group and is only observed: nothing is sent to it until it is attached again. What it runs keeps running."
             }
             Self::ConfirmGroup => "It is sent what is published to the group.",
             Self::Unpin => {
@@ -161,6 +188,9 @@ impl Act {
             Self::Hold => "The agent is held.",
             Self::Release => "The agent was released.",
             Self::Retry => "It is offered once more what it refused.",
+            Self::Reapply => "It is offered once more what is wanted of it.",
+            Self::Detach => "The agent is detached from its group.",
+            Self::Attach => "The agent is attached to its group.",
             Self::ConfirmGroup => "The agent was put into the group.",
             Self::Unpin => "Selectors decide again where the agent belongs.",
             Self::Unpublish => "The agent gave up its own configuration.",
@@ -173,23 +203,28 @@ impl Act {
     }
 }
 
-/// The page that asks. `error` is why it could not be done a moment ago.
+/// The page that asks. `errors` are why it could not be done a moment ago.
 #[must_use]
-pub fn ask(detail: &AgentDetail, act: Act, error: Option<&str>, scene: &Scene<'_>) -> Markup {
+pub fn ask(detail: &AgentDetail, act: Act, terms: &TermsForm, errors: &Errors, scene: &Scene<'_>) -> Markup {
     let path = path(detail);
     let name = visible_text(&detail.summary.name);
     let question = format!("{}: {name}?", act.button());
     let typed = (act == Act::Revoke).then_some(REVOKE_WORD);
     html! {
         (page_head(&visible(&detail.summary.name), None, None))
-        @if let Some(error) = error {
-            p.error role="alert" { (visible(error)) }
-        }
+        (errors.summary())
         (confirm(&Confirm {
             question: &question,
-            consequences: html! { p { (act.consequence()) } },
+            consequences: html! {
+                p { (act.consequence()) }
+                @match act {
+                    Act::Hold => (terms.fields("When somebody releases it", errors)),
+                    Act::Detach => (terms.fields("When somebody attaches it", errors)),
+                    _ => {}
+                }
+            },
             typed,
-            error: None,
+            error: errors.field("confirm"),
             button: act.button(),
             destructive: act == Act::Revoke,
             action: &format!("{path}/act/{}", act.name()),

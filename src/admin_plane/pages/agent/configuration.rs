@@ -2,24 +2,26 @@
 
 use maud::{Markup, html};
 
-use super::super::agents::delivery_shape;
+use super::super::agents::verdict_shape;
 use super::super::differences::differences;
 use super::super::layout::section;
 use super::super::parts::{
-    DiffView, Empty, Fact, Tab, ago, badge, button_link, code_block, empty, facts, numbered_code,
-    post_button, tabs, visible, visible_text,
+    Column, DiffView, Empty, Fact, Row, Tab, Table, ago, badge, button_link, code_block, count, empty, facts,
+    numbered_code, post_button, table, tabs, visible, visible_text,
 };
 use super::super::scene::{Scene, bytes, encoded};
 use super::{hold_words, path};
 use crate::admin_plane::pages::layers::layer_links;
-use crate::app::agents::{AgentConfiguration, AgentDetail, DeliveryWord, Wanted};
+use crate::app::adopt::AdoptResult;
+use crate::app::agents::{AgentConfiguration, AgentDetail, Wanted};
 use crate::auth::permission::Permission;
+use crate::fleet::agent::Verdict;
 use crate::fleet::agent::report::RemoteConfigOutcome;
-use crate::fleet::config::{ConfigMap, Drift};
+use crate::fleet::config::{Change, ConfigMap, Difference, Drift, Shown};
 use crate::fleet::time::Timestamp;
 
-/// So many differing places are named.
-const PATHS_SHOWN: usize = 12;
+/// So many differing places are shown.
+const PLACES_SHOWN: usize = 40;
 
 /// What of a configuration is shown in full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +68,7 @@ pub fn configuration(
 ) -> Markup {
     html! {
         (standing(detail, view, scene))
-        @if detail.summary.config.state == DeliveryWord::Failed { (refusal(detail, view, scene)) }
+        @if detail.summary.config.state.is_refusal() { (refusal(detail, view, scene)) }
         (sides(detail, view, side, diff, scene))
     }
 }
@@ -77,7 +79,7 @@ fn standing(detail: &AgentDetail, view: &AgentConfiguration, scene: &Scene<'_>) 
     html! {
         (facts(&[
             Fact::new("Stands", html! {
-                (badge(delivery_shape(state), Some(state.words())))
+                (badge(verdict_shape(state), Some(state.words())))
                 @if since != Timestamp::EPOCH { " " span.quiet { (ago(since, scene.now)) } }
             }),
             Fact::new("Wanted", wanted(detail, view, scene)),
@@ -107,10 +109,10 @@ fn outcome(outcome: RemoteConfigOutcome) -> &'static str {
 }
 
 fn wanted(detail: &AgentDetail, view: &AgentConfiguration, scene: &Scene<'_>) -> Markup {
-    if let Some(reason) = view.hold {
-        return html! { (hold_words(reason)) };
-    }
     let Some(wanted) = &view.wanted else {
+        if let Some(reason) = view.hold {
+            return html! { (hold_words(reason)) };
+        }
         return html! {
             "nothing: " @if detail.registration.group.as_str() == "unassigned" { "it is in no group" }
             @else { "nothing was published to " a href={ "/groups/" (detail.registration.group) } { (detail.registration.group) } }
@@ -128,6 +130,7 @@ fn wanted(detail: &AgentDetail, view: &AgentConfiguration, scene: &Scene<'_>) ->
             ", published " (ago(target.published_at, scene.now)) " by " (visible(&target.published_by))
             @if !target.message.is_empty() { ": " (visible(&target.message)) }
         }
+        @if view.hold.is_some() { "; it is held" }
         @if wanted.own && scene.may(Permission::Publish) { " " a href={ (path(detail)) "/act/unpublish" } { "Give it up" } }
     }
 }
@@ -140,19 +143,91 @@ fn runs(detail: &AgentDetail, view: &AgentConfiguration, scene: &Scene<'_>) -> M
         @match (&view.drift, &view.wanted) {
             (Some(Drift::InSync), _) => "what is wanted",
             (Some(Drift::CannotVerify { reason }), _) => { "can't be compared: " (visible(reason)) }
-            (Some(Drift::Differs { paths }), _) => {
-                "something else, at "
-                @for (at, path) in paths.iter().take(PATHS_SHOWN).enumerate() {
-                    @if at > 0 { ", " }
-                    code { @if path.is_empty() { "the whole" } @else { (visible(path)) } }
-                }
-                @if paths.len() > PATHS_SHOWN { " and " (paths.len() - PATHS_SHOWN) " more places" }
+            (Some(Drift::Differs { differences }), _) => {
+                "something else, in " (count(differences.len() as u64, "place", "places"))
             }
             (None, None) => "what it was given elsewhere",
             (None, Some(_)) => "what it reports",
         }
         " " span.quiet { "(" (bytes(known.size)) ", the same since " (ago(known.at, scene.now)) ")" }
     }
+}
+
+/// Where what it runs differs from what is wanted, and what can be done.
+fn drifted(detail: &AgentDetail, differences: &[Difference], scene: &Scene<'_>) -> Markup {
+    let path = path(detail);
+    let verdict = detail.summary.config.state;
+    let value = |shown: Option<&Shown>| {
+        html! { @match shown {
+            Some(shown) => { code.break { (visible(&shown.text)) @if shown.cut { "…" } } }
+            None => span.quiet { "nothing" },
+        } }
+    };
+    let rows: Vec<Row> = differences
+        .iter()
+        .take(PLACES_SHOWN)
+        .map(|found| Row {
+            key: found.path.clone(),
+            name: found.path.clone(),
+            cells: vec![
+                html! { code.break { @if found.path.is_empty() { "the whole" } @else { (visible(&found.path)) } } },
+                html! { @match found.change { Change::Added => "added", Change::Removed => "missing", Change::Changed => "changed" } },
+                value(found.offered.as_ref()),
+                value(found.runs.as_ref()),
+            ],
+        })
+        .collect();
+    let column = |words| Column {
+        words,
+        ..Column::default()
+    };
+    let more = differences.len().saturating_sub(PLACES_SHOWN);
+    section(
+        "Where it differs",
+        None,
+        &html! {
+            p.soft { "What supervisors add and the order of entries are left out; " code { "***" } " stands for a secret." }
+            (table(&Table {
+                id: "differences",
+                caption: "Places that differ",
+                columns: &[column("Where"), column("How"), column("Wanted"), column("Runs")],
+                rows: &rows,
+                picks: false,
+                noun: ("place", "places"),
+                pager: None,
+            }))
+            @if more > 0 { p.soft { "and " (count(more as u64, "more place", "more places")) } }
+            div.buttons {
+                @if verdict == Verdict::Drifted && scene.may(Permission::Publish) {
+                    (button_link("Re-apply what is wanted", &format!("{path}/act/reapply"), true))
+                }
+                @if scene.may(Permission::EditConfigs) { (button_link("Adopt what it runs", &format!("{path}/adopt"), false)) }
+            }
+        },
+    )
+}
+
+/// What keeping what an agent runs came to, in a sentence or two.
+#[must_use]
+pub fn kept(result: &AdoptResult) -> String {
+    let mut words = if result.saved.created {
+        "What the agent runs was kept. Nothing is sent until you publish it.".to_owned()
+    } else {
+        "The newest revision is what the agent runs; nothing was saved.".to_owned()
+    };
+    if !result.dropped.is_empty() {
+        words.push_str(" What a supervisor adds was left out.");
+    }
+    let secrets = result.to_fill_in.len();
+    if secrets > 0 {
+        use std::fmt::Write as _;
+        let _ = write!(
+            words,
+            " The agent hides {}: a variable stands for each, to be filled in before it can be published.",
+            count(secrets as u64, "secret", "secrets")
+        );
+    }
+    words
 }
 
 /// Why it refused, with the lines that it names, and what can be done.
@@ -239,7 +314,10 @@ fn sides(
     html! {
         (tabs("Sides of the configuration", &row))
         @match side {
-            Side::Difference => (difference(detail, view, diff, &base)),
+            Side::Difference => {
+                @if let Some(Drift::Differs { differences }) = &view.drift { (drifted(detail, differences, scene)) }
+                (difference(detail, view, diff, &base))
+            }
             Side::Wanted => (match &view.wanted {
                 Some(wanted) => content(&wanted.content),
                 None => empty(&Empty {
@@ -252,7 +330,10 @@ fn sides(
                 Some(effective) => html! {
                     p.soft { "As the agent reports it. Supervisors add parts of their own, and collectors hide secrets as " code { "[REDACTED]" } "." }
                     @if scene.may(Permission::EditConfigs) {
-                        div.buttons { (post_button("Keep it as a new config", &format!("{}/adopt", path(detail)), &[], scene.form_token)) }
+                        div.buttons {
+                            (post_button("Keep it as a new config", &format!("{}/adopt", path(detail)), &[], scene.form_token))
+                            (button_link("Keep it as a revision", &format!("{}/adopt", path(detail)), false))
+                        }
                     }
                     (content(&effective.content))
                 },

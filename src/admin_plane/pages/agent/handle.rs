@@ -11,6 +11,7 @@ use super::super::handle::Stage;
 use super::super::layout::Nav;
 use super::super::parts::DiffView;
 use super::super::scene::{Errors, encoded};
+use super::super::terms::TermsForm;
 use super::acts::{self, Act};
 use super::configuration::Side;
 use super::edit::EditForm;
@@ -18,11 +19,15 @@ use super::{AgentTab, components, configuration, edit, frame, health, identity, 
 use crate::admin_plane::call::{Call, View, done};
 use crate::admin_plane::failure::{Failure, Outcome};
 use crate::admin_plane::routes::Row;
+use crate::app::adopt::Adoption;
 use crate::app::agents::{AgentAct, AgentDetail};
 use crate::app::error::Error;
+use crate::app::terms::OnTerms;
 use crate::auth::permission::Permission;
+use crate::fleet::config::Kind;
 use crate::fleet::ids::AgentId;
 use crate::fleet::name::Name;
+use crate::fleet::time::Timestamp;
 use crate::http::{Response, problem};
 
 pub(in crate::admin_plane) fn rows() -> Vec<Row> {
@@ -38,6 +43,7 @@ pub(in crate::admin_plane) fn rows() -> Vec<Row> {
         Row::form("/agents/{id}/edit", operate, save),
         Row::page("/agents/{id}/group", Permission::Publish, group_form),
         Row::form("/agents/{id}/group", Permission::Publish, pin),
+        Row::page("/agents/{id}/adopt", Permission::EditConfigs, adopt_form),
         Row::form("/agents/{id}/adopt", Permission::EditConfigs, adopt),
         // Each act takes a permission of its own, which the use case looks at.
         Row::page("/agents/{id}/act/{act}", operate, ask),
@@ -113,8 +119,10 @@ async fn identity_tab(call: Call) -> Outcome {
 async fn ask(call: Call) -> Outcome {
     let act = Act::named(call.param("act")).ok_or_else(problem::not_found)?;
     let (detail, stage) = found(&call)?;
-    call.actor.may(act.asked().permission()).map_err(Error::from)?;
-    let body = acts::ask(&detail, act, None, &stage.scene());
+    let needed = act.asked(OnTerms::default()).permission();
+    call.actor.may(needed).map_err(Error::from)?;
+    let (terms, errors) = (TermsForm::default(), Errors::default());
+    let body = acts::ask(&detail, act, &terms, &errors, &stage.scene());
     Ok(shown(&call, &detail, StatusCode::OK, body))
 }
 
@@ -122,32 +130,35 @@ async fn ask(call: Call) -> Outcome {
 async fn act(call: Call) -> Outcome {
     let act = Act::named(call.param("act")).ok_or_else(problem::not_found)?;
     let (detail, stage) = found(&call)?;
-    let confirmed = call.typed().into_iter().find(|(name, _)| name == "confirm");
-    let unconfirmed =
-        act == Act::Revoke && confirmed.is_none_or(|(_, words)| words.trim() != acts::REVOKE_WORD);
-    let outcome = if unconfirmed {
-        Err(Error::invalid("confirm", "type the word to go on"))
-    } else {
-        call.app().act(&call.actor, detail.summary.id, &act.asked()).await
+    let typed = call.typed();
+    let terms = TermsForm::of(&typed);
+    let errors = match wish(act, &typed, &terms, call.app().clock().now()) {
+        Err(errors) => errors,
+        Ok(asked) => match call.app().act(&call.actor, detail.summary.id, &asked).await {
+            Ok(()) => {
+                let path = if act == Act::Archive {
+                    "/agents".to_owned()
+                } else if act == Act::Rotate {
+                    format!("{}/identity", super::path(&detail))
+                } else {
+                    super::path(&detail)
+                };
+                return Ok(done(&path, act.done()));
+            }
+            Err(error) => Errors::of(error)?,
+        },
     };
-    let (status, why) = match outcome {
-        Ok(()) => {
-            let path = if act == Act::Archive {
-                "/agents".to_owned()
-            } else if act == Act::Rotate {
-                format!("{}/identity", super::path(&detail))
-            } else {
-                super::path(&detail)
-            };
-            return Ok(done(&path, act.done()));
-        }
-        Err(error @ Error::Invalid(_)) => (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
-        Err(error @ (Error::Conflict(_) | Error::Stale)) => (StatusCode::CONFLICT, error.to_string()),
-        Err(error) => return Err(error.into()),
-    };
-    let why = super::super::scene::sentence(&why);
-    let body = acts::ask(&detail, act, Some(&why), &stage.scene());
-    Ok(shown(&call, &detail, status, body))
+    let body = acts::ask(&detail, act, &terms, &errors, &stage.scene());
+    Ok(shown(&call, &detail, errors.status(), body))
+}
+
+/// What is asked for, or what has to be typed first.
+fn wish(act: Act, typed: &[(String, String)], terms: &TermsForm, now: Timestamp) -> Result<AgentAct, Errors> {
+    let confirmed = typed.iter().find(|(name, _)| name == "confirm");
+    if act == Act::Revoke && confirmed.is_none_or(|(_, words)| words.trim() != acts::REVOKE_WORD) {
+        return Err(Errors::at("confirm", "type the word to go on"));
+    }
+    Ok(act.asked(terms.asked(now)?))
 }
 
 /// `GET /agents/{id}/edit`
@@ -232,29 +243,22 @@ async fn save_both(
 async fn group_form(call: Call) -> Outcome {
     let (detail, _) = found(&call)?;
     let chosen = detail.registration.pin.as_ref().map_or("", Name::as_str);
-    Ok(group_page(
-        &call,
-        &detail,
-        StatusCode::OK,
-        chosen,
-        &Errors::default(),
-    ))
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Chosen {
-    group: String,
+    let (terms, errors) = (TermsForm::default(), Errors::default());
+    Ok(group_page(&call, &detail, chosen, &terms, &errors))
 }
 
 /// `POST /agents/{id}/group`
 async fn pin(call: Call) -> Outcome {
-    let chosen: Chosen = call.form()?;
     let (detail, _) = found(&call)?;
-    let errors = match Name::new(&chosen.group) {
-        Err(_) => Errors::at("group", "choose a group"),
-        Ok(group) => {
-            let pinned = AgentAct::Pin { group };
+    let typed = call.typed();
+    let terms = TermsForm::of(&typed);
+    let chosen = typed.iter().find(|(name, _)| name == "group");
+    let chosen = chosen.map(|(_, group)| group.clone()).unwrap_or_default();
+    let asked = Name::new(&chosen).map_err(|_| Errors::at("group", "choose a group"));
+    let errors = match asked.and_then(|group| Ok((group, terms.asked(call.app().clock().now())?))) {
+        Err(errors) => errors,
+        Ok((group, OnTerms { reason, until })) => {
+            let pinned = AgentAct::Pin { group, reason, until };
             match call.app().act(&call.actor, detail.summary.id, &pinned).await {
                 Ok(()) => return Ok(done(&super::path(&detail), "The agent was pinned to its group.")),
                 Err(Error::NotFound { .. }) => Errors::at("group", "this group is gone; choose another"),
@@ -262,47 +266,77 @@ async fn pin(call: Call) -> Outcome {
             }
         }
     };
-    Ok(group_page(
-        &call,
-        &detail,
-        StatusCode::UNPROCESSABLE_ENTITY,
-        &chosen.group,
-        &errors,
-    ))
-}
-
-/// `POST /agents/{id}/adopt`: keeps what it runs as a new config.
-async fn adopt(call: Call) -> Outcome {
-    let (detail, _) = found(&call)?;
-    match call.app().adopt(&call.actor, detail.summary.id, "").await {
-        Ok(saved) => {
-            let path = format!("/configs/{}", encoded(saved.revision.config.as_str()));
-            Ok(done(
-                &path,
-                "What the agent runs was kept as this config. Nothing is sent until you publish it.",
-            ))
-        }
-        Err(error @ (Error::Conflict(_) | Error::Invalid(_) | Error::Problems(_))) => {
-            let why = super::super::scene::sentence(&error.to_string());
-            let body = acts::could_not(&detail, &why);
-            Ok(shown(&call, &detail, StatusCode::CONFLICT, body))
-        }
-        Err(error) => Err(error.into()),
-    }
+    Ok(group_page(&call, &detail, &chosen, &terms, &errors))
 }
 
 fn group_page(
     call: &Call,
     detail: &AgentDetail,
-    status: StatusCode,
     chosen: &str,
+    terms: &TermsForm,
     errors: &Errors,
 ) -> Response {
     let index = call.app().intentions.index();
     let groups: Vec<Name> = index.groups().map(|head| head.group.name.clone()).collect();
     let stage = Stage::of(call);
-    let body = edit::group(detail, &groups, chosen, errors, &stage.scene());
-    shown(call, detail, status, body)
+    let form = edit::PinForm {
+        chosen,
+        terms,
+        errors,
+    };
+    let body = edit::group(detail, &groups, &form, &stage.scene());
+    shown(call, detail, errors.status(), body)
+}
+
+/// `GET /agents/{id}/adopt`: as what to keep what it runs.
+async fn adopt_form(call: Call) -> Outcome {
+    let (detail, _) = found(&call)?;
+    let (name, config) = (Name::slug(&detail.summary.name).to_string(), String::new());
+    let form = Kept { name, config };
+    adopt_page(&call, &detail, &form, &Errors::default())
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Kept {
+    name: String,
+    config: String,
+}
+
+/// `POST /agents/{id}/adopt`: keeps what it runs as a new config, or as a new revision of one.
+async fn adopt(call: Call) -> Outcome {
+    let kept: Kept = call.form()?;
+    let (detail, _) = found(&call)?;
+    let adoption = Adoption {
+        name: kept.name.trim().to_owned(),
+        config: Some(kept.config.clone()).filter(|config| !config.is_empty()),
+    };
+    match call.app().adopt(&call.actor, detail.summary.id, adoption).await {
+        Ok(result) => {
+            let path = format!("/configs/{}", encoded(result.saved.revision.config.as_str()));
+            Ok(done(&path, &configuration::kept(&result)))
+        }
+        Err(Error::NotFound { .. }) => {
+            let gone = Errors::at("config", "this config is gone; choose another");
+            adopt_page(&call, &detail, &kept, &gone)
+        }
+        Err(error) => adopt_page(&call, &detail, &kept, &Errors::of(error)?),
+    }
+}
+
+fn adopt_page(call: &Call, detail: &AgentDetail, kept: &Kept, errors: &Errors) -> Outcome {
+    let configs = call.app().intentions.configs(&call.actor)?;
+    let collectors = configs
+        .iter()
+        .filter(|summary| summary.config.kind == Kind::Collector);
+    let names: Vec<Name> = collectors.map(|summary| summary.config.name.clone()).collect();
+    let form = edit::AdoptForm {
+        name: &kept.name,
+        config: &kept.config,
+        errors,
+    };
+    let body = edit::adopt(detail, &names, &form, &Stage::of(call).scene());
+    Ok(shown(call, detail, errors.status(), body))
 }
 
 /// The agent of the path, and the stage.

@@ -7,6 +7,7 @@ use super::super::parts::{
     Fact, ago, button_link, copy_inline, facts, health_tree, labels, post_button, visible,
 };
 use super::super::scene::Scene;
+use super::super::terms::told;
 use super::{health, path};
 use crate::app::agents::AgentDetail;
 use crate::auth::permission::Permission;
@@ -116,6 +117,8 @@ fn membership(detail: &AgentDetail, scene: &Scene<'_>) -> Markup {
             @else { a href={ "/groups/" (group) } { (group) } ", " (because(&registration.because)) "." }
             @if registration.own_target.is_some() { " It has a configuration of its own, which goes before its group's." }
         }
+        @if let Some(terms) = &registration.pin_terms { p.soft { "Pinned " (told(terms, scene.now)) } }
+        @if let Some(terms) = &registration.own_terms { p.soft { "Its own configuration was published " (told(terms, scene.now)) } }
         @if let Some(proposed) = &registration.proposed_group {
             p { "What it reports of itself would put it into " a href={ "/groups/" (proposed) } { (proposed) } ". That takes effect when somebody confirms it, since reports are claims." }
             @if may {
@@ -199,7 +202,10 @@ fn acts(detail: &AgentDetail, scene: &Scene<'_>) -> Option<Markup> {
     };
     Some(html! {
         ul.acts {
-            @if detail.delivery.hold.is_none() { (entry("Hold this agent", "hold", "Nothing is sent to it until it is released.")) }
+            @if detail.delivery.hold.is_none() && detail.registration.suspension.is_none() {
+                (entry("Hold this agent", "hold", "Nothing is sent to it until it is released, or for a time."))
+                (entry("Detach this agent", "detach", "It is only observed: what its group publishes doesn't reach it."))
+            }
             (entry("Archive this agent", "archive", "For hosts that are gone: not listed any more, given nothing."))
             @if scene.may(Permission::RevokeAgents) { (entry("Revoke its credential", "revoke", "For hosts that are lost or taken over: never let in again.")) }
         }

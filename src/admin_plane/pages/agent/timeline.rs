@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::super::parts::{Empty, Event, Status, empty, timeline as event_list, visible};
+use super::super::parts::{Empty, Event, Status, absolute, empty, timeline as event_list, visible};
 use super::super::scene::Scene;
 use crate::admin_plane::pages::layers::layer_links;
 use crate::app::agents::TimelineView;
 use crate::fleet::agent::{Happening, Transport};
 use crate::fleet::hash::Digest;
+use crate::fleet::suspension::Terms;
 use crate::fleet::target::LayerRef;
 
 /// The tab. `names` tells which revision a digest is.
@@ -36,6 +37,14 @@ pub fn timeline(view: &TimelineView, names: &BTreeMap<Digest, Vec<LayerRef>>, sc
         })
         .collect();
     event_list(&events, scene.now)
+}
+
+/// Why, and until when.
+fn on(terms: &Terms) -> Option<Markup> {
+    let until = terms.until.map(|until| format!("until {}", absolute(until)));
+    let reason = Some(terms.reason.clone()).filter(|reason| !reason.is_empty());
+    let words: Vec<String> = reason.into_iter().chain(until).collect();
+    (!words.is_empty()).then(|| visible(&words.join("; ")))
 }
 
 fn told(happening: &Happening, names: &BTreeMap<Digest, Vec<LayerRef>>) -> (Status, Markup, Option<Markup>) {
@@ -86,6 +95,37 @@ fn told(happening: &Happening, names: &BTreeMap<Digest, Vec<LayerRef>>) -> (Stat
         Happening::GroupChanged { group } => (
             Status::Unknown,
             html! { "Moved to " a href={ "/groups/" (group) } { (group) } },
+            None,
+        ),
+        Happening::Drifted => plain(Status::Degraded, "Runs something else than what is wanted"),
+        Happening::Held { terms } => (
+            Status::Unknown,
+            html! { "Was held by " (visible(&terms.by)) },
+            on(terms),
+        ),
+        Happening::Detached { terms } => (
+            Status::Unknown,
+            html! { "Was detached from its group by " (visible(&terms.by)) },
+            on(terms),
+        ),
+        Happening::Released { by } => (
+            Status::InProgress,
+            html! { "Was given back by " (visible(by)) ": what is wanted reaches it again" },
+            None,
+        ),
+        Happening::Pinned { group, terms } => (
+            Status::Unknown,
+            html! { "Was pinned to " a href={ "/groups/" (group) } { (group) } " by " (visible(&terms.by)) },
+            on(terms),
+        ),
+        Happening::EndedByItself { what } => (
+            Status::InProgress,
+            html! { "Its " (what.word()) " ended by itself" },
+            None,
+        ),
+        Happening::ReapplyOrdered { by } => (
+            Status::InProgress,
+            html! { (visible(by)) " had what is wanted offered once more" },
             None,
         ),
         Happening::HeldBackInTime => plain(

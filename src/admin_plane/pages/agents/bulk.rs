@@ -9,10 +9,13 @@ use crate::admin_plane::pages::parts::{
     Choice, Confirm, Field, Input, Status, badge, button_link, confirm, count, field, select_field, visible,
 };
 use crate::admin_plane::pages::scene::{Errors, Scene, agents_href};
+use crate::admin_plane::pages::terms::TermsForm;
 use crate::app::agents::{AgentAct, BulkResult};
+use crate::app::terms::OnTerms;
 use crate::auth::permission::Permission;
 use crate::fleet::ids::AgentId;
 use crate::fleet::name::Name;
+use crate::fleet::time::Timestamp;
 
 /// So many agents are named; the others are counted.
 const NAMED: usize = 12;
@@ -30,8 +33,14 @@ pub enum BulkAct {
     Hold,
     /// Send again.
     Release,
+    /// Only observe.
+    Detach,
+    /// Give back to the groups.
+    Attach,
     /// Offer again what was refused.
     Retry,
+    /// Offer again what was taken.
+    Reapply,
     /// Put away.
     Archive,
     /// Revoke credentials.
@@ -40,13 +49,16 @@ pub enum BulkAct {
 
 impl BulkAct {
     /// All of them, the most harmless first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Label,
         Self::Pin,
         Self::Restart,
         Self::Hold,
         Self::Release,
         Self::Retry,
+        Self::Reapply,
+        Self::Detach,
+        Self::Attach,
         Self::Archive,
         Self::Revoke,
     ];
@@ -69,6 +81,9 @@ impl BulkAct {
             Self::Hold => "/agents/bulk/hold",
             Self::Release => "/agents/bulk/release",
             Self::Retry => "/agents/bulk/retry",
+            Self::Reapply => "/agents/bulk/reapply",
+            Self::Detach => "/agents/bulk/detach",
+            Self::Attach => "/agents/bulk/attach",
             Self::Archive => "/agents/bulk/archive",
             Self::Revoke => "/agents/bulk/revoke",
         }
@@ -84,6 +99,9 @@ impl BulkAct {
             Self::Hold => "Hold",
             Self::Release => "Release",
             Self::Retry => "Retry",
+            Self::Reapply => "Re-apply to",
+            Self::Detach => "Detach",
+            Self::Attach => "Attach",
             Self::Archive => "Archive",
             Self::Revoke => "Revoke",
         }
@@ -98,6 +116,9 @@ impl BulkAct {
             Self::Hold => "Held",
             Self::Release => "Released",
             Self::Retry => "Retrying",
+            Self::Reapply => "Re-applying to",
+            Self::Detach => "Detached",
+            Self::Attach => "Attached",
             Self::Archive => "Archived",
             Self::Revoke => "Revoked",
         }
@@ -107,8 +128,10 @@ impl BulkAct {
     #[must_use]
     pub fn permission(self) -> Permission {
         match self {
-            Self::Label | Self::Restart | Self::Hold | Self::Archive => Permission::OperateAgents,
-            Self::Pin | Self::Release | Self::Retry => Permission::Publish,
+            Self::Label | Self::Restart | Self::Hold | Self::Detach | Self::Archive => {
+                Permission::OperateAgents
+            }
+            Self::Pin | Self::Release | Self::Attach | Self::Retry | Self::Reapply => Permission::Publish,
             Self::Revoke => Permission::RevokeAgents,
         }
     }
@@ -130,6 +153,13 @@ impl BulkAct {
             Self::Retry => {
                 "They are offered once more what they refused. What they run keeps running if they refuse again."
             }
+            Self::Reapply => {
+                "They are offered once more what is wanted of them. Those that run something else replace it; most restart their collector."
+            }
+            Self::Detach => {
+                "They stay in their groups and are only observed: nothing is sent to them until they are attached again. What they run keeps running."
+            }
+            Self::Attach => "They are sent what their groups publish, from now on.",
             Self::Archive => {
                 "They disappear from lists and are sent nothing. What they run keeps running, and they can be brought back."
             }
@@ -163,6 +193,8 @@ pub struct BulkView<'a> {
     pub remove: &'a str,
     /// The group, as it was chosen.
     pub group: &'a str,
+    /// The terms, as they were typed.
+    pub terms: &'a TermsForm,
     /// What is wrong with what was posted.
     pub errors: &'a Errors,
 }
@@ -203,7 +235,9 @@ pub fn ask(view: &BulkView<'_>, scene: &Scene<'_>) -> Markup {
         (whose(view))
         @match view.act {
             BulkAct::Label => (label_fields(view)),
-            BulkAct::Pin => (group_field(view)),
+            BulkAct::Pin => { (group_field(view)) (view.terms.fields("When somebody ends it", view.errors)) }
+            BulkAct::Hold => (view.terms.fields("When somebody releases them", view.errors)),
+            BulkAct::Detach => (view.terms.fields("When somebody attaches them", view.errors)),
             _ => {}
         }
     };
@@ -326,15 +360,29 @@ pub fn outcome(act: BulkAct, result: &BulkResult, names: &BTreeMap<AgentId, Stri
     }
 }
 
+/// What was typed for an act.
+#[derive(Clone, Copy, Debug)]
+pub struct Words<'a> {
+    /// The labels to set.
+    pub set: &'a str,
+    /// The keys to remove.
+    pub remove: &'a str,
+    /// The group.
+    pub group: &'a str,
+    /// The terms.
+    pub terms: &'a TermsForm,
+}
+
 /// The act with what was typed, or what is wrong with it.
 ///
 /// # Errors
 /// What to mend, by field.
-pub fn act_of(act: BulkAct, set: &str, remove: &str, group: &str) -> Result<AgentAct, Errors> {
+pub fn act_of(act: BulkAct, words: &Words<'_>, now: Timestamp) -> Result<AgentAct, Errors> {
     Ok(match act {
         BulkAct::Label => {
-            let set = read_labels("set", set)?;
-            let remove: Vec<String> = remove
+            let set = read_labels("set", words.set)?;
+            let remove: Vec<String> = words
+                .remove
                 .split([' ', ',', '\n', '\r', '\t'])
                 .filter(|key| !key.is_empty())
                 .map(str::to_owned)
@@ -345,11 +393,21 @@ pub fn act_of(act: BulkAct, set: &str, remove: &str, group: &str) -> Result<Agen
             AgentAct::Label { set, remove }
         }
         BulkAct::Pin => {
-            let group = Name::new(group).map_err(|_| Errors::at("group", "choose a group"))?;
-            AgentAct::Pin { group }
+            let group = Name::new(words.group).map_err(|_| Errors::at("group", "choose a group"))?;
+            let OnTerms { reason, until } = words.terms.asked(now)?;
+            AgentAct::Pin { group, reason, until }
         }
         BulkAct::Restart => AgentAct::Restart,
-        BulkAct::Hold => AgentAct::Hold,
+        BulkAct::Hold => {
+            let OnTerms { reason, until } = words.terms.asked(now)?;
+            AgentAct::Hold { reason, until }
+        }
+        BulkAct::Detach => {
+            let OnTerms { reason, until } = words.terms.asked(now)?;
+            AgentAct::Detach { reason, until }
+        }
+        BulkAct::Attach => AgentAct::Attach,
+        BulkAct::Reapply => AgentAct::Reapply,
         BulkAct::Release => AgentAct::Release,
         BulkAct::Retry => AgentAct::Retry,
         BulkAct::Archive => AgentAct::Archive,
@@ -403,12 +461,25 @@ mod tests {
         );
     }
 
+    fn words<'a>(set: &'a str, remove: &'a str, group: &'a str) -> Words<'a> {
+        static TERMS: TermsForm = TermsForm {
+            reason: String::new(),
+            ends: String::new(),
+        };
+        Words {
+            set,
+            remove,
+            group,
+            terms: &TERMS,
+        }
+    }
+
     #[test]
     fn every_act_is_found_by_the_path_that_it_posts_to_and_takes_what_the_use_case_takes() {
         for act in BulkAct::ALL {
             let name = act.path().rsplit('/').next().unwrap();
             assert_eq!(BulkAct::named(name), Some(act));
-            let does = act_of(act, "a = b", "", "edge").unwrap();
+            let does = act_of(act, &words("a = b", "", "edge"), Timestamp::EPOCH).unwrap();
             assert_eq!(does.permission(), act.permission(), "{act:?}");
         }
         assert_eq!(BulkAct::named(""), None);
@@ -417,13 +488,13 @@ mod tests {
     #[test]
     fn nothing_to_do_is_said_at_the_field() {
         assert!(
-            act_of(BulkAct::Label, " \n", " ", "")
+            act_of(BulkAct::Label, &words(" \n", " ", ""), Timestamp::EPOCH)
                 .unwrap_err()
                 .field("set")
                 .is_some()
         );
         assert!(
-            act_of(BulkAct::Pin, "", "", "")
+            act_of(BulkAct::Pin, &words("", "", ""), Timestamp::EPOCH)
                 .unwrap_err()
                 .field("group")
                 .is_some()

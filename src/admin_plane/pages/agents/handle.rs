@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::super::handle::Stage;
 use super::super::layout::Nav;
 use super::super::scene::{Errors, agents_href, sentence};
+use super::super::terms::TermsForm;
 use super::bulk::{self, BulkAct, BulkView};
 use super::{AgentsView, sort_word};
 use crate::admin_plane::call::{Call, View, done, see_other};
@@ -75,13 +76,15 @@ async fn list(call: Call) -> Outcome {
         ..AgentQuery::default()
     };
     let groups = groups(&call);
+    let fleet = call.app().agents(&call.actor, &everything)?;
     let view = AgentsView {
         filter: &query.filter,
         sort: query.sort,
         after: query.after.as_deref(),
         archived: query.archived,
         page: page.as_ref().map_err(String::as_str),
-        fleet: call.app().agents(&call.actor, &everything)?.tally,
+        fleet: fleet.tally,
+        verdicts: &fleet.verdicts,
         groups: &groups,
     };
     let stage = Stage::of(&call);
@@ -126,7 +129,7 @@ async fn bulk(call: Call) -> Outcome {
         {
             errors.add("confirm", &format!("type {words} to go on"));
         }
-        match bulk::act_of(act, &posted.set, &posted.remove, &posted.group) {
+        match bulk::act_of(act, &posted.words(), call.app().clock().now()) {
             Err(wrong) => errors = wrong,
             Ok(asked) if errors.is_empty() => {
                 let result = call.app().act_on_many(&call.actor, &ids, &asked).await?;
@@ -161,6 +164,7 @@ async fn bulk(call: Call) -> Outcome {
             set: &posted.set,
             remove: &posted.remove,
             group: &posted.group,
+            terms: &posted.terms,
             errors: &errors,
         },
         &stage.scene(),
@@ -185,12 +189,26 @@ struct Posted {
     remove: String,
     group: String,
     confirm: String,
+    terms: TermsForm,
 }
 
 impl Posted {
+    fn words(&self) -> bulk::Words<'_> {
+        bulk::Words {
+            set: &self.set,
+            remove: &self.remove,
+            group: &self.group,
+            terms: &self.terms,
+        }
+    }
+
     fn of(call: &Call) -> Self {
-        let mut posted = Self::default();
-        for (name, value) in call.typed() {
+        let typed = call.typed();
+        let mut posted = Self {
+            terms: TermsForm::of(&typed),
+            ..Self::default()
+        };
+        for (name, value) in typed {
             match name.as_str() {
                 "pick" => posted.picks.extend(value.parse::<AgentId>().ok()),
                 "query" => posted.query = value,

@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use super::change::{ask_delete, ask_withdraw, confirm, make, remove, save, show_edit, show_new, take_back};
+use super::hold::{ask_hold, put_hold, release};
 use super::{group, groups};
 use crate::admin_plane::call::{Call, View};
 use crate::admin_plane::failure::Outcome;
@@ -26,6 +27,9 @@ pub(in crate::admin_plane) fn rows() -> Vec<Row> {
         Row::form("/groups/{name}/delete", edit, remove),
         Row::page("/groups/{name}/withdraw", Permission::Publish, ask_withdraw),
         Row::form("/groups/{name}/withdraw", Permission::Publish, take_back),
+        Row::page("/groups/{name}/hold", Permission::OperateAgents, ask_hold),
+        Row::form("/groups/{name}/hold", Permission::OperateAgents, put_hold),
+        Row::form("/groups/{name}/release", Permission::Publish, release),
         Row::form("/groups/{name}/confirm", Permission::Publish, confirm),
     ]
 }

@@ -3,15 +3,16 @@
 use maud::{Markup, html};
 
 use super::claims::{proposals, ties};
-use super::members;
+use super::{REFUSED, WAITING, members};
 use crate::admin_plane::pages::layers::{layer_links, publish_to};
 use crate::admin_plane::pages::layout::{page_head, section};
 use crate::admin_plane::pages::parts::{
     Column, Empty, Fact, ProgressPart, Row, Status, Table, ago, button_link, count, empty, facts, live,
-    progress, status_line, table, visible,
+    post_button, progress, status_line, table, visible,
 };
 use crate::admin_plane::pages::rollouts::of_group;
 use crate::admin_plane::pages::scene::{Scene, agents_href, bytes, encoded, quiet};
+use crate::admin_plane::pages::terms::told;
 use crate::app::claims::GroupClaims;
 use crate::app::intentions::{GroupDetail, GroupSummary};
 use crate::app::rollouts::RolloutSummary;
@@ -59,6 +60,9 @@ fn actions(summary: &GroupSummary, href: &str, scene: &Scene<'_>) -> Markup {
             (button_link("Delete", &format!("{href}/delete"), false))
             (button_link("Edit", &format!("{href}/edit"), false))
         }
+        @if summary.group.hold.is_some() {
+            @if scene.may(Permission::Publish) { (post_button("Release", &format!("{href}/release"), &[], scene.form_token)) }
+        } @else if scene.may(Permission::OperateAgents) { (button_link("Hold", &format!("{href}/hold"), false)) }
         @if scene.may(Permission::Publish) { (button_link("Publish", &publish, true)) }
     }
 }
@@ -81,15 +85,21 @@ fn state(summary: &GroupSummary, scene: &Scene<'_>) -> Markup {
     let what = layer_links(&content.layers).unwrap_or_default();
     let agents = |number: u32| count(u64::from(number), "agent", "agents");
     if members.failed > 0 {
-        let href = agents_href(&format!("group = {}, config = failed", summary.group.name));
+        let href = agents_href(&format!("group = {}, {REFUSED}", summary.group.name));
         let why = html! { a href=(href) { (agents(members.failed)) } " refused " (what) };
         return status_line(Status::Down, Some("Refused"), &why, &age);
     }
+    if let Some(terms) = &summary.group.hold {
+        let why = html! { "Held " (told(terms, scene.now)) " Nothing is sent to its agents, and what they run keeps running" };
+        return status_line(Status::Degraded, Some("Held"), &why, &html! {});
+    }
+    if members.drifted > 0 {
+        let href = agents_href(&format!("group = {}, config = drifted", summary.group.name));
+        let why = html! { a href=(href) { (agents(members.drifted)) } @if members.drifted == 1 { " runs" } @else { " run" } " something else than " (what) };
+        return status_line(Status::Degraded, Some("Drifted"), &why, &age);
+    }
     if members.waiting > 0 {
-        let filter = format!(
-            "group = {}, config notin (\"in sync\", failed)",
-            summary.group.name
-        );
+        let filter = format!("group = {}, {WAITING}", summary.group.name);
         let why = html! { a href=(agents_href(&filter)) { (agents(members.waiting)) } " of " (members.all) " are not at " (what) " yet" };
         return status_line(Status::InProgress, Some("Under way"), &why, &age);
     }
@@ -125,6 +135,8 @@ fn under_way(summary: &GroupSummary) -> Markup {
                 part(Status::Healthy, "run it", members.current),
                 part(Status::InProgress, "not there yet", members.waiting),
                 part(Status::Down, "refused it", members.failed),
+                part(Status::Degraded, "run something else", members.drifted),
+                part(Status::Unknown, "held", members.held),
                 part(Status::Unknown, "with a configuration of their own", members.own_target),
             ], None))
         }

@@ -17,11 +17,18 @@ pub(super) fn page() -> Markup {
         (part("Going back", &html! {
             p { "Publish an older revision: it reaches agents like any other. Withdrawing sends nothing more and takes nothing back; agents keep what they run. An agent is never sent an empty configuration." }
         }))
-        (part("One agent", &html! {
-            p { "A configuration of its own beats that of its group, until it is given up. Holding an agent sends it nothing until it is released." }
+        (part("Hold, detach, pin", &html! {
+            p { "A held agent, or the agents of a held group, are sent nothing until they are released; what waits for them stands on their page. A detached agent stays in its group and is only observed. A pin puts an agent into a group whatever selectors say, and a configuration of its own beats that of its group. Each has a reason, and may end by itself." }
         }))
         (part("Drift", &html! {
-            p { "An agent's page shows what is wanted, what the agent says it runs, and the difference. Supervisors add parts of their own; those are no drift." }
+            p { "Where an agent's configuration stands is one word, which the list of agents filters by: " code { "config = drifted" } "." }
+            ul {
+                li { em { "in sync" } ": it took what is wanted, and reports to run it. Supervisors add parts of their own; those are no drift." }
+                li { em { "unverified" } ": it took it, and what it runs is not reported or can't be compared." }
+                li { em { "drifted" } ": it took it, and runs something else. Its page shows where. " em { "Re-apply" } " offers what is wanted once more; " em { "Adopt" } " keeps what it runs as a revision, and offers nothing." }
+                li { em { "failed" } ": it refused it; " em { "self-reverted" } ": and went back to something else by itself." }
+                li { em { "pending" } ", " em { "applying" } ", " em { "held" } ", " em { "takes no configuration" } ", " em { "unknown" } ", " em { "observe only" } ": as the words say." }
+            }
         }))
     }
 }
