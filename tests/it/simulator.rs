@@ -11,8 +11,9 @@ use muster::app::groups::NewGroup;
 use muster::app::publish::{IfRunning, Publish};
 use muster::auth::actor::Actor;
 use muster::fleet::config::Content;
+use muster::fleet::ids::RolloutId;
 use muster::fleet::name::Name;
-use muster::fleet::rollout::Strategy;
+use muster::fleet::rollout::{Ended, State, Strategy};
 use muster::fleet::selector::Known;
 use muster::fleet::target::LayerRef;
 use muster::observability::Secret;
@@ -88,8 +89,12 @@ async fn plan(server: &Server, agents: u32, token: Option<Secret<String>>) -> Pl
 }
 
 async fn publish(server: &Server, agents: u32, yaml: &str) {
+    roll_out(server, agents, "first", yaml, Strategy::all_at_once()).await;
+}
+
+async fn roll_out(server: &Server, agents: u32, name: &str, yaml: &str, strategy: Strategy) -> RolloutId {
     let new = NewConfig {
-        name: "first".into(),
+        name: name.into(),
         description: String::new(),
         content: Content::Yaml(yaml.into()),
         message: String::new(),
@@ -104,17 +109,18 @@ async fn publish(server: &Server, agents: u32, yaml: &str) {
     let publish = Publish {
         group: "edge".into(),
         layers: vec![LayerRef {
-            config: Name::slug("first"),
+            config: Name::slug(name),
             revision: 1,
         }],
         message: String::new(),
         expected_revision: None,
         confirm: Some(agents),
         allow_blank: false,
-        strategy: Some(Strategy::all_at_once()),
+        strategy: Some(strategy),
         if_running: IfRunning::default(),
     };
-    server.app.publish(&Actor::muster(), publish).await.unwrap();
+    let published = server.app.publish(&Actor::muster(), publish).await.unwrap();
+    published.rollout.unwrap()
 }
 
 const YAML: &str = "receivers:\n  nop:\nexporters:\n  nop:\nservice:\n  pipelines:\n    metrics:\n      receivers: [nop]\n      exporters: [nop]\n";
@@ -262,4 +268,50 @@ async fn a_token_that_lets_nobody_in_is_told_at_the_start() {
     assert!(matches!(start(wrong).await, SimulationError::Enrolment(_)));
     assert!(matches!(start(nobody).await, SimulationError::Agents(20_000)));
     server.stop().await.unwrap();
+}
+
+/// Publishes what breaks agents of this mix, in stages of seconds; how many it broke, once it is over and all are back.
+async fn broken_by(mix: &str, agents: u32) -> usize {
+    let data = tempfile::tempdir().unwrap();
+    let server = start_anywhere(data.path());
+    let token = token(&server, agents, true).await;
+    let mut plan = plan(&server, agents, Some(token)).await;
+    plan.mix = mix.parse().unwrap();
+    plan.temper.only_with = Some("BREAK".into());
+    let simulation = Simulation::start(plan, &Clock::system()).await.unwrap();
+    assert!(simulation.wait_online(None, PATIENCE).await);
+    publish(&server, agents, YAML).await;
+    assert!(simulation.wait_verdicts(u64::from(agents), PATIENCE).await);
+    let mut strategy: Strategy = "1 for 4s; 50% for 1s; all for 1s".parse().unwrap();
+    (strategy.grace_seconds, strategy.silence_seconds) = (1, 10);
+    let id = roll_out(&server, agents, "next", &format!("{YAML}# BREAK\n"), strategy).await;
+    let over = async {
+        loop {
+            let found = server.app.rollout(&Actor::muster(), id).unwrap();
+            if found.summary.rollout.is_ended() {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, over).await.unwrap();
+    let back = State::Ended {
+        how: Ended::RolledBack,
+    };
+    assert_eq!(found.summary.rollout.state, back, "{:?}", found.summary.waits);
+    let fleet = server.app.fleet();
+    assert!(fleet.iter().all(|agent| agent.reported.healthy == Some(true)), "all are well again");
+    simulation.stop(true).await;
+    server.stop().await.unwrap();
+    found.summary.total.failed as usize
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_makes_every_agent_lie_breaks_the_first_stage_and_all_are_well_again() {
+    assert_eq!(broken_by("lies=1", 60).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_makes_a_third_of_the_agents_lie_breaks_one_percent_and_one() {
+    assert!(broken_by("healthy=7,lies=3", 100).await <= 2);
 }
