@@ -137,6 +137,12 @@ impl Batch {
         digest
     }
 
+    /// Gives a content that is kept elsewhere its epoch and generation, as [`Batch::freeze`] does.
+    pub fn stamp(&mut self, digest: Digest) -> &mut Self {
+        self.frozen.push(digest);
+        self
+    }
+
     /// Adds an entry to the audit log.
     pub fn audit(&mut self, entry: AuditEntry) -> &mut Self {
         self.audit.push(entry);

@@ -53,13 +53,13 @@ fn value() -> impl Strategy<Value = Value> {
         let map = prop::collection::btree_map("[a-z<]{0,3}", inner, 0..5);
         prop_oneof![
             list.prop_map(move |items| Value::List(
-                items.into_iter().map(|value| Node { at, value }).collect()
+                items.into_iter().map(|value| Node::new(at, value)).collect()
             )),
             map.prop_map(move |entries| {
                 let entry = |(key, value)| muster::fleet::config::yaml::Entry {
                     at,
                     key,
-                    value: Node { at, value },
+                    value: Node::new(at, value),
                 };
                 Value::Map(entries.into_iter().map(entry).collect())
             }),

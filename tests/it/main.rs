@@ -26,6 +26,7 @@ mod help;
 mod http;
 mod joining;
 mod laws;
+mod layers;
 mod login;
 mod opamp_bytes;
 mod opamp_examples;

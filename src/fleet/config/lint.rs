@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::merge::misplaced_appends;
 use super::problem::{Position, Problem};
+use super::variables::variables;
 use super::yaml::{self, Entry, Limits, Node, Value};
 use crate::fleet::agent::report::Component;
 
@@ -47,6 +49,8 @@ pub fn lint_for(text: &[u8], limits: &Limits, available: &Available) -> Vec<Prob
         problems: Vec::new(),
     };
     lint.document(&root);
+    lint.problems.extend(misplaced_appends(&root));
+    lint.problems.extend(variables(&root).err().unwrap_or_default());
     lint.problems.sort();
     lint.problems
 }

@@ -6,11 +6,15 @@
 //! level of a document in a debug build, so that sixty of them end the process.
 
 mod build;
+mod emit;
 mod reason;
 mod scalar;
 mod write;
 
 pub use write::write;
+
+pub(super) use emit::in_line;
+pub use emit::{Emitted, Origin};
 
 use super::problem::{Position, Problem};
 
@@ -45,6 +49,12 @@ pub struct Node {
     pub at: Position,
     /// What it is.
     pub value: Value,
+    /// Whether it is a text in quotes or a block: what a variable in it becomes stays text.
+    pub quoted: bool,
+    /// Whether it has the tag `!append`: a list that goes on where the layers below it end.
+    pub append: bool,
+    /// The layer of a merged document that it comes from; 0 in a document alone.
+    pub layer: u16,
 }
 
 /// One entry of a map.
@@ -78,6 +88,24 @@ pub enum Value {
 }
 
 impl Node {
+    /// A value at its place, written like most.
+    #[must_use]
+    pub fn new(at: Position, value: Value) -> Self {
+        Self {
+            at,
+            value,
+            quoted: false,
+            append: false,
+            layer: 0,
+        }
+    }
+
+    /// The document as text, from which the same values are read.
+    #[must_use]
+    pub fn emit(&self) -> Emitted {
+        emit::emit(self)
+    }
+
     /// The entries of a map.
     #[must_use]
     pub fn entries(&self) -> Option<&[Entry]> {
@@ -128,6 +156,11 @@ impl Node {
 pub fn parse(text: &[u8], limits: &Limits) -> Result<Node, Vec<Problem>> {
     let text = readable(text, limits.bytes).map_err(|problem| vec![problem])?;
     build::tree(text, limits)
+}
+
+/// What an unquoted word means.
+pub(super) fn word(text: &str) -> Value {
+    scalar::plain(text)
 }
 
 /// The bytes as text that a YAML document may consist of.

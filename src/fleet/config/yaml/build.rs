@@ -27,10 +27,7 @@ pub(super) fn tree(text: &str, limits: &Limits) -> Result<Node, Vec<Problem>> {
     }
     let mut problems = builder.problems;
     if problems.is_empty() {
-        let nothing = Node {
-            at: Position::START,
-            value: Value::Null,
-        };
+        let nothing = Node::new(Position::START, Value::Null);
         return Ok(builder.root.unwrap_or(nothing));
     }
     problems.sort();
@@ -81,7 +78,8 @@ struct Open {
 }
 
 enum Content {
-    List(Vec<Node>),
+    /// The items, and whether the list has the tag `!append`.
+    List(Vec<Node>, bool),
     Map(OpenMap),
 }
 
@@ -135,20 +133,30 @@ impl<'a> Builder<'a> {
                     return Err(Problem::error(at, reason::NOT_ITS_TAG));
                 };
                 let merge = plain && text == "<<";
-                self.finish(Node { at, value }, anchor, before, merge)
+                let node = Node {
+                    quoted: !plain,
+                    ..Node::new(at, value)
+                };
+                self.finish(node, anchor, before, merge)
             }
-            Event::SequenceStart(_, anchor, _) => self.begin(at, anchor, Content::List(Vec::new())),
+            Event::SequenceStart(_, anchor, tag) => {
+                let append = tag.is_some_and(|tag| tag.core_suffix().is_none() && is_append(&tag));
+                self.begin(at, anchor, Content::List(Vec::new(), append))
+            }
             Event::MappingStart(_, anchor, _) => self.begin(at, anchor, Content::Map(OpenMap::default())),
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.open.pop() else {
                     return Ok(());
                 };
-                let value = match open.content {
-                    Content::List(items) => Value::List(items),
-                    Content::Map(map) => Value::Map(map.all()),
+                let (value, append) = match open.content {
+                    Content::List(items, append) => (Value::List(items), append),
+                    Content::Map(map) => (Value::Map(map.all()), false),
                 };
-                let at = open.at;
-                self.finish(Node { at, value }, open.anchor, open.before, false)
+                let node = Node {
+                    append,
+                    ..Node::new(open.at, value)
+                };
+                self.finish(node, open.anchor, open.before, false)
             }
             // The frame of the document, and what we didn't ask for.
             Event::StreamStart | Event::StreamEnd | Event::DocumentEnd | _ => Ok(()),
@@ -179,15 +187,15 @@ impl<'a> Builder<'a> {
         let Some((node, cost)) = self.anchors.get(&anchor) else {
             return Err(Problem::error(at, reason::INSIDE_ITSELF));
         };
-        let (value, cost) = (node.value.clone(), *cost);
+        let (node, cost) = (node.clone(), *cost);
         let spent = self.spend(at, cost.nodes, cost.bytes);
         spent.map_err(|_| Problem::error(at, reason::too_tangled(self.limits)))?;
         // A repetition may stand deeper than its original.
-        let deepest = self.open.len() + depth(&value);
+        let deepest = self.open.len() + depth(&node.value);
         if deepest > self.limits.depth {
             return Err(Problem::error(at, reason::too_deep(self.limits)));
         }
-        self.add(Node { at, value }, false)
+        self.add(Node { at, ..node }, false)
     }
 
     fn finish(&mut self, node: Node, anchor: usize, before: Cost, merge: bool) -> Result<(), Problem> {
@@ -213,7 +221,7 @@ impl<'a> Builder<'a> {
             return Ok(());
         };
         let added = match &mut open.content {
-            Content::List(items) => {
+            Content::List(items, _) => {
                 items.push(node);
                 Ok(())
             }
@@ -331,6 +339,11 @@ fn value(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Option<Value> {
         _ if tag.suffix().is_empty() || tag.suffix() == "!" => Some(Value::Text(text.to_owned())),
         _ => Some(own()),
     }
+}
+
+/// `!append`
+fn is_append(tag: &Tag) -> bool {
+    tag.suffix() == "append"
 }
 
 /// How many collections are nested in a value. Bounded by the limit on depth, which every value has passed.
