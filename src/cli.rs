@@ -33,6 +33,7 @@ pub mod output;
 mod overview;
 mod publish;
 mod rollouts;
+mod secrets;
 mod serve;
 mod session;
 mod setup_token;
@@ -83,6 +84,7 @@ enum Verb {
     Credentials(credentials::Args),
     Users(users::Args),
     Account(account::Args),
+    Secrets(secrets::Args),
     Tokens(tokens::Args),
     Audit(audit::Args),
     System(system::Args),
@@ -111,6 +113,7 @@ impl Verb {
             Self::Credentials(args) => online(args.run(environment, &mut output)),
             Self::Users(args) => online(args.run(environment, &mut output)),
             Self::Account(args) => online(args.run(environment, &mut output)),
+            Self::Secrets(args) => online(args.run(environment, &mut output)),
             Self::Tokens(args) => online(args.run(environment, &mut output)),
             Self::Audit(args) => online(args.run(environment, &mut output)),
             Self::System(args) => online(args.run(environment, &mut output)),

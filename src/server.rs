@@ -19,6 +19,7 @@ use crate::agent_plane::{self, AgentPlane};
 use crate::app::accounts::SetupStatus;
 use crate::app::clock::Clock;
 use crate::app::tasks::{Activation, Tasks};
+use crate::app::vault::Keys;
 use crate::app::{self, App};
 use crate::auth::actor::Actor;
 use crate::cli;
@@ -104,7 +105,10 @@ impl Server {
         data_folder::prepare(&settings.data)?;
         let now = clock.now();
         let store = Store::open(&settings.data, &crate::store::Settings::default(), now)?;
-        let key = data_folder::hash_key(&settings.data)?;
+        let keys = Keys {
+            hash: data_folder::hash_key(&settings.data)?,
+            seal: data_folder::seal_key(&settings.data)?,
+        };
         let authority = Arc::new(Authority::load_or_create(
             &settings.data,
             &settings.site_name,
@@ -123,7 +127,7 @@ impl Server {
             ..app::Settings::default()
         };
         let tasks = Tasks::new();
-        let app = App::load(store.clone(), clock.clone(), key, app_settings, metrics, &tasks)?;
+        let app = App::load(store.clone(), clock.clone(), keys, app_settings, metrics, &tasks)?;
         app.start(&tasks);
         let files = raise_file_limit();
         let (agent_listener, admin_listener) = (

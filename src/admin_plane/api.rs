@@ -7,6 +7,7 @@ pub(super) mod configs;
 pub(super) mod enrolment;
 pub(super) mod groups;
 pub(super) mod rollouts;
+pub(super) mod secrets;
 pub(super) mod system;
 
 use http::header::{ETAG, LOCATION};

@@ -22,6 +22,7 @@ pub mod parts;
 pub mod publish;
 pub mod rollouts;
 pub mod scene;
+pub mod secrets;
 pub mod setup;
 pub mod system;
 pub mod terms;

@@ -155,7 +155,12 @@ impl App {
         {
             return (reply, false);
         }
-        let report = message.into_report();
+        let mut report = message.into_report();
+        // Before anything is kept, and outside of the shard's lock.
+        report.parts.effective_config = report
+            .parts
+            .effective_config
+            .map(|content| self.intentions.masked(content));
         let disconnect = report.disconnect;
         if report.requests_uid
             && !admitted.replaced

@@ -44,7 +44,7 @@ impl App {
     pub fn impact(&self, actor: &Actor, group: &str, layers: &[LayerRef]) -> Result<Preview, Error> {
         actor.may(Permission::ViewFleet)?;
         let draft = self.intentions.draft(&self.intentions.index(), layers)?;
-        let fleet = self.members(&draft.shown());
+        let fleet = self.members(&draft.to_check());
         self.intentions.impact(actor, group, layers, &fleet)
     }
 
@@ -55,7 +55,7 @@ impl App {
     pub async fn publish(&self, actor: &Actor, publish: Publish) -> Result<PublishResult, Error> {
         actor.may(Permission::Publish)?;
         let draft = self.intentions.draft(&self.intentions.index(), &publish.layers)?;
-        let fleet = self.members(&draft.shown());
+        let fleet = self.members(&draft.to_check());
         self.intentions.publish(actor, publish, &fleet).await
     }
 
@@ -115,10 +115,11 @@ impl App {
         until: Option<Timestamp>,
     ) -> Result<(), Error> {
         let terms = OnTerms::of(message, until).terms(actor, self.clock.now())?;
-        let present = self.snapshot_of(id)?.agent.registration.own_target;
+        let agent = self.snapshot_of(id)?.agent;
+        let present = agent.registration.own_target;
         let target = self
             .intentions
-            .pin_revision(actor, id, present, (revision, message), allow_blank)
+            .pin_revision(actor, &agent, present, (revision, message), allow_blank)
             .await?;
         let entry = AuditEntry {
             detail: format!("{revision}; {}", OnTerms::told("", until))

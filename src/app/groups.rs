@@ -71,7 +71,7 @@ impl Intentions {
         let mut counts = self.counts(&index, fleet);
         let summary = |head: &Arc<GroupHead>| {
             let members = counts.remove(&head.group.name).unwrap_or_default();
-            GroupSummary::of(&index, head, members)
+            GroupSummary::of(&index, head, members, fleet)
         };
         Ok(index.groups().map(summary).collect())
     }
@@ -89,7 +89,7 @@ impl Intentions {
             .remove(&head.group.name)
             .unwrap_or_default();
         Ok(GroupDetail {
-            summary: GroupSummary::of(&index, head, members),
+            summary: GroupSummary::of(&index, head, members, fleet),
             history: index.history(head.group.target).cloned().collect(),
         })
     }
@@ -305,7 +305,7 @@ fn apply(
         let field = match error {
             GroupError::Reserved => "name",
             GroupError::Selectors(_) => "selectors",
-            GroupError::Layers(_) => "layers",
+            GroupError::Layers(_) | GroupError::Repeated(_) => "layers",
             GroupError::Description(_) => "description",
             GroupError::Strategy(_) => "strategy",
         };

@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::sync::MutexGuard;
 
 pub(super) use comparisons::Pair;
+pub(super) use index::SealedContent;
 pub use index::{ConfigHead, GroupHead, Index, RolloutHead, TargetHead};
 pub use views::{
     ConfigDetail, ConfigSummary, Deleted, GroupDetail, GroupSummary, MemberCounts, Preview, PublishResult,
@@ -25,8 +26,10 @@ pub use views::{
 use super::changes::{Changes, Topic};
 use super::clock::Clock;
 use super::error::Error;
+use super::secrets::SecretRecord;
 use super::tasks::Activation;
 use super::validation::{self, Validator};
+use super::vault::{Keys, SealKey};
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::{Agent, Desired, HoldReason, Intent, Judgement, Registration, Verdict};
@@ -50,6 +53,8 @@ crate::records! {
     Rendered: (TargetId, AgentId) => "renderings_v1", version 1;
     Rollout: RolloutId => "rollouts_v1", version 1;
     Member: (RolloutId, AgentId) => "rollout_members_v1", version 1;
+    SealedContent: Digest => "sealed_contents_v1", version 1;
+    SecretRecord: Name => "secrets_v1", version 1;
 }
 
 /// Operators' intent about configurations.
@@ -57,7 +62,7 @@ crate::records! {
 pub struct Intentions {
     pub(super) store: Store,
     pub(super) clock: Clock,
-    key: HashKey,
+    keys: Keys,
     index: ArcSwap<Index>,
     /// One change at a time, so that the index follows the store in the same order.
     write: tokio::sync::Mutex<()>,
@@ -80,7 +85,7 @@ pub(super) struct Writing<'a> {
 }
 
 impl Intentions {
-    /// Reads all intent from the store. `key` proves hashes to be ours; `reconcile` is activated by every change that may
+    /// Reads all intent from the store. `keys` prove hashes to be ours and open secrets; `reconcile` is activated by every change that may
     /// reach agents, and `changes` hears of all.
     ///
     /// A content that can't be read holds the agents that should have it. Damaged configs and targets are logged.
@@ -90,15 +95,15 @@ impl Intentions {
     pub fn load(
         store: Store,
         clock: Clock,
-        key: HashKey,
+        keys: Keys,
         reconcile: Activation,
         changes: Changes,
     ) -> Result<Self, ReadError> {
-        let index = Index::read(&store, &key)?;
+        let index = Index::read(&store, &keys)?;
         Ok(Self {
             store,
             clock,
-            key,
+            keys,
             index: ArcSwap::from_pointee(index),
             write: tokio::sync::Mutex::default(),
             suspect: AtomicBool::new(false),
@@ -232,7 +237,9 @@ impl Intentions {
         let frozen = frozen.flat_map(|content| content.contents().collect::<Vec<_>>());
         let rendered = store.scan::<Rendered>()?.into_iter();
         let rendered = rendered.map(|(_, row)| row.record.digest);
-        Ok(revisions.chain(frozen).chain(rendered).collect())
+        let sealed = store.scan::<SealedContent>()?.into_iter();
+        let shown = sealed.map(|(_, row)| row.record.shown);
+        Ok(revisions.chain(frozen).chain(rendered).chain(shown).collect())
     }
 
     /// Waits for the turn to change something, with an index that is as new as the store.
@@ -243,7 +250,7 @@ impl Intentions {
             let mut barrier = Batch::new();
             barrier.expect_absent::<Group>(&Name::unassigned());
             self.store.commit(barrier).await?;
-            self.index.store(Arc::new(Index::read(&self.store, &self.key)?));
+            self.index.store(Arc::new(Index::read(&self.store, &self.keys)?));
             self.suspect.store(false, Ordering::Release);
             self.reconcile.activate();
         }
@@ -278,8 +285,16 @@ impl Intentions {
         self.clock.now()
     }
 
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     pub(super) fn key(&self) -> &HashKey {
-        &self.key
+        &self.keys.hash
+    }
+
+    pub(super) fn seal_key(&self) -> &SealKey {
+        &self.keys.seal
     }
 }
 

@@ -13,24 +13,24 @@ use super::intentions::Intentions;
 use super::live::{Entry, Live};
 use super::records::{ComponentSet, PulseRow, Pulses};
 use super::tasks::{Activation, Tasks};
+use super::vault::Keys;
 use super::{App, Settings, components, connections, identities, pacer, pending, stripes, tokens};
 use crate::fleet::agent::{Agent, Delivery, Pulse, Registration, Reported};
 use crate::fleet::enrolment::EnrolmentToken;
-use crate::fleet::hash::HashKey;
 use crate::fleet::identity::Credential;
 use crate::fleet::ids::AgentId;
 use crate::observability::metrics::Metrics;
 use crate::store::{ReadError, Store};
 
 impl App {
-    /// Reads the store. `key` proves our config hashes; what must not end with a request runs in `tasks`.
+    /// Reads the store. `keys` prove our config hashes and open secrets; what must not end with a request runs in `tasks`.
     ///
     /// # Errors
     /// When the store can't be read, or holds records that can't be trusted.
     pub fn load(
         store: Store,
         clock: Clock,
-        key: HashKey,
+        keys: Keys,
         settings: Settings,
         metrics: Arc<Metrics>,
         tasks: &Tasks,
@@ -40,7 +40,7 @@ impl App {
         let intentions = Intentions::load(
             store.clone(),
             clock.clone(),
-            key.clone(),
+            keys.clone(),
             reconcile.clone(),
             changes.clone(),
         )?
@@ -51,7 +51,7 @@ impl App {
         let app = Self {
             started: clock.now(),
             clock,
-            key,
+            key: keys.hash,
             settings,
             changes,
             metrics,

@@ -3,11 +3,12 @@
 use super::changes::Topic;
 use super::configs::{self, NewConfig, short};
 use super::error::Error;
-use super::intentions::{Index, Intentions, TargetHead};
+use super::intentions::{Index, Intentions};
 use super::publish::may_be_blank;
-use super::rendering::Draft;
+use super::rendering::{Draft, fits};
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
+use crate::fleet::agent::Agent;
 use crate::fleet::config::yaml::{self, Limits};
 use crate::fleet::config::{ConfigMap, Content};
 use crate::fleet::ids::{AgentId, TargetId};
@@ -23,7 +24,7 @@ impl Intentions {
     pub async fn pin_revision(
         &self,
         actor: &Actor,
-        agent: AgentId,
+        agent: &Agent,
         present: Option<TargetId>,
         (revision, message): (&LayerRef, &str),
         allow_blank: bool,
@@ -35,19 +36,26 @@ impl Intentions {
         let mut index = writing.index();
         let draft = self.draft(&index, std::slice::from_ref(revision))?;
         may_be_blank(&draft, allow_blank)?;
+        let rendered = self.render(&index, &draft, [agent]);
+        fits(rendered.largest())?;
+        if let Some(Err(missing)) = rendered.agents.get(&agent.id()) {
+            let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
+            let why = format!("{} has no {}", agent.title(), missing.join(", "));
+            return Err(Error::invalid("layers", why));
+        }
+        let agent = agent.id();
         let mut batch = Batch::new();
         let made = (Scope::Agent(agent), present, message.to_owned());
-        let target = self.freeze(&mut batch, actor, made, &draft)?;
+        let target = self.freeze(&mut batch, actor, made, &draft, &rendered)?;
         let told = revision.to_string();
         let mut entry = self.audited(actor, "agent.publish", format!("agent/{agent}"), told);
         let before = present.and_then(|id| index.target(id)?.content.as_ref());
         entry.before = before.and_then(Frozen::common);
-        entry.after = Some(draft.digest);
+        entry.after = draft.digest();
         batch.audit(entry);
         let committed = writing.commit(batch).await?;
-        index.put_offers(self.offers([draft.content], &committed));
         let id = target.id;
-        index.put_target(TargetHead::of(target));
+        self.put_frozen(&mut index, target, rendered, &committed);
         writing.install(index, [Topic::Agent(agent)], true);
         Ok(id)
     }
@@ -103,25 +111,22 @@ impl Intentions {
         let newest = head
             .latest()
             .ok_or_else(|| Error::not_found("revision of config", &name))?;
-        let draft = Draft {
-            layers: vec![LayerRef {
-                config: name.clone(),
-                revision: newest.number,
-            }],
-            kind: head.config.kind,
-            content: ConfigMap::document(yaml),
-            digest: newest.digest,
+        let layer = LayerRef {
+            config: name.clone(),
+            revision: newest.number,
         };
+        // It runs there already, so it stays byte for byte, whatever is in it.
+        let draft = Draft::alone(layer, head.config.kind, ConfigMap::document(yaml));
+        let rendered = self.render(&index, &draft, []);
         let made = (Scope::Agent(agent), None, message.clone());
-        let target = self.freeze(&mut batch, &actor, made, &draft)?;
+        let target = self.freeze(&mut batch, &actor, made, &draft, &rendered)?;
         let mut entry = self.audited(&actor, "config.adopt", configs::object(&name), message);
         entry.after = Some(newest.digest);
         batch.audit(entry);
         let committed = writing.commit(batch).await?;
-        index.put_offers(self.offers([draft.content], &committed));
         let id = target.id;
         index.put_config(head);
-        index.put_target(TargetHead::of(target));
+        self.put_frozen(&mut index, target, rendered, &committed);
         writing.install(index, [Topic::Configs], false);
         Ok((name, id))
     }

@@ -1,5 +1,7 @@
 //! Publishing: what reaches hosts. It freezes the bytes, makes them the group's target, and the rest follows.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -9,20 +11,24 @@ use super::changes::Topic;
 use super::configs::{self, short};
 use super::error::Error;
 use super::groups;
-use super::intentions::{GroupHead, Index, Intentions, Preview, PublishResult, TargetHead, fingerprint};
-use super::rendering::Draft;
+use super::intentions::{
+    GroupHead, Index, Intentions, Preview, PublishResult, SealedContent, TargetHead, fingerprint,
+};
+use super::rendering::{Document, Draft, RenderedContent, RenderedFleet, agents_of, fits};
 use super::rollouts::Wanted;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
-use crate::fleet::agent::Offer;
-use crate::fleet::config::{ConfigMap, Diff};
+use crate::fleet::agent::{Agent, Offer};
+use crate::fleet::config::{ConfigMap, Diff, Problem};
 use crate::fleet::group::{Group, unassigned};
-use crate::fleet::ids::TargetId;
+use crate::fleet::hash::ConfigHash;
+use crate::fleet::ids::{AgentId, TargetId};
 use crate::fleet::rollout::{Kind, Strategy};
 use crate::fleet::target::{
-    ConfirmationReason, Frozen, Impact, LayerRef, Member, Proposal, Rendering, Scope, Target, in_words,
+    ConfirmationReason, Frozen, Impact, LayerRef, Member, Proposal, Rendered, Rendering, Renderings, Scope,
+    Target, in_words,
 };
-use crate::store::{Batch, Committed};
+use crate::store::{Batch, Committed, Record as _};
 
 /// What is to be published.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -81,25 +87,56 @@ impl Intentions {
         let index = self.index();
         let head = publishable(&index, group)?;
         let draft = self.draft(&index, layers)?;
-        let published = head.group.target.and_then(|id| index.target(id)).cloned();
-        let frozen = published.as_ref().and_then(|target| target.content.as_ref());
-        let before = match frozen.and_then(Frozen::common) {
-            Some(digest) => self.content(digest)?,
-            None => ConfigMap::default(),
-        };
+        let rendered = self.rendered(&index, &draft, head, fleet);
+        let target = head.group.target.and_then(|id| index.target_head(id));
+        let impact = impact(head, &draft, &rendered, fleet);
+        // Where agents get different contents, what changes is shown for the first that has one.
+        let example = impact.agents.iter().find_map(|affected| {
+            let member = fleet.iter().find(|member| member.agent.id() == affected.id)?;
+            draft
+                .shown_for(&index, &member.agent)
+                .ok()
+                .map(|shown| (affected.id, shown))
+        });
+        let (agent, after) = example.map_or_else(
+            || (None, draft.unresolved().content),
+            |(agent, shown)| (Some(agent), shown.content),
+        );
+        let before = self.published_to(&index, target.map(AsRef::as_ref), agent)?;
         Ok(Preview {
             group: head.group.name.clone(),
             group_revision: head.revision,
-            already_published: published.as_ref().is_some_and(|target| is_of(target, &draft)),
-            published,
-            diff: Diff::between(&before, &draft.content),
-            warnings: configs::check(&draft.shown()),
+            already_published: target.is_some_and(|target| is_of(target, &draft, &rendered)),
+            published: target.map(|target| target.target.clone()),
+            diff: Diff::between(&before, &after),
+            warnings: configs::check(&draft.to_check()),
             strategy: Self::strategy_of(&head.group, fleet),
             under_way: Self::in_the_way(&index, &head.group.name),
-            impact: impact(head, &draft, fleet),
-            digest: draft.digest,
+            impact,
+            digest: draft.digest(),
+            contents: u32::try_from(rendered.contents.len()).unwrap_or(u32::MAX),
+            variables: draft.variables().to_vec(),
+            overlaps: draft.overlaps,
             layers: draft.layers,
         })
+    }
+
+    /// What a target says to an agent, as people may see it; what it says to everybody when no agent is named.
+    pub(super) fn published_to(
+        &self,
+        index: &Index,
+        target: Option<&TargetHead>,
+        agent: Option<AgentId>,
+    ) -> Result<ConfigMap, Error> {
+        let common = target.and_then(|head| head.target.content.as_ref()?.common());
+        let own = agent.and_then(|agent| target?.digest_for(agent));
+        let Some(digest) = own.or(common) else {
+            return Ok(ConfigMap::default());
+        };
+        match index.offer(digest) {
+            Some(offer) => Ok((*offer.shown).clone()),
+            None => self.content(digest),
+        }
     }
 
     /// Publishes layers to a group: durable first, then its agents are told.
@@ -122,19 +159,23 @@ impl Intentions {
         groups::unchanged(&head, publish.expected_revision)?;
         let draft = self.draft(&index, &publish.layers)?;
         may_be_blank(&draft, publish.allow_blank)?;
-        let impact = impact(&head, &draft, fleet);
+        fits_together(&draft)?;
+        let rendered = self.rendered(&index, &draft, &head, fleet);
+        fits(rendered.largest())?;
+        let impact = impact(&head, &draft, &rendered, fleet);
+        resolved(&impact)?;
         confirmed(&impact, publish.confirm)?;
         if let Some(strategy) = &publish.strategy {
             strategy
                 .check()
                 .map_err(|error| Error::invalid("strategy", error.to_string()))?;
         }
-        if let Some(present) = head.group.target.and_then(|id| index.target(id))
-            && is_of(present, &draft)
+        if let Some(present) = head.group.target.and_then(|id| index.target_head(id))
+            && is_of(present, &draft, &rendered)
             && !Self::is_unsettled(&index, &head.group)
         {
             return Ok(PublishResult {
-                target: present.clone(),
+                target: present.target.clone(),
                 created: false,
                 rollout: head.group.rollout,
                 group_revision: head.revision,
@@ -145,13 +186,15 @@ impl Intentions {
         let queued = self.make_way(&mut index, &mut batch, &head.group, publish.if_running, actor)?;
         let scope = Scope::Group(head.group.name.clone());
         let made = (scope, head.group.target, publish.message);
-        let target = self.freeze(&mut batch, actor, made, &draft)?;
+        let target = self.freeze(&mut batch, actor, made, &draft, &rendered)?;
         let mut group = Group {
             layers: draft.layers.iter().map(|layer| layer.config.clone()).collect(),
             updated_at: target.published_at,
             ..head.group.clone()
         };
+        // The rollout notes what each of its members is to have.
         index.put_target(TargetHead::of(target.clone()));
+        index.put_renderings(target.id, of_agents(&rendered));
         let wanted = Wanted {
             kind: Kind::Publish,
             target: target.id,
@@ -170,12 +213,12 @@ impl Intentions {
         );
         let mut entry = self.audited(actor, "group.publish", groups::object(&group.name), told);
         entry.before = content_of(&index, &head).and_then(Frozen::common);
-        entry.after = Some(draft.digest);
+        entry.after = draft.digest();
         batch.audit(entry);
         let committed = writing.commit(batch).await?;
-        index.put_offers(self.offers([draft.content], &committed));
         let name = group.name.clone();
         let group_revision = head.revision + 1;
+        self.put_frozen(&mut index, target.clone(), rendered, &committed);
         index.put_group(GroupHead {
             group,
             revision: group_revision,
@@ -199,7 +242,7 @@ impl Intentions {
             return Ok(());
         }
         let draft = self.draft(&self.index(), layers)?;
-        self.validated(&draft.shown()).await?;
+        self.validated(&draft.to_check()).await?;
         Ok(())
     }
 
@@ -257,19 +300,26 @@ impl Intentions {
         actor: &Actor,
         made: (Scope, Option<TargetId>, String),
         draft: &Draft,
+        rendered: &RenderedFleet,
     ) -> Result<Target, Error> {
-        let bytes = draft.content.to_canonical();
         let (scope, supersedes, message) = made;
-        let size_bytes = bytes.len() as u64;
+        self.freeze_contents(batch, rendered)?;
+        let document = match &draft.document {
+            Document::Same { content, digest, .. } => Rendering::Common {
+                digest: *digest,
+                size_bytes: content.to_canonical().len() as u64,
+            },
+            Document::Varies { variables, .. } => Rendering::PerAgent {
+                variables: variables.clone(),
+                sources: draft.sources.clone(),
+            },
+        };
         let target = Target {
             id: self.new_target()?,
             scope,
             content: Some(Frozen {
                 layers: draft.layers.clone(),
-                document: Rendering::Common {
-                    digest: batch.freeze(bytes),
-                    size_bytes,
-                },
+                document,
             }),
             published_by: actor.name.clone(),
             published_at: self.now(),
@@ -277,7 +327,69 @@ impl Intentions {
             supersedes,
         };
         batch.put(&target.id, &target);
+        put_renderings(batch, target.id, rendered);
         Ok(target)
+    }
+
+    /// Puts contents into the batch, those that hold secrets sealed, in the order of their digests.
+    pub(super) fn freeze_contents(&self, batch: &mut Batch, rendered: &RenderedFleet) -> Result<(), Error> {
+        for (digest, content) in &rendered.contents {
+            let bytes = content.content.to_canonical();
+            let Some(shown) = &content.shown else {
+                batch.freeze(bytes);
+                continue;
+            };
+            let seal = self.seal_key();
+            let sealed = SealedContent {
+                shown: batch.put_body(shown.to_canonical()),
+                content: seal.seal(SealedContent::TABLE, &digest.to_string(), &bytes)?,
+            };
+            batch.stamp(*digest);
+            batch.put(digest, &sealed);
+        }
+        Ok(())
+    }
+
+    /// Puts a target that a batch froze into the index.
+    pub(super) fn put_frozen(
+        &self,
+        index: &mut Index,
+        target: Target,
+        rendered: RenderedFleet,
+        committed: &Committed,
+    ) {
+        let varies = target
+            .content
+            .as_ref()
+            .is_some_and(|content| content.common().is_none());
+        let id = target.id;
+        index.put_target(TargetHead::of(target));
+        if varies {
+            index.put_renderings(id, of_agents(&rendered));
+        }
+        index.put_offers(self.offers(rendered, committed));
+    }
+
+    /// What the agents of a group would be sent.
+    fn rendered(&self, index: &Index, draft: &Draft, head: &GroupHead, fleet: &[Member]) -> RenderedFleet {
+        let agents = fleet.iter().map(|member| &member.agent);
+        self.render(index, draft, agents_of(agents, &head.group.name))
+    }
+
+    /// What agents would be sent.
+    pub(super) fn render<'a>(
+        &self,
+        index: &Index,
+        draft: &Draft,
+        agents: impl IntoIterator<Item = &'a Agent>,
+    ) -> RenderedFleet {
+        match &draft.document {
+            Document::Same { content, digest, .. } => RenderedFleet {
+                agents: BTreeMap::new(),
+                contents: BTreeMap::from([(*digest, RenderedContent::open(content.clone()))]),
+            },
+            Document::Varies { .. } => draft.render(index, self.seal_key(), agents),
+        }
     }
 
     /// Gives the group a target without content, in the batch and in the index.
@@ -312,22 +424,76 @@ impl Intentions {
         target.is_some_and(|found| found.is_none_or(|target| target.content.is_some()))
     }
 
-    /// The offers of the contents that a batch froze, in that order.
-    pub(super) fn offers(
-        &self,
-        contents: impl IntoIterator<Item = ConfigMap>,
-        committed: &Committed,
-    ) -> Vec<Arc<Offer>> {
-        let stamped = contents.into_iter().zip(&committed.stamps);
-        stamped
-            .map(|(content, stamp)| Arc::new(Offer::new(content, *stamp, self.key())))
-            .collect()
+    /// The offers of the contents that a batch froze, in the order of their digests.
+    pub(super) fn offers(&self, rendered: RenderedFleet, committed: &Committed) -> Vec<Arc<Offer>> {
+        let stamped = rendered.contents.into_values().zip(&committed.stamps);
+        let offer = |(content, stamp): (RenderedContent, &ConfigHash)| {
+            let offer = Offer::new(content.content, *stamp, self.key());
+            Arc::new(match content.shown {
+                Some(shown) => offer.shown_as(shown),
+                None => offer,
+            })
+        };
+        stamped.map(offer).collect()
     }
 }
 
-fn impact(head: &GroupHead, draft: &Draft, fleet: &[Member]) -> Impact {
-    let (group, renderings) = (&head.group.name, &draft.renderings());
+fn impact(head: &GroupHead, draft: &Draft, rendered: &RenderedFleet, fleet: &[Member]) -> Impact {
+    let group = &head.group.name;
+    let renderings = &match draft.digest() {
+        Some(digest) => Renderings::Common(digest),
+        None => rendered.renderings(),
+    };
     Impact::of(Proposal { group, renderings }, fleet)
+}
+
+/// The renderings of single agents.
+pub(super) fn of_agents(rendered: &RenderedFleet) -> impl Iterator<Item = (AgentId, Rendered)> {
+    let agents = rendered.agents.iter();
+    agents.filter_map(|(agent, rendered)| Some((*agent, *rendered.as_ref().ok()?)))
+}
+
+pub(super) fn put_renderings(batch: &mut Batch, target: TargetId, rendered: &RenderedFleet) {
+    for (agent, rendered) in of_agents(rendered) {
+        batch.put(&(target, agent), &rendered);
+    }
+}
+
+/// Refuses layers that don't make a configuration together. One that is sent as it was saved was checked then.
+fn fits_together(draft: &Draft) -> Result<(), Error> {
+    if draft.is_as_saved() {
+        return Ok(());
+    }
+    let mut problems = configs::check(&draft.to_check());
+    problems.retain(Problem::is_error);
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Problems(problems))
+    }
+}
+
+/// Refuses when variables stand for nothing at some agents, and names them.
+fn resolved(impact: &Impact) -> Result<(), Error> {
+    const NAMED: usize = 10;
+    let lacking: Vec<_> = impact.unresolved().collect();
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let named = lacking.iter().take(NAMED).map(|(agent, missing)| {
+        let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
+        format!("{} has no {}", agent.title, missing.join(", "))
+    });
+    let mut why = format!(
+        "variables stand for nothing at {} of {} agents: {}",
+        lacking.len(),
+        impact.members,
+        named.collect::<Vec<_>>().join("; ")
+    );
+    if lacking.len() > NAMED {
+        let _ = write!(why, "; and {} more", lacking.len() - NAMED);
+    }
+    Err(Error::invalid("layers", why))
 }
 
 /// The group, unless it is the one that is no group.
@@ -339,12 +505,22 @@ fn publishable<'a>(index: &'a Index, name: &str) -> Result<&'a Arc<GroupHead>, E
     groups::named(index, name)
 }
 
-/// Whether just this is what the target froze.
-fn is_of(target: &Target, draft: &Draft) -> bool {
-    target
-        .content
-        .as_ref()
-        .is_some_and(|content| content.layers == draft.layers && content.common() == Some(draft.digest))
+/// Whether just this is what the target froze, for all of the agents.
+fn is_of(target: &TargetHead, draft: &Draft, rendered: &RenderedFleet) -> bool {
+    let Some(content) = &target.target.content else {
+        return false;
+    };
+    let same = match draft.digest() {
+        Some(digest) => content.common() == Some(digest),
+        None => {
+            content.common().is_none()
+                && rendered.agents.iter().all(|(agent, rendered)| {
+                    let known = target.renderings.get(agent).map(|known| known.digest);
+                    rendered.as_ref().ok().map(|rendered| rendered.digest) == known
+                })
+        }
+    };
+    same && content.layers == draft.layers
 }
 
 fn content_of<'a>(index: &'a Index, head: &GroupHead) -> Option<&'a Frozen> {
@@ -352,7 +528,7 @@ fn content_of<'a>(index: &'a Index, head: &GroupHead) -> Option<&'a Frozen> {
 }
 
 pub(super) fn may_be_blank(draft: &Draft, allowed: bool) -> Result<(), Error> {
-    if !allowed && draft.shown().is_blank() {
+    if !allowed && draft.to_check().is_blank() {
         let why = "an empty configuration stops the agents that get it; confirm that this is meant";
         return Err(Error::invalid("allow_blank", why));
     }

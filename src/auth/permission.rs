@@ -17,6 +17,8 @@ pub enum Permission {
     EditGroups,
     /// Make configs and revisions.
     EditConfigs,
+    /// Set and delete secrets.
+    ManageSecrets,
     /// Publish a revision to a group or an agent: what reaches hosts.
     Publish,
     /// Make and withdraw enrolment tokens.
@@ -49,12 +51,13 @@ pub enum Role {
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ViewFleet,
         Self::ViewEffectiveConfig,
         Self::OperateAgents,
         Self::EditGroups,
         Self::EditConfigs,
+        Self::ManageSecrets,
         Self::Publish,
         Self::EnrolAgents,
         Self::RevokeAgents,
@@ -70,7 +73,7 @@ impl Permission {
         match self {
             Self::ViewFleet | Self::OwnAccount => Role::Viewer,
             Self::ViewEffectiveConfig | Self::OperateAgents | Self::EditConfigs => Role::Operator,
-            Self::EditGroups | Self::Publish | Self::EnrolAgents => Role::Deployer,
+            Self::EditGroups | Self::ManageSecrets | Self::Publish | Self::EnrolAgents => Role::Deployer,
             Self::RevokeAgents | Self::ViewAudit | Self::ManageAccounts | Self::ManageSystem => Role::Admin,
         }
     }

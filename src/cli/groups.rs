@@ -3,11 +3,14 @@
 use http::Method;
 use serde_json::{Value, json};
 
+use super::agents::naming::resolve;
 use super::client::segment;
 use super::columns::{Column, field, layers, list_at, number_at, text_at, time};
+use super::configs::Which;
 use super::confirm::Yes;
 use super::output::Output;
 use super::session::{Reach, Session, card, with_query, wrong};
+use super::shown;
 use super::terms::Terms;
 use crate::settings::Environment;
 
@@ -27,6 +30,7 @@ enum Act {
     Show(Show),
     Create(Create),
     Edit(Edit),
+    Rendered(Rendered),
     Delete(Delete),
     Withdraw(Withdraw),
     Hold(Hold),
@@ -42,6 +46,7 @@ impl Args {
             Act::Show(args) => args.run(session).await,
             Act::Create(args) => args.run(session).await,
             Act::Edit(args) => args.run(session).await,
+            Act::Rendered(args) => args.run(session).await,
             Act::Delete(args) => args.run(session).await,
             Act::Withdraw(args) => args.run(session).await,
             Act::Hold(args) => args.run(session).await,
@@ -142,6 +147,9 @@ struct Fields {
     /// Decides between groups that claim the same agent: the higher wins
     #[arg(long, allow_negative_numbers = true)]
     priority: Option<i32>,
+    /// A config that it is made of; several times, from base to most specific
+    #[arg(long = "layer", value_name = "CONFIG")]
+    layers: Vec<String>,
     /// Whether what agents say of themselves is enough to join
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     joins_by_facts: Option<bool>,
@@ -157,6 +165,7 @@ impl Fields {
                 "selectors",
                 (!self.selectors.is_empty()).then(|| json!(self.selectors)),
             ),
+            ("layers", (!self.layers.is_empty()).then(|| json!(self.layers))),
             ("priority", self.priority.map(Value::from)),
             ("joins_by_facts", self.joins_by_facts.map(Value::from)),
         ];
@@ -222,6 +231,39 @@ impl Edit {
             let agents = number_at(&changed, "/members/all");
             format!("changed group {}; agents in it: {agents}", self.group)
         })
+    }
+}
+
+/// Show what a group's layers come to for one of its agents, with the layer of each line
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  muster groups rendered edge base@3 edge --agent web-1")]
+struct Rendered {
+    /// The group
+    group: String,
+    /// Its layers, from base to most specific; the newest revisions of those that it has when none is named
+    #[arg(value_name = "CONFIG[@REVISION]")]
+    layers: Vec<Which>,
+    /// The agent; the first of the group when none is named
+    #[arg(long)]
+    agent: Option<String>,
+}
+
+impl Rendered {
+    async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let mut named = Vec::with_capacity(self.layers.len());
+        for which in &self.layers {
+            named.push(format!("{}@{}", which.config, which.number(session).await?));
+        }
+        let layers = named.join(",");
+        let mut query = vec![("layers", layers)];
+        if let Some(agent) = &self.agent {
+            query.push(("agent", resolve(session, agent).await?.id));
+        }
+        let query = query.iter().map(|(key, value)| (*key, value.as_str()));
+        let found: Value = session
+            .get(&with_query(&format!("{}/rendered", path(&self.group)), query))
+            .await?;
+        session.say(&found, || shown::rendered(&found))
     }
 }
 

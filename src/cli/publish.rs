@@ -13,6 +13,7 @@ use super::session::{Reach, Session, with_query, wrong};
 use super::shown;
 use super::terms::Length;
 use crate::app::intentions::Preview;
+use crate::fleet::hash::Digest;
 use crate::fleet::rollout::{Budget, OnFailure, Strategy};
 use crate::fleet::target::{ConfirmationReason, in_words};
 use crate::settings::Environment;
@@ -232,10 +233,8 @@ impl Args {
         let Some(timeout) = self.wait else {
             return Ok(());
         };
-        let path = format!("/api/v1/configs/{}/revisions/{number}", segment(&which.config));
-        let revision: Value = session.get(&path).await?;
-        let digest = serde_json::from_value(revision.get("digest").cloned().unwrap_or_default())?;
-        timeout.wait(session, &Whom::Agent(&agent, digest)).await
+        let wanted: Option<Digest> = text_at(&detail, "/config/wanted").parse().ok();
+        timeout.wait(session, &Whom::Agent(&agent, wanted)).await
     }
 }
 
@@ -322,7 +321,25 @@ fn describe(preview: &Preview) -> String {
             impact.will_change, impact.runs_it, impact.own_target, impact.blocked
         ),
     ];
+    if preview.contents > 1 {
+        lines.push(format!(
+            "{} different contents, by {}.",
+            preview.contents,
+            preview
+                .variables
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ));
+    }
     lines.extend(effects::blocked(&impact.agents));
+    lines.extend(
+        preview
+            .overlaps
+            .iter()
+            .map(|overlap| shown::overlap(&preview.layers, overlap)),
+    );
     lines.extend(
         preview
             .warnings

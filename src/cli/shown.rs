@@ -6,7 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::session::Session;
+use crate::fleet::config::merge::{Overlap, Said};
 use crate::fleet::config::{Change, ConfigMap, Content, Diff, FileDiff, Problem, Severity};
+use crate::fleet::target::LayerRef;
 use crate::observability::plain::plain;
 
 /// Prints the content of an answer that has one under `content`.
@@ -109,6 +111,68 @@ pub(super) fn problem(file: &str, problem: &Problem) -> String {
         "{file}:{}:{}: {severity}: {}",
         problem.at.line, problem.at.column, problem.message
     )
+}
+
+/// Where layers contradict each other, in a line.
+pub(super) fn overlap(layers: &[LayerRef], overlap: &Overlap) -> String {
+    let layer = |said: &Said| match layers.get(usize::from(said.layer)) {
+        Some(layer) => format!("{layer} line {}", said.at.line),
+        None => "another layer".to_owned(),
+    };
+    let lost: Vec<_> = overlap
+        .lost
+        .iter()
+        .map(|said| format!("{} of {}", plain(&said.value), layer(said)))
+        .collect();
+    format!(
+        "  {}: {} of {}, over {}",
+        plain(&overlap.path),
+        plain(&overlap.kept.value),
+        layer(&overlap.kept),
+        lost.join(" and ")
+    )
+}
+
+/// What layers come to: each line behind its layer.
+pub(super) fn rendered(view: &Value) -> String {
+    let layers: Vec<LayerRef> = at(view, "layers");
+    let overlaps: Vec<Overlap> = at(view, "overlaps");
+    let lines = view
+        .get("lines")
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
+    let names: Vec<_> = layers.iter().map(ToString::to_string).collect();
+    let width = names.iter().map(String::len).max().unwrap_or(0);
+    let mut told: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            let layer = line.get("layer").and_then(Value::as_u64).unwrap_or_default();
+            let name = usize::try_from(layer).ok().and_then(|layer| names.get(layer));
+            let text = line.get("text").and_then(Value::as_str).unwrap_or_default();
+            format!("{:width$} | {}", name.map_or("", String::as_str), plain(text))
+        })
+        .collect();
+    let files: Vec<String> = at(view, "files");
+    told.extend(files.iter().map(|file| plain(file)));
+    if !overlaps.is_empty() {
+        told.push("\nLayers contradict each other:".to_owned());
+        told.extend(overlaps.iter().map(|found| overlap(&layers, found)));
+    }
+    let missing: Vec<String> = at(view, "missing");
+    if !missing.is_empty() {
+        told.push(format!(
+            "\nThese stand for nothing at the agent: {}",
+            missing.join(", ")
+        ));
+    }
+    let problems: Vec<Problem> = at(view, "problems");
+    told.extend(problems.iter().map(|found| problem("rendered", found)));
+    told.join("\n")
+}
+
+fn at<T: serde::de::DeserializeOwned + Default>(value: &Value, key: &str) -> T {
+    let found = value.get(key).cloned().unwrap_or_default();
+    serde_json::from_value(found).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -17,8 +17,8 @@ use crate::fleet::time::Timestamp;
 const MOST_SELECTORS: usize = 32;
 /// The longest description, in bytes.
 const LONGEST_DESCRIPTION: usize = 4096;
-/// The most layers of a group. One until rendering merges them.
-const MOST_LAYERS: usize = 1;
+/// The most layers of a group.
+pub const MOST_LAYERS: usize = 16;
 
 /// A group: owns agents, and sends them its published target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -70,8 +70,11 @@ pub enum GroupError {
     #[error("a group has at most {MOST_SELECTORS} selectors; this one has {0}")]
     Selectors(usize),
     /// Too many layers.
-    #[error("a group has at most {MOST_LAYERS} config for now; this one has {0}")]
+    #[error("a group has at most {MOST_LAYERS} layers; this one has {0}")]
     Layers(usize),
+    /// A layer that stands there twice.
+    #[error("the layer {0} stands there twice")]
+    Repeated(Name),
     /// Too long a description.
     #[error("a description has at most {LONGEST_DESCRIPTION} bytes; this one has {0}")]
     Description(usize),
@@ -146,6 +149,12 @@ impl Group {
         }
         if self.layers.len() > MOST_LAYERS {
             return Err(GroupError::Layers(self.layers.len()));
+        }
+        let repeated = self.layers.iter().enumerate();
+        let mut repeated =
+            repeated.filter(|(at, layer)| self.layers.iter().take(*at).any(|other| other == *layer));
+        if let Some((_, layer)) = repeated.next() {
+            return Err(GroupError::Repeated(layer.clone()));
         }
         if self.description.len() > LONGEST_DESCRIPTION {
             return Err(GroupError::Description(self.description.len()));

@@ -88,6 +88,8 @@ pub enum Rendering {
 pub struct Rendered {
     /// The digest of the bytes that the agent is sent.
     pub digest: Digest,
+    /// The digest of what it was rendered from: labels, facts, and how often secrets were set.
+    pub inputs: Digest,
 }
 
 impl Frozen {
@@ -107,6 +109,15 @@ impl Frozen {
             Rendering::PerAgent { sources, .. } => sources.as_slice(),
         };
         self.common().into_iter().chain(sources.iter().copied())
+    }
+
+    /// The variables of its layers.
+    #[must_use]
+    pub fn variables(&self) -> &[Variable] {
+        match &self.document {
+            Rendering::Common { .. } => &[],
+            Rendering::PerAgent { variables, .. } => variables,
+        }
     }
 
     /// The layers with another revision of one of them.

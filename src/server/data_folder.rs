@@ -7,9 +7,11 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use crate::app::vault::SealKey;
 use crate::fleet::hash::HashKey;
 
 const HASH_KEY: &str = "hash.key";
+const SEAL_KEY: &str = "seal.key";
 
 /// Makes the folder where it is missing, and takes it from everybody else.
 pub(super) fn prepare(folder: &Path) -> anyhow::Result<()> {
@@ -35,23 +37,33 @@ pub(super) fn prepare(folder: &Path) -> anyhow::Result<()> {
 
 /// The key that proves our config hashes. Outside the store, so that a store that went back in time is noticed.
 pub(super) fn hash_key(folder: &Path) -> anyhow::Result<HashKey> {
-    let path = folder.join(HASH_KEY);
+    let lost = "agents are then offered their configuration once more";
+    key(folder, HASH_KEY, lost).map(HashKey)
+}
+
+/// The key that seals secrets. Outside the store, so that a copy of the store doesn't tell them.
+pub(super) fn seal_key(folder: &Path) -> anyhow::Result<SealKey> {
+    let lost = "secrets are then lost, and have to be set again";
+    key(folder, SEAL_KEY, lost).map(SealKey)
+}
+
+/// A key in a file of its own, made where it is missing. `lost` says what deleting it does.
+fn key(folder: &Path, name: &str, lost: &str) -> anyhow::Result<[u8; 32]> {
+    let path = folder.join(name);
     let what = || format!("can't use {}", path.display());
     if path.exists() {
         let bytes = fs::read(&path).with_context(what)?;
-        let key = bytes.as_slice().try_into().map_err(|_| {
+        return bytes.as_slice().try_into().map_err(|_| {
             anyhow::anyhow!(
-                "{} is damaged: it should have 32 bytes and has {}. Put it back from a backup, or delete it: agents are \
-                 then offered their configuration once more",
+                "{} is damaged: it should have 32 bytes and has {}. Put it back from a backup, or delete it: {lost}",
                 path.display(),
                 bytes.len()
             )
-        })?;
-        return Ok(HashKey(key));
+        });
     }
     let mut key = [0; 32];
     getrandom::fill(&mut key).context("the system gives no randomness")?;
-    let new = folder.join("hash.key.new");
+    let new = folder.join(format!("{name}.new"));
     let mut file = fs::OpenOptions::new()
         .write(true)
         .create(true)
@@ -66,5 +78,5 @@ pub(super) fn hash_key(folder: &Path) -> anyhow::Result<HashKey> {
     fs::File::open(folder)
         .and_then(|folder| folder.sync_all())
         .with_context(what)?;
-    Ok(HashKey(key))
+    Ok(key)
 }

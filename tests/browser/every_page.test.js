@@ -108,6 +108,9 @@ test("pages of a fleet", async () => {
   await show("config-diff-split", "/configs/edge/diff?from=1&to=2&view=split");
   await show("publish", "/publish");
   await show("publish-impact", "/publish?group=edge&config=edge&revision=1");
+  await show("group-rendered", "/groups/edge/rendered?layers=edge%401");
+  await show("secrets", "/secrets");
+  await show("secret-set", "/secrets/-/set");
   await show("enrolment", "/enrolment");
   await show("enrolment-token-new", "/enrolment/new");
   await show("audit", "/audit");

@@ -23,6 +23,7 @@ use std::time::Duration;
 use muster::agent_plane::{self, AgentPlane};
 use muster::app::clock::Clock;
 use muster::app::tasks::Tasks;
+use muster::app::vault::{Keys, SealKey};
 use muster::app::{self, App};
 use muster::fleet::hash::HashKey;
 use muster::fleet::time::Timestamp;
@@ -115,7 +116,10 @@ impl World {
         let app = App::load(
             store.clone(),
             clock.clone(),
-            HashKey(plan.key),
+            Keys {
+                hash: HashKey(plan.key),
+                seal: SealKey([9; 32]),
+            },
             settings,
             metrics,
             &tasks,

@@ -36,6 +36,7 @@ mod pages_of_people;
 mod people;
 mod pki;
 mod publish;
+mod rendering;
 mod rollout_laws;
 mod rollouts;
 mod selectors;

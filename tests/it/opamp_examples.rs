@@ -10,7 +10,7 @@ use muster::fleet::agent::{Command, Offer, RefusalKind, Refused, Reply, Update};
 use muster::fleet::capabilities::Capabilities;
 use muster::fleet::config::{ConfigFile, ConfigMap};
 use muster::fleet::connection_offer::{ConnectionOffer, ConnectionSettings, Header};
-use muster::fleet::hash::{ConfigHash, Digest};
+use muster::fleet::hash::{ConfigHash, Digest, HashKey};
 use muster::fleet::ids::{CredentialId, InstanceUid};
 use muster::fleet::time::Timestamp;
 use muster::opamp::client::{self, Outgoing};
@@ -257,9 +257,8 @@ fn offer(content: ConfigMap) -> Offer {
         generation: 1,
     };
     Offer {
-        content: Arc::new(content),
-        stamp,
         hash: [0xa1; ConfigHash::LENGTH],
+        ..Offer::new(content, stamp, &HashKey([0; 32]))
     }
 }
 

@@ -9,13 +9,19 @@ use muster::admin_plane::pages::parts::DiffView;
 use muster::admin_plane::pages::publish::{self, Chosen, PublishForm};
 use muster::admin_plane::pages::rollouts;
 use muster::admin_plane::pages::scene::{Errors, Scene};
+use muster::admin_plane::pages::secrets::{self, SecretForm};
+use muster::app::claims::NamedAgent;
 use muster::app::claims::{GroupClaims, ProposedAgent};
 use muster::app::error::{Error, FieldError};
 use muster::app::intentions::{
     ConfigDetail, ConfigSummary, GroupDetail, GroupSummary, MemberCounts, Preview, RevisionContent,
 };
+use muster::app::rendered::{RenderedLine, RenderedView};
 use muster::app::rollouts::{MemberView, RolloutDetail, RolloutSummary, StageView, Verdict};
+use muster::app::secrets::SecretView;
 use muster::auth::permission::Role;
+use muster::fleet::config::Variable;
+use muster::fleet::config::merge::{Overlap, Said};
 use muster::fleet::config::{
     Config, ConfigFile, ConfigMap, Content, Diff, Kind, Position, Problem, Revision, Starter,
 };
@@ -135,6 +141,7 @@ fn group(texts: &Texts) -> GroupSummary {
         revision: 7,
         published: Some(target(texts, 3, Some(14), 720)),
         newer: vec![layer("edge-base", 15)],
+        changed_inputs: 2,
         members: MemberCounts {
             all: 48,
             current: 35,
@@ -175,6 +182,7 @@ fn unpublished() -> GroupDetail {
     detail.history.clear();
     detail.summary.published = None;
     detail.summary.newer = Vec::new();
+    detail.summary.changed_inputs = 0;
     detail.summary.group.target = None;
     detail.summary.members = MemberCounts::default();
     detail
@@ -260,7 +268,22 @@ fn preview(texts: &Texts) -> Preview {
         group: name("edge"),
         group_revision: 7,
         layers: vec![layer("edge-base", 15)],
-        digest: Digest([15; 32]),
+        digest: Some(Digest([15; 32])),
+        contents: 1,
+        variables: Vec::new(),
+        overlaps: vec![Overlap {
+            path: "exporters.otlp.endpoint".into(),
+            kept: Said {
+                layer: 0,
+                at: Position { line: 4, column: 15 },
+                value: texts.yaml.clone(),
+            },
+            lost: vec![Said {
+                layer: 1,
+                at: Position { line: 9, column: 15 },
+                value: texts.title.clone(),
+            }],
+        }],
         published: Some(target(texts, 3, Some(14), 720)),
         already_published: false,
         diff: diff(texts),
@@ -435,7 +458,7 @@ fn group_form(texts: &Texts) -> GroupForm {
         selectors: texts.yaml.clone(),
         priority: texts.title.clone(),
         joins_by_facts: true,
-        config: "edge-base".into(),
+        layers: "edge-base".into(),
         strategy: texts.message.clone(),
         revision: 7,
     }
@@ -611,11 +634,90 @@ fn config_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
     ]
 }
 
+fn rendered(texts: &Texts) -> RenderedView {
+    let line = |text: &str, layer, line| RenderedLine {
+        text: text.to_owned(),
+        layer,
+        line,
+    };
+    let agent = |id| NamedAgent {
+        title: texts.title.clone(),
+        id: AgentId([id; 16]),
+    };
+    RenderedView {
+        group: name("edge"),
+        layers: vec![layer("edge-base", 15), layer("edge-fra", 2)],
+        agent: Some(agent(1)),
+        lines: vec![
+            line("exporters:", 0, 4),
+            line("  otlp:", 0, 5),
+            line(&texts.yaml, 1, 3),
+        ],
+        files: Vec::new(),
+        overlaps: preview(texts).overlaps,
+        problems: problems(texts),
+        variables: vec![Variable::Label(texts.title.clone())],
+        missing: vec![Variable::Label(texts.title.clone())],
+        diff: diff(texts),
+        choices: vec![agent(1), agent(2)],
+    }
+}
+
+fn secret(texts: &Texts, groups: Vec<Name>, unreadable: bool) -> SecretView {
+    SecretView {
+        name: name(if unreadable { "tls-key" } else { "vendor-token" }),
+        description: texts.message.clone(),
+        version: 3,
+        updated_at: before(700),
+        updated_by: texts.author.clone(),
+        unreadable,
+        groups,
+    }
+}
+
+/// The pages of what layers come to, and of secrets.
+fn layer_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
+    let admin = scene(Role::Admin);
+    let (used, free) = (
+        secret(texts, vec![name("edge")], false),
+        secret(texts, Vec::new(), true),
+    );
+    let form = SecretForm {
+        name: texts.title.clone(),
+        description: texts.message.clone(),
+        known: false,
+    };
+    let known = SecretForm {
+        known: true,
+        ..form.clone()
+    };
+    vec![
+        ("group_rendered", groups::rendered(&rendered(texts), &admin)),
+        ("secrets", secrets::secrets(&[used.clone(), free.clone()], &admin)),
+        ("secrets_none", secrets::secrets(&[], &admin)),
+        (
+            "secrets_viewer",
+            secrets::secrets(std::slice::from_ref(&used), &scene(Role::Viewer)),
+        ),
+        (
+            "secret_new",
+            secrets::set(&form, &Errors::at("value", &texts.message), &admin),
+        ),
+        ("secret_set", secrets::set(&known, &Errors::default(), &admin)),
+        ("secret_delete", secrets::delete(&free, None, &admin)),
+        (
+            "secret_delete_used",
+            secrets::delete(&used, Some(&texts.message), &admin),
+        ),
+    ]
+}
+
 /// Every page.
 fn pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
     let mut pages = group_pages(texts);
     pages.extend(config_pages(texts));
     pages.extend(rollout_pages(texts));
+    pages.extend(layer_pages(texts));
     pages
 }
 
@@ -742,7 +844,7 @@ proptest::proptest! {
         let count = |texts: &Texts| -> Vec<usize> {
             // Without differences, where the words that are marked depend on the text.
             let pages = pages(texts).into_iter();
-            let alike = pages.filter(|(page, _)| !page.contains("publish") && !page.contains("diff") && !page.contains("conflict"));
+            let alike = pages.filter(|(page, _)| !page.contains("publish") && !page.contains("rendered") && !page.contains("diff") && !page.contains("conflict"));
             alike.map(|(_, html)| html.into_string().matches('<').count()).collect()
         };
         proptest::prop_assert_eq!(count(&Texts::all(&text)), count(&Texts::all(&harmless)));

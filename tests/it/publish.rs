@@ -10,6 +10,7 @@ use muster::app::groups::{GroupEdit, NewGroup};
 use muster::app::intentions::Intentions;
 use muster::app::publish::{IfRunning, Publish};
 use muster::app::tasks::Activation;
+use muster::app::vault::{Keys, SealKey};
 use muster::auth::actor::Actor;
 use muster::auth::permission::Role;
 use muster::fleet::agent::{Agent, HoldReason, Intent, Origin, Registration};
@@ -44,7 +45,11 @@ impl World {
     fn on(store: Store) -> Self {
         let clock = Clock::manual(Timestamp::from_seconds(1_700_000_000));
         let (reconcile, changes) = (Activation::new(), Changes::default());
-        let intentions = Intentions::load(store.clone(), clock, HashKey(KEY), reconcile, changes).unwrap();
+        let keys = Keys {
+            hash: HashKey(KEY),
+            seal: SealKey([9; 32]),
+        };
+        let intentions = Intentions::load(store.clone(), clock, keys, reconcile, changes).unwrap();
         Self { store, intentions }
     }
 

@@ -300,7 +300,10 @@ async fn broken_by(mix: &str, agents: u32) -> usize {
     };
     assert_eq!(found.summary.rollout.state, back, "{:?}", found.summary.waits);
     let fleet = server.app.fleet();
-    assert!(fleet.iter().all(|agent| agent.reported.healthy == Some(true)), "all are well again");
+    assert!(
+        fleet.iter().all(|agent| agent.reported.healthy == Some(true)),
+        "all are well again"
+    );
     simulation.stop(true).await;
     server.stop().await.unwrap();
     found.summary.total.failed as usize

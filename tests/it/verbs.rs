@@ -424,6 +424,8 @@ const VERBS: &[(&str, &[&str])] = &[
     ("POST /api/v1/groups/{name}/release", &["groups", "release"]),
     ("POST /api/v1/groups/{name}/withdraw", &["groups", "withdraw"]),
     ("POST /api/v1/rollouts/{id}/acts", &["rollouts", "pause"]),
+    ("POST /api/v1/secrets/{name}", &["secrets", "set"]),
+    ("DELETE /api/v1/secrets/{name}", &["secrets", "delete"]),
     ("POST /api/v1/setup-token", &["setup-token"]),
     ("POST /api/v1/system/release", &["system", "release"]),
 ];

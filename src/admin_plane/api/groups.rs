@@ -9,7 +9,9 @@ use crate::app::error::Error;
 use crate::app::groups::{GroupEdit, NewGroup};
 use crate::app::intentions::{Deleted, GroupDetail, GroupSummary, Preview, PublishResult};
 use crate::app::publish::{IfRunning, Publish};
+use crate::app::rendered::RenderedView;
 use crate::app::terms::OnTerms;
+use crate::fleet::ids::AgentId;
 use crate::fleet::rollout::Strategy;
 use crate::fleet::target::{LayerRef, Target};
 
@@ -87,14 +89,39 @@ pub(in crate::admin_plane) struct Which {
 
 pub(in crate::admin_plane) async fn impact(call: Call, query: Which, _: Nothing) -> Given<Preview> {
     let (app, group) = (call.app(), call.param("name"));
-    let mut layers =
-        LayerRef::list(&query.layers).map_err(|error| Error::invalid("layers", error.to_string()))?;
-    if layers.is_empty() {
-        layers = app.intentions.newest_layers(&call.actor, group)?;
-    }
+    let layers = layers(&call, group, &query.layers)?;
     let preview = app.impact(&call.actor, group, &layers)?;
     let revision = preview.group_revision;
     Ok(Answer::ok(preview).at_revision(revision))
+}
+
+/// What is looked at, and for which agent.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin_plane) struct Looked {
+    /// The layers from base to most specific, as in `base@3,edge@7`; the newest revisions of the group's layers when it
+    /// is left out.
+    #[serde(default)]
+    layers: String,
+    /// The agent; the first of the group when it is left out.
+    #[serde(default)]
+    agent: Option<AgentId>,
+}
+
+pub(in crate::admin_plane) async fn rendered(call: Call, query: Looked, _: Nothing) -> Given<RenderedView> {
+    let group = call.param("name");
+    let layers = layers(&call, group, &query.layers)?;
+    let view = call.app().rendered(&call.actor, group, &layers, query.agent)?;
+    Ok(Answer::ok(view))
+}
+
+/// The layers that a query names, or the newest of the group's.
+fn layers(call: &Call, group: &str, named: &str) -> Result<Vec<LayerRef>, Error> {
+    let layers = LayerRef::list(named).map_err(|error| Error::invalid("layers", error.to_string()))?;
+    if layers.is_empty() {
+        return call.app().intentions.newest_layers(&call.actor, group);
+    }
+    Ok(layers)
 }
 
 /// What is published to a group. `If-Match` states the revision of the group that was looked at.

@@ -22,9 +22,10 @@ use crate::fleet::name::Name;
 /// The list.
 #[must_use]
 pub fn configs(configs: &[ConfigSummary], scene: &Scene<'_>) -> Markup {
-    let action = scene
-        .may(Permission::EditConfigs)
-        .then(|| button_link("New config", "/configs/-/new", true));
+    let action = Some(html! {
+        (button_link("Secrets", "/secrets", false))
+        @if scene.may(Permission::EditConfigs) { (button_link("New config", "/configs/-/new", true)) }
+    });
     let state = html! { (configs.len()) };
     html! {
         (page_head(&html! { "Configs" }, (!configs.is_empty()).then_some(&state), action.as_ref()))
@@ -109,7 +110,7 @@ fn list(configs: &[ConfigSummary], scene: &Scene<'_>) -> Markup {
 }
 
 /// The groups that use a config, as links.
-fn used_by(groups: &[Name]) -> Markup {
+pub(super) fn used_by(groups: &[Name]) -> Markup {
     if groups.is_empty() {
         return quiet(&html! { "no group" });
     }

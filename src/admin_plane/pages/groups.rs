@@ -6,11 +6,13 @@ mod edit;
 pub(in crate::admin_plane) mod handle;
 mod hold;
 mod one;
+mod rendered;
 
 pub(super) use edit::STRATEGY_HELP;
 pub use edit::{GroupForm, delete, edit, new, withdraw};
 pub use hold::hold;
 pub use one::group;
+pub use rendered::rendered;
 
 use maud::{Markup, html};
 

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::differences::differences;
 use super::groups::STRATEGY_HELP;
-use super::layers::publish_to;
+use super::layers::{overlaps, publish_to, rendered_at, variable_names};
 use super::layout::{page_head, section};
 use super::parts::{
     Choice, Column, DiffView, Field, Input, Row, Status, Table, ago, badge, button, check, count, field,
@@ -152,13 +152,19 @@ fn impact(preview: &Preview, form: &PublishForm, view: DiffView, scene: &Scene<'
         }
         (tally(&told))
         (warnings(&preview.warnings))
-        (section("What agents are sent", None, &differences(
+        (section("What agents are sent", Some(&html! { a href=(rendered_at(preview.group.as_str(), &preview.layers, None)) { "The whole, with the layer of each line" } }), &html! {
+            @if preview.contents > 1 {
+                p { (count(u64::from(preview.contents), "content", "different contents")) ", by " (variable_names(&preview.variables)) ". This is what changes for the first agent below." }
+            }
+            (differences(
             &before(preview),
             &what(preview),
             &preview.diff,
             view,
             Some(&switch(preview, view)),
-        )))
+            ))
+        }))
+        (overlaps(&preview.layers, &preview.overlaps))
         (section("Agents", None, &agents(preview, scene)))
         (decide(preview, form, scene))
     }
@@ -210,7 +216,10 @@ fn agents(preview: &Preview, scene: &Scene<'_>) -> Markup {
         cells: vec![
             effect(&agent.effect),
             Row::name_cell(&visible(&agent.title), &format!("/agents/{}", agent.id), None),
-            why(&agent.effect, scene),
+            html! {
+                (why(&agent.effect, scene))
+                @if preview.contents > 1 { " " a href=(rendered_at(preview.group.as_str(), &preview.layers, Some(agent.id))) { "What it is sent" } }
+            },
         ],
     };
     let rows: Vec<_> = agents.iter().take(MOST_LISTED).map(row).collect();
@@ -266,6 +275,11 @@ fn why(effect: &Effect, scene: &Scene<'_>) -> Markup {
             } ". It is sent all the same"
         },
         Blocker::Detached => html! { "An operator detached it from its group; it is only observed" },
+        Blocker::Unresolved { variables } => html! {
+            "It has no " @for (at, variable) in variables.iter().enumerate() {
+                @if at > 0 { ", " } code { (visible(&variable.to_string())) }
+            } ". Nothing can be published until it has"
+        },
         Blocker::Held { hold } => html! { (held(*hold)) },
     }
 }

@@ -3,11 +3,13 @@
 use http::Method;
 
 use super::{Access, Face, Row};
-use crate::admin_plane::api::{account, agents, audit, configs, enrolment, groups, rollouts, system};
+use crate::admin_plane::api::{
+    account, agents, audit, configs, enrolment, groups, rollouts, secrets, system,
+};
 use crate::admin_plane::openapi;
 use crate::auth::permission::Permission::{
-    EditConfigs, EditGroups, EnrolAgents, ManageAccounts, OperateAgents, OwnAccount, Publish, RevokeAgents,
-    ViewAudit, ViewEffectiveConfig, ViewFleet,
+    EditConfigs, EditGroups, EnrolAgents, ManageAccounts, ManageSecrets, OperateAgents, OwnAccount, Publish,
+    RevokeAgents, ViewAudit, ViewEffectiveConfig, ViewFleet,
 };
 
 const GET: Method = Method::GET;
@@ -72,6 +74,7 @@ pub(super) fn rows() -> Vec<Row> {
     rows.extend(of_groups());
     rows.extend(of_configs());
     rows.extend(of_rollouts());
+    rows.extend(of_secrets());
     rows.extend(of_enrolment());
     rows.extend(of_accounts());
     rows
@@ -181,7 +184,7 @@ fn of_agents() -> [Row; 11] {
     ]
 }
 
-fn of_groups() -> [Row; 10] {
+fn of_groups() -> [Row; 11] {
     [
         Row::api(GET, "/api/v1/groups", ViewFleet, "List groups", groups::list),
         Row::api(POST, "/api/v1/groups", EditGroups, "Make a group", groups::create).repeatable(),
@@ -214,6 +217,14 @@ fn of_groups() -> [Row; 10] {
             ViewFleet,
             "What a publication would do",
             groups::impact,
+        )
+        .heavy(),
+        Row::api(
+            GET,
+            "/api/v1/groups/{name}/rendered",
+            ViewFleet,
+            "What layers come to",
+            groups::rendered,
         )
         .heavy(),
         Row::api(
@@ -329,6 +340,26 @@ fn of_configs() -> [Row; 11] {
             ViewFleet,
             "One config to begin with",
             configs::starter,
+        ),
+    ]
+}
+
+fn of_secrets() -> [Row; 3] {
+    [
+        Row::api(GET, "/api/v1/secrets", ViewFleet, "List secrets", secrets::list),
+        Row::api(
+            POST,
+            "/api/v1/secrets/{name}",
+            ManageSecrets,
+            "Set a secret",
+            secrets::set,
+        ),
+        Row::api(
+            DELETE,
+            "/api/v1/secrets/{name}",
+            ManageSecrets,
+            "Delete a secret",
+            secrets::delete,
         ),
     ]
 }

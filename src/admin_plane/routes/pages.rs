@@ -3,7 +3,7 @@
 use super::Row;
 use crate::admin_plane::pages::{
     account, add_agents, agent, agents, audit, configs, enrolment, groups, help, login, overview, publish,
-    rollouts, setup, system,
+    rollouts, secrets, setup, system,
 };
 
 pub(super) fn rows() -> Vec<Row> {
@@ -17,6 +17,7 @@ pub(super) fn rows() -> Vec<Row> {
         account::handle::rows(),
         groups::handle::rows(),
         configs::handle::rows(),
+        secrets::handle::rows(),
         publish::handle::rows(),
         rollouts::handle::rows(),
         enrolment::handle::rows(),

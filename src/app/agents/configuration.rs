@@ -85,7 +85,7 @@ impl App {
                     target: self.target_of(registration),
                     own: desired.own,
                     digest: offer.stamp.digest,
-                    content: (*offer.content).clone(),
+                    content: (*offer.shown).clone(),
                 };
                 Some(wanted)
             }

@@ -16,6 +16,9 @@ impl App {
         }
         self.expire().await;
         self.settle_all().await;
+        if let Err(error) = self.intentions.render_late(&self.fleet()).await {
+            tracing::error!(error = %error, "newcomers could not be rendered what they are to have");
+        }
         let lacking = self.live.collect(|entry| {
             let link = entry.route?;
             let desired = self.desired(&entry.agent.registration);

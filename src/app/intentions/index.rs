@@ -3,14 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use crate::app::secrets::{SecretHead, SecretRecord};
+use crate::app::vault::{Keys, Sealed};
 use crate::fleet::agent::{HoldReason, Intent, Offer};
-use crate::fleet::config::{Config, ConfigMap, Revision};
+use crate::fleet::config::{Config, ConfigMap, Revision, Variable};
 use crate::fleet::group::Group;
-use crate::fleet::hash::{Digest, HashKey};
+use crate::fleet::hash::Digest;
 use crate::fleet::ids::{AgentId, RolloutId, TargetId};
 use crate::fleet::name::Name;
 use crate::fleet::rollout::{self, Members, Rollout, State, Wants};
-use crate::fleet::target::{Frozen, LayerRef, Rendered, Scope, Target};
+use crate::fleet::target::{Frozen, LayerRef, Rendered, Rendering, Scope, Target};
 use crate::fleet::time::Timestamp;
 use crate::store::{ReadError, Record, Store};
 
@@ -21,6 +25,7 @@ pub struct Index {
     configs: Arc<BTreeMap<Name, Arc<ConfigHead>>>,
     targets: Arc<BTreeMap<TargetId, Arc<TargetHead>>>,
     offers: Arc<BTreeMap<Digest, Arc<Offer>>>,
+    secrets: Arc<BTreeMap<Name, Arc<SecretHead>>>,
     rollouts: Arc<BTreeMap<RolloutId, Arc<RolloutHead>>>,
     /// The rollout that says what an agent should have: the latest that it is a member of.
     governing: Arc<BTreeMap<AgentId, RolloutId>>,
@@ -60,20 +65,29 @@ pub struct ConfigHead {
 pub struct TargetHead {
     /// The target.
     pub target: Target,
-    /// The digests of what single agents are sent, where layers have variables.
-    pub renderings: BTreeMap<AgentId, Digest>,
+    /// What single agents are sent, where layers have variables.
+    pub renderings: BTreeMap<AgentId, Rendered>,
+}
+
+/// A content that holds secrets, kept under its digest, which is keyed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(in crate::app) struct SealedContent {
+    /// The digest of the content as people may see it, which lies open.
+    pub(in crate::app) shown: Digest,
+    /// The content in its canonical encoding.
+    pub(in crate::app) content: Sealed,
 }
 
 impl Index {
     /// Reads everything.
-    pub(super) fn read(store: &Store, key: &HashKey) -> Result<Self, ReadError> {
+    pub(super) fn read(store: &Store, keys: &Keys) -> Result<Self, ReadError> {
         let mut targets: BTreeMap<TargetId, TargetHead> = readable::<Target>(store)?
             .into_iter()
             .map(|(id, target, _)| (id, TargetHead::of(target)))
             .collect();
         for ((target, agent), rendered, _) in readable::<Rendered>(store)? {
             if let Some(head) = targets.get_mut(&target) {
-                head.renderings.insert(agent, rendered.digest);
+                head.renderings.insert(agent, rendered);
             }
         }
         let mut configs: BTreeMap<Name, ConfigHead> = readable::<Config>(store)?
@@ -106,11 +120,14 @@ impl Index {
             offers: Arc::default(),
             ..Self::default()
         };
+        for (_, record, _) in readable::<SecretRecord>(store)? {
+            index.put_secret(SecretHead::open(record, &keys.seal));
+        }
         index.read_rollouts(store)?;
         let wanted = index.wanted_contents();
         let offers = wanted
             .into_iter()
-            .filter_map(|digest| Some((digest, offer(store, key, digest)?)));
+            .filter_map(|digest| Some((digest, offer(store, keys, digest)?)));
         index.offers = Arc::new(offers.collect());
         Ok(index)
     }
@@ -215,12 +232,12 @@ impl Index {
     pub(in crate::app) fn load_offers(
         &mut self,
         store: &Store,
-        key: &HashKey,
+        keys: &Keys,
         digests: impl IntoIterator<Item = Digest>,
     ) {
         for digest in digests {
             if !self.offers.contains_key(&digest)
-                && let Some(offer) = offer(store, key, digest)
+                && let Some(offer) = offer(store, keys, digest)
             {
                 Arc::make_mut(&mut self.offers).insert(digest, offer);
             }
@@ -344,6 +361,12 @@ impl Index {
         self.targets.values()
     }
 
+    /// What a target's layers came to.
+    #[must_use]
+    pub fn document_of(&self, id: TargetId) -> Option<&Rendering> {
+        Some(&self.target(id)?.content.as_ref()?.document)
+    }
+
     /// A target with what it came to for single agents.
     #[must_use]
     pub fn target_head(&self, id: TargetId) -> Option<&Arc<TargetHead>> {
@@ -390,6 +413,51 @@ impl Index {
         Arc::make_mut(&mut self.targets).insert(head.target.id, Arc::new(head));
     }
 
+    /// The secret of that name.
+    pub(in crate::app) fn secret(&self, name: &Name) -> Option<&Arc<SecretHead>> {
+        self.secrets.get(name)
+    }
+
+    /// All secrets in the order of their names.
+    pub(in crate::app) fn secrets(&self) -> impl Iterator<Item = &Arc<SecretHead>> {
+        self.secrets.values()
+    }
+
+    pub(in crate::app) fn put_secret(&mut self, head: SecretHead) {
+        Arc::make_mut(&mut self.secrets).insert(head.record.name.clone(), Arc::new(head));
+    }
+
+    pub(in crate::app) fn remove_secret(&mut self, name: &Name) {
+        Arc::make_mut(&mut self.secrets).remove(name);
+    }
+
+    /// The groups to which something with this variable is published.
+    pub(in crate::app) fn groups_with_variable(&self, variable: &Variable) -> Vec<Name> {
+        let uses = |head: &GroupHead| {
+            let target = head.group.target.and_then(|id| self.target(id));
+            let content = target.and_then(|target| target.content.as_ref());
+            content.is_some_and(|content| content.variables().contains(variable))
+        };
+        let heads = self.groups().filter(|head| uses(head));
+        heads.map(|head| head.group.name.clone()).collect()
+    }
+
+    /// The content with this digest, when agents are to have it.
+    pub(in crate::app) fn offer(&self, digest: Digest) -> Option<&Arc<Offer>> {
+        self.offers.get(&digest)
+    }
+
+    /// Notes what a target came to for more agents.
+    pub(in crate::app) fn put_renderings(
+        &mut self,
+        target: TargetId,
+        renderings: impl IntoIterator<Item = (AgentId, Rendered)>,
+    ) {
+        if let Some(head) = Arc::make_mut(&mut self.targets).get_mut(&target) {
+            Arc::make_mut(head).renderings.extend(renderings);
+        }
+    }
+
     pub(in crate::app) fn put_offers(&mut self, offers: impl IntoIterator<Item = Arc<Offer>>) {
         let offers = offers.into_iter().map(|offer| (offer.stamp.digest, offer));
         Arc::make_mut(&mut self.offers).extend(offers);
@@ -424,13 +492,14 @@ impl TargetHead {
     #[must_use]
     pub fn digest_for(&self, agent: AgentId) -> Option<Digest> {
         let common = self.target.content.as_ref()?.common();
-        common.or_else(|| self.renderings.get(&agent).copied())
+        common.or_else(|| self.renderings.get(&agent).map(|rendered| rendered.digest))
     }
 
     /// The digests of all that agents are sent.
     pub fn contents(&self) -> impl Iterator<Item = Digest> {
         let common = self.target.content.as_ref().and_then(Frozen::common);
-        common.into_iter().chain(self.renderings.values().copied())
+        let rendered = self.renderings.values().map(|rendered| rendered.digest);
+        common.into_iter().chain(rendered)
     }
 }
 
@@ -440,7 +509,14 @@ fn shared<K: Ord, V>(map: BTreeMap<K, V>) -> Arc<BTreeMap<K, Arc<V>>> {
 }
 
 /// The offer of a frozen content, as the store has it. `None` when it can't be read, which is logged.
-fn offer(store: &Store, key: &HashKey, digest: Digest) -> Option<Arc<Offer>> {
+fn offer(store: &Store, keys: &Keys, digest: Digest) -> Option<Arc<Offer>> {
+    let sealed = store
+        .get::<SealedContent>(&digest)
+        .inspect_err(|error| log(error, digest))
+        .ok()?;
+    if let Some(sealed) = sealed {
+        return sealed_offer(store, keys, digest, &sealed.record);
+    }
     let content = store
         .body(&digest)
         .inspect_err(|error| log(error, digest))
@@ -452,7 +528,33 @@ fn offer(store: &Store, key: &HashKey, digest: Digest) -> Option<Arc<Offer>> {
     let content = ConfigMap::from_canonical(&content)
         .inspect_err(|error| log(error, digest))
         .ok()?;
-    Some(Arc::new(Offer::new(content, stamp, key)))
+    Some(Arc::new(Offer::new(content, stamp, &keys.hash)))
+}
+
+/// The offer of a content that holds secrets.
+fn sealed_offer(store: &Store, keys: &Keys, digest: Digest, sealed: &SealedContent) -> Option<Arc<Offer>> {
+    let stamp = store
+        .stamp(&digest)
+        .inspect_err(|error| log(error, digest))
+        .ok()??;
+    let shown = store
+        .body(&sealed.shown)
+        .inspect_err(|error| log(error, digest))
+        .ok()??;
+    let opened = keys
+        .seal
+        .open(SealedContent::TABLE, &digest.to_string(), &sealed.content);
+    let Some(opened) = opened else {
+        tracing::error!(%digest, "a published configuration can't be opened: the key in the data folder is another; its agents are held");
+        return None;
+    };
+    let read = |bytes: &[u8]| {
+        ConfigMap::from_canonical(bytes)
+            .inspect_err(|error| log(error, digest))
+            .ok()
+    };
+    let offer = Offer::new(read(&opened)?, stamp, &keys.hash);
+    Some(Arc::new(offer.shown_as(read(&shown)?)))
 }
 
 fn log(error: &(dyn std::error::Error + 'static), digest: Digest) {

@@ -1,11 +1,15 @@
 //! What pages, API and command line show of intent.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::index::{ConfigHead, GroupHead, Index};
+use crate::app::rendering::changed_inputs;
 use crate::fleet::agent::{Agent, Verdict};
-use crate::fleet::config::{Config, Content, Diff, Problem, Revision};
+use crate::fleet::config::merge::Overlap;
+use crate::fleet::config::{Config, Content, Diff, Problem, Revision, Variable};
 use crate::fleet::group::Group;
 use crate::fleet::hash::Digest;
 use crate::fleet::ids::RolloutId;
@@ -25,6 +29,9 @@ pub struct GroupSummary {
     pub published: Option<Target>,
     /// The newest revisions of the published layers that have newer ones than what was published.
     pub newer: Vec<LayerRef>,
+    /// Agents that would be sent something else if just this was published again: a label, a fact or a secret that it
+    /// uses has changed since.
+    pub changed_inputs: u32,
     /// Its agents, by how far they are.
     pub members: MemberCounts,
 }
@@ -114,13 +121,19 @@ pub struct Preview {
     pub group_revision: u64,
     /// The layers, from base to most specific.
     pub layers: Vec<LayerRef>,
-    /// The digest of what agents would be sent.
-    pub digest: Digest,
+    /// The digest of what agents would be sent; `None` when it differs from agent to agent.
+    pub digest: Option<Digest>,
+    /// How many different contents agents would be sent.
+    pub contents: u32,
+    /// The variables of the layers.
+    pub variables: Vec<Variable>,
+    /// Where layers contradict each other.
+    pub overlaps: Vec<Overlap>,
     /// What is published now; `None` when nothing ever was.
     pub published: Option<Target>,
     /// Whether just this is published now.
     pub already_published: bool,
-    /// What would change in what agents are sent.
+    /// What would change in what agents are sent; where that differs from agent to agent, for the first of `impact`.
     pub diff: Diff,
     /// What is worth a look in the content.
     pub warnings: Vec<Problem>,
@@ -157,7 +170,12 @@ pub struct Deleted {
 }
 
 impl GroupSummary {
-    pub(in crate::app) fn of(index: &Index, head: &GroupHead, members: MemberCounts) -> Self {
+    pub(in crate::app) fn of(
+        index: &Index,
+        head: &GroupHead,
+        members: MemberCounts,
+        fleet: &[Arc<Agent>],
+    ) -> Self {
         let published = head.group.target.and_then(|id| index.target(id)).cloned();
         let content = published.as_ref().and_then(|target| target.content.as_ref());
         let layers = content.map_or([].as_slice(), |content| content.layers.as_slice());
@@ -170,6 +188,7 @@ impl GroupSummary {
             revision: head.revision,
             published,
             newer,
+            changed_inputs: changed_inputs(index, head, fleet),
             members,
         }
     }

@@ -174,7 +174,7 @@ impl Intentions {
         let mut members = freeze(index, &rollout, fleet);
         let back = members.values().filter_map(|member| member.base);
         let digests: Vec<Digest> = back.collect();
-        index.load_offers(&self.store, self.key(), digests);
+        index.load_offers(&self.store, self.keys(), digests);
         rollout.enter(State::Running { stage: 0 }, by, String::new(), now);
         rollout.stage_since = now;
         let views: std::collections::BTreeMap<AgentId, View> = fleet

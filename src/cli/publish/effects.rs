@@ -38,6 +38,13 @@ fn words(because: &Blocker) -> String {
             format!("isn't built with {}: it will refuse it", components.join("; "))
         }
         Blocker::Detached => "detached from its group; `muster agents attach` gives it back".to_owned(),
+        Blocker::Unresolved { variables } => {
+            let variables: Vec<_> = variables.iter().map(ToString::to_string).collect();
+            format!(
+                "has no {}: nothing can be published until it has",
+                variables.join(", ")
+            )
+        }
         Blocker::Held { .. } => "held; `muster agents release` sends again".to_owned(),
     }
 }

@@ -32,8 +32,8 @@ impl std::str::FromStr for Timeout {
 pub(super) enum Whom<'a> {
     /// All agents of a rollout that can take it.
     Rollout(u64),
-    /// This agent, with the content that it is to have.
-    Agent(&'a Named, Digest),
+    /// This agent, with the content that it is to have, where that is known.
+    Agent(&'a Named, Option<Digest>),
 }
 
 /// How often the server is asked.
@@ -154,11 +154,15 @@ fn of_rollout(rollout: &Value) -> Standing {
     all
 }
 
-/// Counts those for whom `digest` is wanted: others have a configuration of their own.
-fn standing(agents: &[Value], digest: Digest) -> Standing {
-    let (digest, mut all) = (digest.to_string(), Standing::default());
+/// Counts those for whom `digest` is wanted: others have a configuration of their own. Without one, where each agent gets
+/// something else, all for whom anything is wanted.
+fn standing(agents: &[Value], digest: Option<Digest>) -> Standing {
+    let (digest, mut all) = (digest.map(|digest| digest.to_string()), Standing::default());
     for agent in agents {
-        let is_wanted = text_at(agent, "/config/wanted") == digest;
+        let wanted = text_at(agent, "/config/wanted");
+        let is_wanted = digest
+            .as_deref()
+            .map_or(!wanted.is_empty(), |digest| wanted == digest);
         let may_be_there = matches!(text_at(agent, "/presence/state"), "online" | "awaited");
         match (text_at(agent, "/config/state"), is_wanted, may_be_there) {
             (_, false, _) => {}
@@ -212,7 +216,7 @@ mod tests {
             left_out: 2,
             ..Standing::default()
         };
-        assert_eq!(standing(&agents, wanted), expected);
+        assert_eq!(standing(&agents, Some(wanted)), expected);
     }
 
     #[test]

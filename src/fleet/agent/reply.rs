@@ -1,5 +1,6 @@
 //! What an agent should hear now: intent compared with what it last said.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,10 +81,12 @@ impl Update {
 }
 
 /// A configuration ready to be offered.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Offer {
-    /// The content, byte for byte.
+    /// The content, byte for byte. It may hold secrets.
     pub content: Arc<ConfigMap>,
+    /// The content as people may see it: with the names of secrets in their place.
+    pub shown: Arc<ConfigMap>,
     /// What the hash says.
     pub stamp: ConfigHash,
     /// The `config_hash` on the wire.
@@ -94,11 +97,30 @@ impl Offer {
     /// A content with its stamp, ready to be offered. `key` proves the hash to be ours.
     #[must_use]
     pub fn new(content: ConfigMap, stamp: ConfigHash, key: &HashKey) -> Self {
+        let content = Arc::new(content);
         Self {
-            content: Arc::new(content),
+            shown: Arc::clone(&content),
+            content,
             hash: stamp.to_wire(key),
             stamp,
         }
+    }
+
+    /// The same, shown to people as `shown`.
+    #[must_use]
+    pub fn shown_as(self, shown: ConfigMap) -> Self {
+        Self {
+            shown: Arc::new(shown),
+            ..self
+        }
+    }
+}
+
+impl fmt::Debug for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Offer")
+            .field("stamp", &self.stamp)
+            .finish_non_exhaustive()
     }
 }
 

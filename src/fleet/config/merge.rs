@@ -324,10 +324,7 @@ fn said(node: &Node) -> Said {
         let items: Vec<_> = items.iter().map(|item| in_line(&item.value)).collect();
         format!("[{}]", items.join(", "))
     };
-    let mut value = match &node.value {
-        Value::List(items) => list(items),
-        other => in_line(other),
-    };
+    let mut value = node.items().map_or_else(|| in_line(&node.value), list);
     if value.chars().count() > LONGEST_VALUE {
         value = value.chars().take(LONGEST_VALUE).collect();
         value.push('…');

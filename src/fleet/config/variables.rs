@@ -109,7 +109,7 @@ fn resolved(
                 })
                 .collect(),
         ),
-        other => other.clone(),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => node.value.clone(),
     };
     Node {
         value,

@@ -158,6 +158,12 @@ pub fn parse(text: &[u8], limits: &Limits) -> Result<Node, Vec<Problem>> {
     build::tree(text, limits)
 }
 
+/// A value that takes one line, as it is written; collections are told by their size.
+#[must_use]
+pub fn in_one_line(value: &Value) -> String {
+    in_line(value)
+}
+
 /// What an unquoted word means.
 pub(super) fn word(text: &str) -> Value {
     scalar::plain(text)

@@ -137,8 +137,12 @@ fn no_group_may_be_called_unassigned() {
     assert_eq!(found.because, Because::Nothing);
     group.name = name("assigned");
     assert_eq!(group.check(), Ok(()));
-    group.layers = vec![name("a"), name("b")];
-    assert_eq!(group.check(), Err(GroupError::Layers(2)));
+    group.layers = vec![name("a"), name("b"), name("a")];
+    assert_eq!(group.check(), Err(GroupError::Repeated(name("a"))));
+    group.layers = (0..=MOST_LAYERS).map(|at| name(&format!("l{at}"))).collect();
+    assert_eq!(group.check(), Err(GroupError::Layers(MOST_LAYERS + 1)));
+    group.layers.pop();
+    assert_eq!(group.check(), Ok(()));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fleet::agent::{Agent, HoldReason};
 use crate::fleet::capabilities::Capabilities;
+use crate::fleet::config::Variable;
 use crate::fleet::hash::Digest;
 use crate::fleet::ids::AgentId;
 use crate::fleet::name::Name;
@@ -44,16 +45,22 @@ pub enum Renderings {
     /// The same to everybody.
     Common(Digest),
     /// To each its own, by what it is rendered for it.
-    PerAgent(BTreeMap<AgentId, Digest>),
+    PerAgent(BTreeMap<AgentId, Result<Digest, Vec<Variable>>>),
 }
 
 impl Renderings {
-    /// What an agent would be sent; `None` when it can't be rendered for it.
-    #[must_use]
-    pub fn of(&self, agent: AgentId) -> Option<Digest> {
+    /// What an agent would be sent.
+    ///
+    /// # Errors
+    /// The variables that stand for nothing at this agent.
+    pub fn of(&self, agent: AgentId) -> Result<Digest, &[Variable]> {
         match self {
-            Self::Common(digest) => Some(*digest),
-            Self::PerAgent(digests) => digests.get(&agent).copied(),
+            Self::Common(digest) => Ok(*digest),
+            Self::PerAgent(digests) => match digests.get(&agent) {
+                Some(Ok(digest)) => Ok(*digest),
+                Some(Err(missing)) => Err(missing),
+                None => Err(&[]),
+            },
         }
     }
 }
@@ -153,6 +160,11 @@ pub enum Blocker {
     },
     /// An operator detached it from its group: it is only observed.
     Detached,
+    /// Variables stand for nothing at this agent: nothing can be published until they do.
+    Unresolved {
+        /// Which.
+        variables: Vec<Variable>,
+    },
     /// Nothing may be offered to it.
     Held {
         /// Why.
@@ -201,6 +213,16 @@ impl Impact {
         number(self.agents.iter().filter(|agent| agent.effect.reaches()).count())
     }
 
+    /// The agents for which variables stand for nothing, each with these.
+    pub fn unresolved(&self) -> impl Iterator<Item = (&AffectedAgent, &[Variable])> {
+        self.agents.iter().filter_map(|agent| match &agent.effect {
+            Effect::Blocked {
+                because: Blocker::Unresolved { variables },
+            } => Some((agent, variables.as_slice())),
+            Effect::Blocked { .. } | Effect::Changes | Effect::OwnTarget | Effect::RunsIt => None,
+        })
+    }
+
     /// Whether `typed` is enough to go on.
     #[must_use]
     pub fn is_confirmed_by(&self, typed: Option<u32>) -> bool {
@@ -247,7 +269,7 @@ fn confirmation(nobody: bool, lacking: bool, reached: u32, fleet: u32) -> Option
     })
 }
 
-fn effect(digest: Option<Digest>, member: &Member) -> Effect {
+fn effect(digest: Result<Digest, &[Variable]>, member: &Member) -> Effect {
     let agent = &member.agent;
     let blocked = |because| Effect::Blocked { because };
     if !agent.registration.is_served() {
@@ -264,9 +286,12 @@ fn effect(digest: Option<Digest>, member: &Member) -> Effect {
     if agent.registration.own_target.is_some() {
         return Effect::OwnTarget;
     }
-    let Some(digest) = digest else {
-        let hold = HoldReason::NotRendered;
-        return blocked(Blocker::Held { hold });
+    let digest = match digest {
+        Ok(digest) => digest,
+        Err(missing) => {
+            let variables = missing.to_vec();
+            return blocked(Blocker::Unresolved { variables });
+        }
     };
     if agent.delivery.runs(digest) {
         return Effect::RunsIt;

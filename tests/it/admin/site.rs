@@ -16,6 +16,7 @@ use muster::admin_plane::{self, AdminPlane, Need, described};
 use muster::app::accounts::NewToken;
 use muster::app::clock::Clock;
 use muster::app::tasks::Tasks;
+use muster::app::vault::{Keys, SealKey};
 use muster::app::{self, App};
 use muster::auth::password::Password;
 use muster::auth::permission::Role;
@@ -85,7 +86,11 @@ impl Site {
         let tasks = Tasks::new();
         let store = Store::in_memory().unwrap();
         let (settings, metrics) = (app::Settings::default(), Arc::new(Metrics::new()));
-        let app = App::load(store, clock, HashKey([7; 32]), settings, metrics, &tasks).unwrap();
+        let keys = Keys {
+            hash: HashKey([7; 32]),
+            seal: SealKey([9; 32]),
+        };
+        let app = App::load(store, clock, keys, settings, metrics, &tasks).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let stop = CancellationToken::new();
         let ready = Arc::new(AtomicBool::new(true));

@@ -42,7 +42,7 @@ struct Posted {
     selectors: String,
     priority: String,
     joins_by_facts: bool,
-    config: String,
+    layers: String,
     strategy: String,
     revision: u64,
 }
@@ -55,7 +55,7 @@ impl Posted {
             selectors: self.selectors.replace("\r\n", "\n"),
             priority: self.priority,
             joins_by_facts: self.joins_by_facts,
-            config: self.config,
+            layers: self.layers.replace("\r\n", "\n"),
             strategy: self.strategy,
             revision: self.revision,
         }
@@ -82,28 +82,25 @@ fn wish(form: &GroupForm) -> Result<GroupEdit, Errors> {
         selectors: Some(lines(&form.selectors).map(|(_, line)| line.to_owned()).collect()),
         priority: Some(priority),
         joins_by_facts: Some(form.joins_by_facts),
-        layers: Some(
-            Some(form.config.clone())
-                .filter(|config| !config.is_empty())
-                .into_iter()
-                .collect(),
-        ),
+        layers: Some(lines(&form.layers).map(|(_, line)| line.to_owned()).collect()),
         strategy: Some(strategy),
     })
 }
 
 /// What a use case says of selectors and layers, at the fields of the form.
 fn at_fields(error: Error, form: &GroupForm) -> Result<Errors, Error> {
-    let numbers: Vec<usize> = lines(&form.selectors).map(|(number, _)| number).collect();
-    let line = |rest: &str, message: &str| {
-        let at: Option<usize> = rest.trim_start_matches('[').trim_end_matches(']').parse().ok();
-        match at.and_then(|at| numbers.get(at)) {
-            Some(number) => format!("Line {number}: {message}"),
-            None => message.to_owned(),
+    let by_line = |text: &str| {
+        let numbers: Vec<usize> = lines(text).map(|(number, _)| number).collect();
+        move |rest: &str, message: &str| {
+            let at: Option<usize> = rest.trim_start_matches('[').trim_end_matches(']').parse().ok();
+            match at.and_then(|at| numbers.get(at)) {
+                Some(number) => format!("Line {number}: {message}"),
+                None => message.to_owned(),
+            }
         }
     };
-    let errors = Errors::of(error)?.gathered("selectors", "selectors", line);
-    Ok(errors.gathered("layers", "config", |_, message| message.to_owned()))
+    let errors = Errors::of(error)?.gathered("selectors", "selectors", by_line(&form.selectors));
+    Ok(errors.gathered("layers", "layers", by_line(&form.layers)))
 }
 
 pub(super) async fn show_new(call: Call) -> Outcome {

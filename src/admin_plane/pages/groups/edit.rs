@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::admin_plane::pages::layout::page_head;
 use crate::admin_plane::pages::parts::{
-    Choice, Confirm, Field, Input, button, check, confirm, count, field, form_token, select_field, visible,
+    Confirm, Field, Input, button, check, confirm, count, field, form_token, visible,
 };
 use crate::admin_plane::pages::scene::{Errors, Scene, encoded};
 use crate::app::intentions::GroupSummary;
@@ -24,8 +24,8 @@ pub struct GroupForm {
     pub priority: String,
     /// Whether agents join by what they say of themselves.
     pub joins_by_facts: bool,
-    /// The config; empty for none.
-    pub config: String,
+    /// One config a line, from base to most specific.
+    pub layers: String,
     /// How what is published rolls out; empty for the default.
     pub strategy: String,
     /// The revision of the group that the form was made from; 0 for a new one.
@@ -37,13 +37,14 @@ impl GroupForm {
     #[must_use]
     pub fn of(group: &Group, revision: u64) -> Self {
         let selectors: Vec<_> = group.selectors.iter().map(ToString::to_string).collect();
+        let layers: Vec<_> = group.layers.iter().map(Name::as_str).collect();
         Self {
             name: group.name.to_string(),
             description: group.description.clone(),
             selectors: selectors.join("\n"),
             priority: group.priority.to_string(),
             joins_by_facts: group.joins_by_facts,
-            config: group.layers.first().map(ToString::to_string).unwrap_or_default(),
+            layers: layers.join("\n"),
             strategy: group
                 .strategy
                 .as_ref()
@@ -114,7 +115,7 @@ fn meanwhile(now: &GroupSummary) -> Markup {
                 div { dt { "Selectors" } dd { @for selector in &group.selectors { code { (visible(&selector.to_string())) } br; } @if group.selectors.is_empty() { "none" } } }
                 div { dt { "Priority" } dd { (group.priority) } }
                 div { dt { "By facts" } dd { @if group.joins_by_facts { "agents join" } @else { "agents are only proposed" } } }
-                div { dt { "Config" } dd { @match group.layers.first() { Some(config) => (config), None => "none" } } }
+                div { dt { "Layers" } dd { @for (at, config) in group.layers.iter().enumerate() { @if at > 0 { ", " } (config) } @if group.layers.is_empty() { "none" } } }
                 @if !group.description.is_empty() { div { dt { "Description" } dd { (visible(&group.description)) } } }
             }
         }
@@ -122,16 +123,6 @@ fn meanwhile(now: &GroupSummary) -> Markup {
 }
 
 fn fields(form: &GroupForm, configs: &[Name], errors: &Errors) -> Markup {
-    let mut options = vec![Choice {
-        value: "",
-        label: "None yet",
-        help: "",
-    }];
-    options.extend(configs.iter().map(|name| Choice {
-        value: name.as_str(),
-        label: name.as_str(),
-        help: "",
-    }));
     html! {
         (field(&Field {
             name: "description",
@@ -167,14 +158,19 @@ fn fields(form: &GroupForm, configs: &[Name], errors: &Errors) -> Markup {
             "Facts are what an agent says of itself. Whoever holds any agent's credential can say anything, and would then be sent this group's configuration. Leave it off when that holds secrets: then facts only propose, and somebody confirms.",
             form.joins_by_facts,
         ))
-        (select_field(&Field {
-            name: "config",
-            label: "Config",
-            value: &form.config,
-            help: "What is published to this group. Choosing it sends nothing; removing it withdraws what is published.",
-            error: errors.field("config"),
+        (field(&Field {
+            name: "layers",
+            label: "Layers",
+            value: &form.layers,
+            help: "One config a line, from base to most specific: maps merge, and the lower line has its way. Changing them sends nothing until you publish; removing all withdraws what is published.",
+            error: errors.field("layers"),
+            input: Input::Lines(4),
+            optional: true,
             ..Field::default()
-        }, &options))
+        }))
+        @if !configs.is_empty() {
+            p.help { "There are " @for (at, name) in configs.iter().enumerate() { @if at > 0 { ", " } code { (name) } } }
+        }
         (field(&Field {
             name: "strategy",
             label: "How it rolls out",

@@ -1,17 +1,20 @@
 //! Routes of groups, and looking at them.
 
 use http::StatusCode;
+use serde::Deserialize;
 
 use super::change::{ask_delete, ask_withdraw, confirm, make, remove, save, show_edit, show_new, take_back};
 use super::hold::{ask_hold, put_hold, release};
-use super::{group, groups};
+use super::{group, groups, rendered};
 use crate::admin_plane::call::{Call, View};
 use crate::admin_plane::failure::Outcome;
 use crate::admin_plane::pages::handle::Stage;
 use crate::admin_plane::pages::layout::Nav;
 use crate::admin_plane::pages::parts::Markup;
 use crate::admin_plane::routes::Row;
+use crate::app::error::Error;
 use crate::auth::permission::Permission;
+use crate::fleet::target::LayerRef;
 use crate::http::Response;
 
 pub(in crate::admin_plane) fn rows() -> Vec<Row> {
@@ -21,6 +24,7 @@ pub(in crate::admin_plane) fn rows() -> Vec<Row> {
         Row::page("/groups/-/new", edit, show_new),
         Row::form("/groups/-/new", edit, make),
         Row::page("/groups/{name}", Permission::ViewFleet, show),
+        Row::page("/groups/{name}/rendered", Permission::ViewFleet, look),
         Row::page("/groups/{name}/edit", edit, show_edit),
         Row::form("/groups/{name}/edit", edit, save),
         Row::page("/groups/{name}/delete", edit, ask_delete),
@@ -86,6 +90,36 @@ async fn show(call: Call) -> Outcome {
         name,
         &[("Groups", "/groups")],
         &["groups", "agents", "rollouts"],
+        body,
+    ))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Looked {
+    layers: String,
+    agent: String,
+}
+
+async fn look(call: Call) -> Outcome {
+    let (app, name, query) = (call.app(), call.param("name"), call.query::<Looked>()?);
+    let mut layers =
+        LayerRef::list(&query.layers).map_err(|error| Error::invalid("layers", error.to_string()))?;
+    if layers.is_empty() {
+        layers = app.intentions.newest_layers(&call.actor, name)?;
+    }
+    let agent = Some(query.agent.as_str()).filter(|agent| !agent.is_empty());
+    let no_agent = |_| Error::not_found("agent", &query.agent);
+    let agent = agent.map(|agent| agent.parse().map_err(no_agent)).transpose()?;
+    let view = app.rendered(&call.actor, name, &layers, agent)?;
+    let body = rendered(&view, &Stage::of(&call).scene());
+    let href = format!("/groups/{name}");
+    Ok(page(
+        &call,
+        StatusCode::OK,
+        &format!("What {name} is sent"),
+        &[("Groups", "/groups"), (name, &href)],
+        &[],
         body,
     ))
 }

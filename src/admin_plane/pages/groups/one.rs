@@ -7,8 +7,8 @@ use super::{REFUSED, WAITING, members};
 use crate::admin_plane::pages::layers::{layer_links, publish_to};
 use crate::admin_plane::pages::layout::{page_head, section};
 use crate::admin_plane::pages::parts::{
-    Column, Empty, Fact, ProgressPart, Row, Status, Table, ago, button_link, count, empty, facts, live,
-    post_button, progress, status_line, table, visible,
+    Column, Empty, Fact, ProgressPart, Row, Status, Table, ago, badge, button_link, count, empty, facts,
+    live, post_button, progress, status_line, table, visible,
 };
 use crate::admin_plane::pages::rollouts::of_group;
 use crate::admin_plane::pages::scene::{Scene, agents_href, bytes, encoded, quiet};
@@ -45,6 +45,10 @@ pub fn group(
                     Fact::new("By facts", html! { @if group.joins_by_facts { "agents join by what they say of themselves" } @else { "what agents say of themselves only proposes them" } }),
                 ])))
                 (section("Published", None, &now_published(summary, scene)))
+            }
+            (changed_inputs(summary, scene))
+            @if !group.layers.is_empty() {
+                (section("Layers", Some(&html! { a href={ (href) "/rendered" } { "What they come to" } }), &layers(summary)))
             }
             (proposals(group.name.as_str(), claims, scene))
             (ties(claims))
@@ -196,6 +200,49 @@ fn now_published(summary: &GroupSummary, scene: &Scene<'_>) -> Markup {
             }
             @if scene.may(Permission::Publish) { a href={ "/groups/" (name) "/withdraw" } { "Withdraw" } }
         }
+    }
+}
+
+/// That publishing again would send some agents something else.
+fn changed_inputs(summary: &GroupSummary, scene: &Scene<'_>) -> Markup {
+    let content = summary
+        .published
+        .as_ref()
+        .and_then(|target| target.content.as_ref());
+    html! {
+        @if let (Some(content), true) = (content, summary.changed_inputs > 0) {
+            p.status-line {
+                (badge(Status::Degraded, Some("Inputs changed"))) " "
+                span.reason {
+                    "A label, a fact or a secret that the layers use has changed for " (count(u64::from(summary.changed_inputs), "agent", "agents"))
+                    @if scene.may(Permission::Publish) { ": " a href=(publish_to(summary.group.name.as_str(), &content.layers)) { "publish to deliver" } }
+                    @else { ": publish to deliver" }
+                }
+            }
+        }
+    }
+}
+
+/// The layers in their order, each with what is published of it.
+fn layers(summary: &GroupSummary) -> Markup {
+    let content = summary
+        .published
+        .as_ref()
+        .and_then(|target| target.content.as_ref());
+    let published = content.map_or([].as_slice(), |content| content.layers.as_slice());
+    html! {
+        ol {
+            @for config in &summary.group.layers {
+                li {
+                    a href={ "/configs/" (encoded(config.as_str())) } { (visible(config.as_str())) } " "
+                    @match published.iter().find(|layer| layer.config == *config) {
+                        Some(layer) => (quiet(&html! { "revision " (layer.revision) " is published" })),
+                        None => (quiet(&html! { "not published yet" })),
+                    }
+                }
+            }
+        }
+        @if summary.group.layers.len() > 1 { p.soft { "From base to most specific: the lower one has its way." } }
     }
 }
 

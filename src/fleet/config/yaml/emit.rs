@@ -43,7 +43,14 @@ pub(super) fn emit(root: &Node) -> Emitted {
         Value::Null => {}
         Value::Map(entries) if !entries.is_empty() => emitter.map(entries, 0, None),
         Value::List(items) if !items.is_empty() => emitter.list(items, 0),
-        _ => emitter.value("", root, 0),
+        Value::Bool(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::Text(_)
+        | Value::List(_)
+        | Value::Map(_) => {
+            emitter.value("", root, 0);
+        }
     }
     emitter.emitted
 }
@@ -77,7 +84,12 @@ impl Emitter {
                     self.map(entries, indent + 2, Some(&format!("{dash} ")));
                 }
                 Value::Null => self.line(&format!("{dash} null"), item),
-                _ => self.value(&dash, item, indent),
+                Value::Bool(_)
+                | Value::Int(_)
+                | Value::Float(_)
+                | Value::Text(_)
+                | Value::List(_)
+                | Value::Map(_) => self.value(&dash, item, indent),
             }
         }
     }
@@ -98,9 +110,11 @@ impl Emitter {
             Value::Map(_) => self.line(&format!("{before}{gap}{{}}"), node),
             Value::List(_) => self.line(&format!("{before}{gap}[]"), node),
             Value::Text(words) if fits_block(words) => {
-                self.block(&format!("{before}{gap}"), node, words, indent + 2)
+                self.block(&format!("{before}{gap}"), node, words, indent + 2);
             }
-            scalar => self.line(&format!("{before}{gap}{}", in_line(scalar)), node),
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {
+                self.line(&format!("{before}{gap}{}", in_line(&node.value)), node);
+            }
         }
     }
 
