@@ -333,6 +333,11 @@ fn describe(preview: &Preview) -> String {
                 .join(", ")
         ));
     }
+    let lacking = impact.lacking().into_iter();
+    lines.extend(lacking.map(|(component, agents)| {
+        let component = crate::observability::plain::plain(component);
+        format!("  {agents} of {} agents: {component}", impact.members)
+    }));
     lines.extend(effects::blocked(&impact.agents));
     lines.extend(
         preview

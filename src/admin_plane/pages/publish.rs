@@ -151,6 +151,7 @@ fn impact(preview: &Preview, form: &PublishForm, view: DiffView, scene: &Scene<'
             p.status-line { (badge(Status::Healthy, Some("Published"))) " " span.reason { "Just this is published to the group already; publishing it again changes nothing." } }
         }
         (tally(&told))
+        (lacking(preview))
         (warnings(&preview.warnings))
         (section("What agents are sent", Some(&html! { a href=(rendered_at(preview.group.as_str(), &preview.layers, None)) { "The whole, with the layer of each line" } }), &html! {
             @if preview.contents > 1 {
@@ -167,6 +168,18 @@ fn impact(preview: &Preview, form: &PublishForm, view: DiffView, scene: &Scene<'
         (overlaps(&preview.layers, &preview.overlaps))
         (section("Agents", None, &agents(preview, scene)))
         (decide(preview, form, scene))
+    }
+}
+
+/// What agents aren't built with, and how many of them.
+fn lacking(preview: &Preview) -> Markup {
+    html! {
+        @for (component, agents) in preview.impact.lacking() {
+            p.status-line {
+                (badge(Status::Down, Some("Lacking"))) " "
+                span.reason { (agents) " of " (count(u64::from(preview.impact.members), "agent", "agents")) ": " (visible(component)) }
+            }
+        }
     }
 }
 

@@ -213,6 +213,23 @@ impl Impact {
         number(self.agents.iter().filter(|agent| agent.effect.reaches()).count())
     }
 
+    /// What agents aren't built with, each with how many of them lack it.
+    #[must_use]
+    pub fn lacking(&self) -> BTreeMap<&str, u32> {
+        let mut lacking = BTreeMap::new();
+        for agent in &self.agents {
+            if let Effect::Blocked {
+                because: Blocker::MissingComponents { components },
+            } = &agent.effect
+            {
+                for component in components {
+                    *lacking.entry(component.as_str()).or_default() += 1;
+                }
+            }
+        }
+        lacking
+    }
+
     /// The agents for which variables stand for nothing, each with these.
     pub fn unresolved(&self) -> impl Iterator<Item = (&AffectedAgent, &[Variable])> {
         self.agents.iter().filter_map(|agent| match &agent.effect {

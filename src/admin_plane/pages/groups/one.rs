@@ -231,7 +231,7 @@ fn layers(summary: &GroupSummary) -> Markup {
         .and_then(|target| target.content.as_ref());
     let published = content.map_or([].as_slice(), |content| content.layers.as_slice());
     html! {
-        ol {
+        ol.layers {
             @for config in &summary.group.layers {
                 li {
                     a href={ "/configs/" (encoded(config.as_str())) } { (visible(config.as_str())) } " "

@@ -137,6 +137,7 @@ fn a_component_that_an_agent_lacks_is_named_and_must_be_confirmed() {
     let components = vec!["exporters/kafka".to_owned()];
     let because = Blocker::MissingComponents { components };
     assert_eq!(found.agents[0].effect, Effect::Blocked { because });
+    assert_eq!(found.lacking(), BTreeMap::from([("exporters/kafka", 1)]));
     let confirmation = found.confirmation.unwrap();
     assert_eq!(
         (confirmation.count, confirmation.because),
