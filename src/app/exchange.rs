@@ -16,7 +16,7 @@ use super::connections::Link;
 use super::identities::Speaker;
 use super::live::Entry;
 use crate::fleet::agent::{
-    Asking, Desired, Happening, HoldReason, Observed, RefusalKind, Refused, Reply, Seen, Update,
+    Asking, Desired, Happening, HoldReason, Intent, Observed, RefusalKind, Refused, Reply, Seen, Update,
 };
 use crate::fleet::ids::AgentId;
 use crate::fleet::time::Timestamp;
@@ -291,6 +291,10 @@ impl App {
         }
         let spoken = self.live.with(id, |entry| {
             let desired = self.desired(&entry.agent.registration);
+            if facts_changed && desired.config == Intent::Hold(HoldReason::NotRendered) {
+                // It has come just now, or moved: it isn't made to wait for the next look at all.
+                self.reconcile.activate();
+            }
             let (reply, verdict) = Self::speak(entry, &desired, now);
             (reply, verdict || observed.delivery_changed)
         });

@@ -8,7 +8,7 @@ use muster::app::configs::{NewConfig, NewRevision};
 use muster::app::error::Error;
 use muster::app::groups::{GroupEdit, NewGroup};
 use muster::app::intentions::Intentions;
-use muster::app::publish::Publish;
+use muster::app::publish::{IfRunning, Publish};
 use muster::app::secrets::{HiddenText, SetSecret};
 use muster::app::tasks::Activation;
 use muster::app::vault::{Keys, SealKey};
@@ -21,6 +21,7 @@ use muster::fleet::hash::HashKey;
 use muster::fleet::ids::{AgentId, CredentialId};
 use muster::fleet::name::Name;
 use muster::fleet::packed::Packed;
+use muster::fleet::rollout::Strategy;
 use muster::fleet::selector::Known;
 use muster::fleet::target::{Blocker, Effect, LayerRef, Member, Rendering};
 use muster::fleet::time::Timestamp;
@@ -104,6 +105,8 @@ impl World {
             expected_revision: None,
             confirm: Some(u32::try_from(fleet.len()).unwrap()),
             allow_blank: false,
+            strategy: Some(Strategy::all_at_once()),
+            if_running: IfRunning::default(),
         };
         let result = self.intentions.publish(&admin(), publish, fleet).await?;
         Ok(result.created)

@@ -63,7 +63,7 @@ pub fn adopt(yaml: &str, facts: &Facts, limits: &Limits) -> Result<Adopted, Vec<
         yaml: if unchanged {
             yaml.to_owned()
         } else {
-            yaml::write(&tree)
+            tree.emit().text
         },
         dropped,
         secrets: secrets.found,

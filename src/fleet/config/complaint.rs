@@ -305,10 +305,7 @@ service:
     }
 
     fn shown_text(value: &str) -> (String, bool) {
-        let node = Node {
-            at: Position::START,
-            value: Value::Text(value.to_owned()),
-        };
+        let node = Node::new(Position::START, Value::Text(value.to_owned()));
         let shown = shown(&node).unwrap();
         (serde_json::from_str(&shown.text).unwrap(), shown.open)
     }

@@ -92,10 +92,7 @@ mod tests {
     use crate::fleet::config::Position;
 
     fn text(text: &str) -> Node {
-        Node {
-            at: Position::START,
-            value: Value::Text(text.into()),
-        }
+        Node::new(Position::START, Value::Text(text.into()))
     }
 
     #[test]
@@ -120,10 +117,7 @@ mod tests {
         ] {
             assert!(!is_secret(path, &text(value)), "{path:?} {value}");
         }
-        let yes = Node {
-            at: Position::START,
-            value: Value::Bool(true),
-        };
+        let yes = Node::new(Position::START, Value::Bool(true));
         assert!(!is_secret(&["use_token"], &yes));
     }
 }

@@ -9,9 +9,6 @@ mod build;
 mod emit;
 mod reason;
 mod scalar;
-mod write;
-
-pub use write::write;
 
 pub(super) use emit::in_line;
 pub use emit::{Emitted, Origin};

@@ -502,11 +502,7 @@ fn offer(key: &HashKey, number: u8) -> Arc<Offer> {
         epoch: 1,
         generation: u64::from(number),
     };
-    Arc::new(Offer {
-        content: Arc::new(content),
-        stamp,
-        hash: stamp.to_wire(key),
-    })
+    Arc::new(Offer::new(content, stamp, key))
 }
 
 impl Host {
