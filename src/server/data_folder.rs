@@ -37,7 +37,8 @@ pub(super) fn prepare(folder: &Path) -> anyhow::Result<()> {
 
 /// The key that proves our config hashes. Outside the store, so that a store that went back in time is noticed.
 pub(super) fn hash_key(folder: &Path) -> anyhow::Result<HashKey> {
-    let lost = "agents are then offered their configuration once more";
+    let lost = "agents are then offered their configuration once more, and another credential where they come back with a \
+                replaced one";
     key(folder, HASH_KEY, lost).map(HashKey)
 }
 

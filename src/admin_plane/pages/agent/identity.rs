@@ -87,7 +87,7 @@ fn credentials(detail: &AgentDetail, view: &AgentIdentity, scene: &Scene<'_>) ->
         p { (rotation(&view.rotation, scene)) }
         (facts(&[Fact::new("Speaks for", scope(main, view.shared_by))]))
         (list(view, scene))
-        p.quiet { "The secrets themselves lie on the host alone. A stock Supervisor reads the one of its file at every start and keeps a newer one in memory only, so the one of the file stays good for coming back until it is revoked." }
+        p.quiet { "No secret is kept here: the first lies on the host alone, and one that is offered is derived from this server's key each time. A stock Supervisor reads the one of its file at every start and keeps a newer one in memory only, so the one of the file stays good for coming back until it is revoked." }
         @if may && standing == Standing::Active {
             @match &view.cannot_rotate {
                 None => { div.buttons { (button_link("Give it a new credential", &act("rotate"), false)) span.help { "It reconnects within seconds; its collector goes on." } } }
