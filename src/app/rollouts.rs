@@ -22,6 +22,12 @@ impl App {
             self.rollouts.activate();
         }
     }
+
+    /// Whether the agent is in the middle of a rollout that holds some of its members back.
+    pub(super) fn is_rolling(&self, agent: AgentId) -> bool {
+        let index = self.intentions.index();
+        index.rolling(agent).is_some_and(|head| !head.rollout.is_at_once())
+    }
 }
 
 /// A rollout by its number.

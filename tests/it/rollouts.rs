@@ -407,3 +407,43 @@ async fn an_agent_that_is_offline_catches_up_and_one_with_its_own_target_is_left
     let answer = line.ask(&agent.full()).await;
     assert!(answer.remote_config.is_some(), "it catches up");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_to_move_in_the_middle_moves_when_the_rollout_is_over() {
+    let world = World::start();
+    let hosts = fleet(&world, 2).await;
+    world.group("elsewhere").await;
+    let id = publish(&world, "second", "1 for 60s; all", IfRunning::Refuse)
+        .await
+        .unwrap();
+    let agent = hosts[0].agent.id();
+    let pin = muster::app::agents::AgentAct::Pin {
+        group: Name::slug("elsewhere"),
+    };
+    world.app.act(&admin(), agent, &pin).await.unwrap();
+    assert_eq!(world.look(agent).registration.group, Name::slug("edge"));
+    world.steer(id, Act::Abort).await.unwrap();
+    world
+        .until("it moves", || {
+            world.look(agent).registration.group == Name::slug("elsewhere")
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_put_away_in_the_middle_holds_nobody_up() {
+    let world = World::start();
+    let mut hosts = fleet(&world, 2).await;
+    let id = publish(&world, "second", "1 for 60s; all", IfRunning::Refuse)
+        .await
+        .unwrap();
+    let canary = offered(&mut hosts).await[0];
+    let away = muster::app::agents::AgentAct::Archive;
+    world
+        .app
+        .act(&admin(), hosts[canary].agent.id(), &away)
+        .await
+        .unwrap();
+    world.until_state(id, &State::Running { stage: 1 }).await;
+    assert_eq!(world.rollout(id).summary.total.left, 1);
+}

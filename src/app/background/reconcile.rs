@@ -88,6 +88,11 @@ impl App {
         let differs = |agent: &Agent| {
             let mut settled = agent.clone();
             self.place(&mut settled);
+            if settled.registration.group != agent.registration.group && self.is_rolling(agent.id()) {
+                // Nobody changes target in the middle of a rollout: it moves when that is over.
+                settled.registration.group = agent.registration.group.clone();
+                settled.registration.because = agent.registration.because.clone();
+            }
             (settled.registration != agent.registration).then_some(settled.registration)
         };
         let Some(snapshot) = self.live.get(id) else {

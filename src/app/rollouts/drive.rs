@@ -142,6 +142,10 @@ impl App {
             });
         }
         drop(touched.turns);
+        if steps.iter().any(|step| matches!(step, Step::End { .. })) {
+            // Agents that were to move meanwhile do so now.
+            self.reconcile.activate();
+        }
         for step in &steps {
             log(id, step);
         }

@@ -99,6 +99,7 @@ impl App {
             self.nudge(agent);
         }
         self.rollouts.activate();
+        self.reconcile.activate();
         Ok(state)
     }
 }
