@@ -26,7 +26,9 @@ impl App {
     /// Whether the agent is in the middle of a rollout that holds some of its members back.
     pub(super) fn is_rolling(&self, agent: AgentId) -> bool {
         let index = self.intentions.index();
-        index.rolling(agent).is_some_and(|head| !head.rollout.is_at_once())
+        index
+            .rolling(agent)
+            .is_some_and(|head| !head.rollout.is_at_once())
     }
 }
 
