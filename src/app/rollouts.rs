@@ -23,6 +23,19 @@ impl App {
         }
     }
 
+    /// Moves the members of a rollout that were to change groups in its middle, now that it is over.
+    async fn settle_members(&self, id: RolloutId) {
+        let index = self.intentions.index();
+        let Some(head) = index.rollout(id).filter(|head| head.rollout.is_ended()) else {
+            return;
+        };
+        for agent in head.members.keys() {
+            if let Err(error) = self.settle(*agent).await {
+                tracing::error!(agent_id = %agent, error = %error, "an agent's membership could not be settled");
+            }
+        }
+    }
+
     /// Whether the agent is in the middle of a rollout that holds some of its members back.
     pub(super) fn is_rolling(&self, agent: AgentId) -> bool {
         let index = self.intentions.index();

@@ -144,7 +144,7 @@ impl App {
         drop(touched.turns);
         if steps.iter().any(|step| matches!(step, Step::End { .. })) {
             // Agents that were to move meanwhile do so now.
-            self.reconcile.activate();
+            self.settle_members(id).await;
         }
         for step in &steps {
             log(id, step);

@@ -99,7 +99,7 @@ impl App {
             self.nudge(agent);
         }
         self.rollouts.activate();
-        self.reconcile.activate();
+        self.settle_members(id).await;
         Ok(state)
     }
 }
