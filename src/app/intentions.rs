@@ -131,7 +131,7 @@ impl Intentions {
         let mut desired = desired(
             registration,
             |id| index.target_intent(id, registration.id),
-            |name| index.member_intent(name, registration.id),
+            |name| index.delivered_intent(name, registration.id),
         );
         if let (Intent::Want(_), Some(reason)) = (&desired.config, self.held.load().as_deref()) {
             desired.config = Intent::Hold(*reason);
@@ -171,7 +171,7 @@ impl Intentions {
         desired(
             registration,
             |id| index.target_intent(id, registration.id),
-            |name| index.published_intent(name, registration.id),
+            |name| index.member_intent(name, registration.id),
         )
     }
 

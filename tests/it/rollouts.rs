@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use muster::app::agents::AgentAct;
 use muster::app::configs::NewConfig;
 use muster::app::error::Error;
 use muster::app::publish::{IfRunning, Publish};
 use muster::app::rollouts::{RolloutDetail, Steer, Verdict};
+use muster::app::terms::OnTerms;
 use muster::fleet::agent::report::RemoteConfigOutcome;
 use muster::fleet::config::Content;
 use muster::fleet::ids::RolloutId;
@@ -174,6 +176,51 @@ async fn a_publication_reaches_the_canary_first_and_the_others_once_it_proved_it
         group.summary.group.target,
         Some(world.rollout(id).summary.rollout.target)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_group_stops_its_rollout_where_it_is_and_a_held_agent_is_left_out() {
+    let world = World::start();
+    let mut hosts = fleet(&world, 3).await;
+    let id = publish(&world, "second", "1 for 60s; all", IfRunning::Refuse)
+        .await
+        .unwrap();
+    let canary = offered(&mut hosts).await[0];
+    says(&mut hosts[canary], RemoteConfigOutcome::Applied).await;
+    let intentions = &world.app.intentions;
+    let terms = OnTerms::of("a fair", None);
+    intentions
+        .hold_group(&admin(), "edge", terms, None)
+        .await
+        .unwrap();
+    world.pass(Duration::from_mins(3));
+    for host in &mut hosts {
+        host.beats().await;
+    }
+    assert_eq!(offered(&mut hosts).await, [0_usize; 0]);
+    assert_eq!(world.state(id), State::Running { stage: 0 });
+    let other = (canary + 1) % 3;
+    let hold = AgentAct::Hold {
+        reason: String::new(),
+        until: None,
+    };
+    let held = hosts[other].agent.id();
+    world.app.act(&admin(), held, &hold).await.unwrap();
+    intentions.release_group(&admin(), "edge", None).await.unwrap();
+    for host in &mut hosts {
+        host.beats().await;
+    }
+    let mut next = Vec::new();
+    for _ in 0..20 {
+        next = offered(&mut hosts).await;
+        if !next.is_empty() {
+            break;
+        }
+    }
+    let last = (canary + 2) % 3;
+    assert_eq!(next, [last], "neither the canary once more, nor who is held");
+    says(&mut hosts[last], RemoteConfigOutcome::Applied).await;
+    assert!(offered(&mut hosts).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -150,6 +150,23 @@ impl Index {
         Ok(())
     }
 
+    /// Whether an operator holds what a group publishes.
+    #[must_use]
+    pub fn is_held(&self, group: &Name) -> bool {
+        self.groups
+            .get(group)
+            .is_some_and(|head| head.group.hold.is_some())
+    }
+
+    /// What an agent of a group is to be sent: nothing while the group is held, also in the middle of a rollout.
+    #[must_use]
+    pub fn delivered_intent(&self, name: &Name, agent: AgentId) -> Option<Intent<Offer>> {
+        if self.is_held(name) {
+            return Some(Intent::Hold(HoldReason::Group));
+        }
+        self.member_intent(name, agent)
+    }
+
     /// What an agent of a group should have by the rollout that it is in and by what the group has; `None` for a group
     /// that never published or doesn't exist.
     #[must_use]
@@ -179,15 +196,6 @@ impl Index {
     /// What a group's target says to an agent; `None` for a group that never published or doesn't exist.
     #[must_use]
     pub fn group_intent(&self, name: &Name, agent: AgentId) -> Option<Intent<Offer>> {
-        if self.groups.get(name)?.group.hold.is_some() {
-            return Some(Intent::Hold(HoldReason::Group));
-        }
-        self.published_intent(name, agent)
-    }
-
-    /// What a group's target says to an agent, whether the group is held or not.
-    #[must_use]
-    pub fn published_intent(&self, name: &Name, agent: AgentId) -> Option<Intent<Offer>> {
         let target = self.groups.get(name)?.group.target?;
         let unreadable = Intent::Hold(HoldReason::Unreadable);
         Some(self.target_intent(target, agent).unwrap_or(unreadable))

@@ -87,6 +87,10 @@ impl App {
         if head.rollout.state == State::Queued {
             return self.begin_queued(id).await;
         }
+        // Its agents are sent nothing: were they counted as blocked, stages would pass with nobody in them.
+        if index.is_held(&head.rollout.group) {
+            return Ok(());
+        }
         let now = self.clock.now();
         let views = self.rollout_views(head, floor);
         if plan(&head.rollout, &head.members, |agent| views.get(&agent), now).is_empty() {

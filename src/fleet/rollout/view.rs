@@ -151,6 +151,7 @@ impl View {
             .delivery
             .hold
             .is_some_and(|hold| hold != HoldReason::NothingLeft)
+            || agent.registration.suspension.is_some()
         {
             Some(Blocked::Held)
         } else if member.target.is_none() {
