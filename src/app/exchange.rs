@@ -290,7 +290,7 @@ impl App {
             return Reply::Error(unavailable("the server can't store the report now"));
         }
         let spoken = self.live.with(id, |entry| {
-            let desired = self.desired(&entry.agent.registration);
+            let desired = self.wanted(entry, now);
             if facts_changed && desired.config == Intent::Hold(HoldReason::NotRendered) {
                 // It has come just now, or moved: it isn't made to wait for the next look at all.
                 self.reconcile.activate();
