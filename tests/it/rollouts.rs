@@ -464,8 +464,10 @@ async fn an_agent_that_is_to_move_in_the_middle_moves_when_the_rollout_is_over()
         .await
         .unwrap();
     let agent = hosts[0].agent.id();
-    let pin = muster::app::agents::AgentAct::Pin {
+    let pin = AgentAct::Pin {
         group: Name::slug("elsewhere"),
+        reason: String::new(),
+        until: None,
     };
     world.app.act(&admin(), agent, &pin).await.unwrap();
     assert_eq!(world.look(agent).registration.group, Name::slug("edge"));
@@ -485,7 +487,7 @@ async fn an_agent_that_is_put_away_in_the_middle_holds_nobody_up() {
         .await
         .unwrap();
     let canary = offered(&mut hosts).await[0];
-    let away = muster::app::agents::AgentAct::Archive;
+    let away = AgentAct::Archive;
     world
         .app
         .act(&admin(), hosts[canary].agent.id(), &away)
