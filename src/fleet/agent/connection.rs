@@ -179,6 +179,9 @@ impl Subject<'_> {
             connection
                 .failures
                 .retain(|failure| failure.digest != offered.hash);
+            // It works after all: if it is said to fail again, that is news.
+            let said = connection.acknowledged.take();
+            connection.acknowledged = said.filter(|said| said.outcome != RemoteConfigOutcome::Failed);
         }
         true
     }

@@ -176,6 +176,20 @@ fn a_failure_is_remembered_and_never_offered_again_by_itself() {
 }
 
 #[test]
+fn a_failure_after_a_use_is_a_failure_again() {
+    let mut scene = Scene::new(TAKES.with(REPORTS));
+    assert!(scene.offered());
+    let hash = scene.offer.hash.0;
+    scene.says(&hash, RemoteConfigOutcome::Failed);
+    scene.connect(NEW, false);
+    assert_eq!(scene.agent.delivery.connection.as_ref().unwrap().failures, []);
+    scene.connect(OLD, false);
+    let observed = scene.says(&hash, RemoteConfigOutcome::Failed);
+    assert_eq!(observed.connection_failed, Some(NEW));
+    assert!(!scene.offered());
+}
+
+#[test]
 fn a_status_that_names_another_hash_is_answered_by_an_offer_and_the_right_one_is_not() {
     let mut scene = Scene::new(TAKES.with(REPORTS));
     assert!(scene.offered());
