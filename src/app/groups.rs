@@ -56,6 +56,10 @@ pub struct GroupEdit {
 }
 
 /// Tells `null` from nothing.
+#[expect(
+    clippy::option_option,
+    reason = "left out, taken away and given are three wishes"
+)]
 fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Strategy>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }

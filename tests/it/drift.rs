@@ -43,8 +43,8 @@ impl World {
             .collect()
     }
 
-    fn in_an_hour(&self) -> Option<Timestamp> {
-        Some(self.clock.now().plus(Duration::from_hours(1)))
+    fn in_an_hour(&self) -> Timestamp {
+        self.clock.now().plus(Duration::from_hours(1))
     }
 
     /// An agent of the group `edge` that applied what is wanted and reports just that.
@@ -298,7 +298,7 @@ async fn a_hold_ends_by_itself_and_survives_a_restart_until_then() {
     let id = agent.id();
     let late = world.act(id, hold(Some(world.clock.now()))).await;
     assert!(matches!(late, Err(Error::Invalid(_))), "this moment is over");
-    world.act(id, hold(world.in_an_hour())).await.unwrap();
+    world.act(id, hold(Some(world.in_an_hour()))).await.unwrap();
     world.wants("edge", "b").await;
     line.close().await;
     let world = world.restart().await;
@@ -343,7 +343,7 @@ async fn a_held_group_sends_nothing_but_leaves_agents_with_their_own_alone() {
     let (mut agent, mut line, _) = world.in_sync().await;
     let id = agent.id();
     let intentions = &world.app.intentions;
-    let terms = OnTerms::of("a fair", world.in_an_hour());
+    let terms = OnTerms::of("a fair", Some(world.in_an_hour()));
     intentions
         .hold_group(&admin(), "edge", terms, None)
         .await
@@ -384,7 +384,7 @@ async fn a_pin_and_a_configuration_of_its_own_end_by_themselves() {
     let pin = AgentAct::Pin {
         group: Name::slug("other"),
         reason: "a trial".into(),
-        until: world.in_an_hour(),
+        until: Some(world.in_an_hour()),
     };
     world.act(id, pin).await.unwrap();
     assert_eq!(world.look(id).summary.group, Name::slug("other"));
@@ -396,7 +396,7 @@ async fn a_pin_and_a_configuration_of_its_own_end_by_themselves() {
             id,
             (&layer("spare", 1), "a trial"),
             false,
-            world.in_an_hour(),
+            Some(world.in_an_hour()),
         )
         .await
         .unwrap();

@@ -641,6 +641,7 @@ fn choose_page(words: &Words<'_>) -> String {
     )
 }
 
+#[expect(clippy::too_many_lines, reason = "every kind of trouble once")]
 fn overview_page(words: &Words<'_>, quiet: bool) -> String {
     let layers = vec![LayerRef {
         config: Name::slug("edge"),

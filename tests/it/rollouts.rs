@@ -57,20 +57,20 @@ async fn fleet(world: &World, count: usize) -> Vec<Host> {
 /// Publishes another content to the group.
 async fn publish(
     world: &World,
-    word: &str,
+    letters: &str,
     strategy: &str,
     if_running: IfRunning,
 ) -> Result<RolloutId, Error> {
     let new = NewConfig {
-        name: word.into(),
+        name: letters.into(),
         description: String::new(),
-        content: Content::Yaml(collector(&format!("{word}:4317"))),
+        content: Content::Yaml(collector(&format!("{letters}:4317"))),
         message: String::new(),
         allow_blank: false,
     };
     world.app.intentions.create_config(&admin(), new).await?;
     let layers = vec![LayerRef {
-        config: Name::slug(word),
+        config: Name::slug(letters),
         revision: 1,
     }];
     let preview = world.app.impact(&admin(), "edge", &layers)?;
@@ -204,8 +204,8 @@ async fn a_held_group_stops_its_rollout_where_it_is_and_a_held_agent_is_left_out
         reason: String::new(),
         until: None,
     };
-    let held = hosts[other].agent.id();
-    world.app.act(&admin(), held, &hold).await.unwrap();
+    let other_id = hosts[other].agent.id();
+    world.app.act(&admin(), other_id, &hold).await.unwrap();
     intentions.release_group(&admin(), "edge", None).await.unwrap();
     for host in &mut hosts {
         host.beats().await;

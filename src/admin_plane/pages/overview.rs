@@ -17,6 +17,7 @@ use crate::auth::permission::Permission;
 use crate::fleet::agent::HoldReason;
 use crate::fleet::name::Name;
 use crate::fleet::suspension::Terms;
+use crate::fleet::target::LayerRef;
 
 /// What the page listens to.
 const TOPICS: [&str; 4] = ["agents", "groups", "configs", "enrolment"];
@@ -229,22 +230,20 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
             group,
             published,
             newest,
-        } => {
-            let config = encoded(published.config.as_str());
-            (
-                Status::Unknown,
-                "Saved",
-                html! {
-                    a href={ "/configs/" (config) "/revisions/" (newest) } { "Revision " (newest) } " of " a href={ "/configs/" (config) } { (published.config) }
-                    " is saved and not published to " a href={ "/groups/" (group) } { (group) } ", which has revision " (published.revision)
-                },
-            )
-        }
+        } => (Status::Unknown, "Saved", unpublished(group, published, *newest)),
         TroubleKind::Unassigned => (
             Status::Unknown,
             "Unassigned",
             html! { (few(agents, "group = unassigned, presence = online")) " " (verb(agents, "belongs", "belong")) " to no group and " (verb(agents, "is", "are")) " sent nothing" },
         ),
+    }
+}
+
+fn unpublished(group: &Name, published: &LayerRef, newest: u64) -> Markup {
+    let config = encoded(published.config.as_str());
+    html! {
+        a href={ "/configs/" (config) "/revisions/" (newest) } { "Revision " (newest) } " of " a href={ "/configs/" (config) } { (published.config) }
+        " is saved and not published to " a href={ "/groups/" (group) } { (group) } ", which has revision " (published.revision)
     }
 }
 

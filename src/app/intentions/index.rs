@@ -146,7 +146,9 @@ impl Index {
                 head.members.insert(agent, member);
             }
         }
-        rollouts.into_values().for_each(|head| self.put_rollout(head));
+        for head in rollouts.into_values() {
+            self.put_rollout(head);
+        }
         Ok(())
     }
 

@@ -366,11 +366,11 @@ fn told(rollout: &Rollout, step: &Step, now: Timestamp) -> Option<AuditEntry> {
 fn log(id: RolloutId, step: &Step) {
     match step {
         Step::Pass { stage } => {
-            tracing::info!(rollout = %id, stage = stage + 1, "a rollout's next stage began")
+            tracing::info!(rollout = %id, stage = stage + 1, "a rollout's next stage began");
         }
         Step::Pause { why } => tracing::warn!(rollout = %id, reason = why.words(), "a rollout paused"),
         Step::TurnBack { why } => {
-            tracing::warn!(rollout = %id, reason = why.words(), "a rollout turned back")
+            tracing::warn!(rollout = %id, reason = why.words(), "a rollout turned back");
         }
         Step::End { how } => {
             let state = State::Ended { how: *how }.short();

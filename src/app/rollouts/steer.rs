@@ -1,5 +1,6 @@
 //! Steering rollouts: what operators do about them.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -71,7 +72,7 @@ impl App {
         let action = format!("rollout.{}", steer.act.word());
         let mut told = format!("group {}, was {}", head.rollout.group, before.short());
         if !retried.is_empty() {
-            told.push_str(&format!(", {} agents", retried.len()));
+            let _ = write!(told, ", {} agents", retried.len());
         }
         if !steer.reason.is_empty() {
             told.push_str(": ");

@@ -198,7 +198,11 @@ impl Member {
                     why: why.clone(),
                     restored: restored.clone(),
                 },
-                other => other.clone(),
+                other @ (Phase::Waiting
+                | Phase::Released { .. }
+                | Phase::Proven { .. }
+                | Phase::Failed { .. }
+                | Phase::Left { .. }) => other.clone(),
             },
             Step::Pass { .. } | Step::Pause { .. } | Step::TurnBack { .. } | Step::End { .. } => return,
         };
@@ -287,7 +291,9 @@ impl<'v, F: Fn(AgentId) -> Option<&'v View>> Draft<'_, F> {
             .each()
             .flat_map(|(agent, member)| self.judged(agent, member))
             .collect();
-        steps.into_iter().for_each(|step| self.step(step));
+        for step in steps {
+            self.step(step);
+        }
     }
 
     fn judged(&self, agent: AgentId, member: &Member) -> Vec<Step> {
@@ -347,7 +353,9 @@ impl<'v, F: Fn(AgentId) -> Option<&'v View>> Draft<'_, F> {
                 | Phase::Left { .. } => None,
             })
             .collect();
-        steps.into_iter().for_each(|step| self.step(step));
+        for step in steps {
+            self.step(step);
+        }
     }
 
     /// Whether an agent that failed is to be brought back now. One that refused the content may go back by itself, as
@@ -538,7 +546,9 @@ impl<'v, F: Fn(AgentId) -> Option<&'v View>> Draft<'_, F> {
                 watch: Watch::begin(view),
             })
             .collect();
-        steps.into_iter().for_each(|step| self.step(step));
+        for step in steps {
+            self.step(step);
+        }
     }
 
     /// Brings everybody back, those in trouble first, and so many at a time.
@@ -572,8 +582,9 @@ impl<'v, F: Fn(AgentId) -> Option<&'v View>> Draft<'_, F> {
             .collect();
         left.sort_unstable();
         left.truncate(free);
-        left.into_iter()
-            .for_each(|(_, agent)| self.step(Step::RollBack { agent }));
+        for (_, agent) in left {
+            self.step(Step::RollBack { agent });
+        }
     }
 
     fn end_turning_back(&mut self) {

@@ -39,11 +39,11 @@ pub fn assign(
         let until = match &stage.size {
             Size::Selector(selector) => {
                 waiting.retain(|agent| {
-                    let taken = takes(selector, *agent);
-                    if taken {
+                    let is_of_it = takes(selector, *agent);
+                    if is_of_it {
                         assigned.insert(*agent, number);
                     }
-                    !taken
+                    !is_of_it
                 });
                 assigned.len()
             }

@@ -220,7 +220,7 @@ impl Rollout {
         }
         let stage = self.stage().unwrap_or_default();
         let mut retried = Vec::new();
-        let state = match act {
+        let next = match act {
             Act::Pause => State::Paused {
                 stage,
                 why: Pause::Operator,
@@ -256,10 +256,10 @@ impl Rollout {
             Act::Promote => note(&format!("stage {} passed without its gates", stage + 1), reason),
             Act::Retry { .. } => note(&format!("{} agents are tried again", retried.len()), reason),
         };
-        if self.state != state {
+        if self.state != next {
             self.stage_since = now;
         }
-        self.enter(state, by, note, now);
+        self.enter(next, by, note, now);
         Ok(retried)
     }
 

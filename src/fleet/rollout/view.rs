@@ -212,10 +212,12 @@ impl Progress {
             return offered;
         };
         if said.digest != Some(digest) {
-            return match offered {
-                Self::Offered { at } if said.at > at => Self::Replaced { at: said.at },
-                other => other,
-            };
+            if let Self::Offered { at } = offered
+                && said.at > at
+            {
+                return Self::Replaced { at: said.at };
+            }
+            return offered;
         }
         // What it was offered since, it may have taken without a word.
         if !delivery.settled_on(digest) {
