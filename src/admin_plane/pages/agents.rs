@@ -94,7 +94,6 @@ pub fn standing(agent: &AgentSummary) -> (Status, &'static str) {
         (Condition::Down, Presence::Offline { .. }, _) => "Offline",
         (Condition::Degraded, _, Verdict::Failed | Verdict::SelfReverted) => "Refused",
         (Condition::Degraded, _, Verdict::Held) => "Held",
-        (Condition::Degraded, _, Verdict::Drifted) if agent.status.since == agent.config.since => "Drifted",
         (Condition::Unknown, Presence::NeverSeen, _) => "Waiting",
         (Condition::Unknown, Presence::Awaited { .. }, _) => "Awaited",
         (Condition::InProgress, _, _) => "Applying",

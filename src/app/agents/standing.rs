@@ -37,12 +37,7 @@ impl App {
         let snapshot = self.live.get(agent)?;
         self.compare_one(&snapshot.agent);
         let judged = self.intentions.judge(&snapshot.agent);
-        // Whether it runs just what is wanted is for operators to judge: here counts that it took it and is well.
-        let mut taken = judged;
-        if taken.verdict == Verdict::Drifted {
-            taken.verdict = Verdict::Unverified;
-        }
-        let status = status(&snapshot.agent, snapshot.presence, &taken, self.clock.now());
+        let status = status(&snapshot.agent, snapshot.presence, &judged, self.clock.now());
         Some(OwnStanding {
             agent_id: agent,
             online: snapshot.presence.is_online(),

@@ -103,11 +103,6 @@ pub fn status(agent: &Agent, presence: Presence, config: &Judgement<'_>, now: Ti
             unhealthy_reason(agent),
             reported.healthy_since,
         ),
-        Some(true) | None if config.verdict == Verdict::Drifted => say(
-            Condition::Degraded,
-            "Runs something else than what is wanted",
-            config.since,
-        ),
         Some(true) => say(Condition::Healthy, "Reports healthy", reported.healthy_since),
         None => say(
             Condition::Unknown,

@@ -1,9 +1,11 @@
 //! Whether an agent runs what it was offered, judged by the configuration that it reports.
 //!
 //! This only informs: the hash that an agent acknowledges decides about delivery. A report is merged with local sources
-//! and with what supervisors add, so equality is looked for after leaving out what is known to be added.
+//! and with what supervisors add, so equality is looked for after leaving out what is known to be added. A collector
+//! reports its components with all their settings, defaults included: a setting that nobody offered is taken for one.
 
 mod injected;
+mod scalar;
 mod shown;
 
 use std::collections::BTreeSet;
@@ -13,12 +15,15 @@ use serde::{Deserialize, Serialize};
 
 use super::diff::Change;
 use super::secrecy::is_mark;
-use super::yaml::{self, Entry, Limits, Node, Value};
+use super::yaml::{self, Entry, Limits, Node};
 use super::{ConfigFile, ConfigMap};
 pub(super) use injected::is_added_extension;
 pub(super) use injected::is_opamp;
+use scalar::same;
 pub use shown::Shown;
 
+/// The parts of a collector's document that name components.
+const SECTIONS: [&str; 5] = ["receivers", "processors", "exporters", "connectors", "extensions"];
 /// More differences than these tell nobody more.
 const MOST: usize = 100;
 
@@ -174,6 +179,19 @@ impl<'a> Path<'a> {
         self.place().is_some_and(|names| names.starts_with(place))
     }
 
+    /// Whether the entries here are components or pipelines: these are there even with nothing in them.
+    fn is_of_names(&self) -> bool {
+        match self.place() {
+            Some([section]) => SECTIONS.contains(section),
+            place => place == Some(&["service", "pipelines"]),
+        }
+    }
+
+    /// Whether it is among the settings of a component.
+    fn is_in_component(&self) -> bool {
+        matches!(self.place(), Some([section, _, ..]) if SECTIONS.contains(section))
+    }
+
     /// A list of names in which the order says nothing.
     fn is_set(&self) -> bool {
         matches!(
@@ -207,7 +225,8 @@ impl<'a> Path<'a> {
 
     /// Whether a supervisor adds an entry here that nobody offered.
     fn may_be_added(&self, key: &str) -> bool {
-        (self.is(&["extensions"]) && is_added_extension(key))
+        self.is_in_component()
+            || (self.is(&["extensions"]) && is_added_extension(key))
             || self.is_inside(&["service", "telemetry"])
             || (self.is(&["service"]) && key == "telemetry")
             // Lists and sections that hold nothing else are looked at inside.
@@ -217,7 +236,9 @@ impl<'a> Path<'a> {
 }
 
 fn compare<'a>(path: &mut Path<'a>, ours: &'a Node, theirs: &'a Node, found: &mut Vec<Difference>) {
-    if is_open(ours) || theirs.text().is_some_and(is_mark) {
+    // What is left empty below a component is filled in by it.
+    let filled_in = ours.is_null() && path.is_in_component() && path.names.len() > 3;
+    if is_open(ours) || theirs.text().is_some_and(is_mark) || filled_in {
         return;
     }
     if path.is_set() && ours.items().is_some() && theirs.items().is_some() {
@@ -260,7 +281,9 @@ fn compare_maps<'a>(
             None => path.note(Some(&entry.value), None, found),
         });
     }
-    for entry in theirs.iter().filter(|entry| find(ours, &entry.key).is_none()) {
+    let names = path.is_of_names();
+    let new = |entry: &&Entry| find(ours, &entry.key).is_none() && (names || !is_nothing(&entry.value));
+    for entry in theirs.iter().filter(new) {
         let only_added = path.may_be_added(&entry.key);
         path.within(&entry.key, |path| {
             if !only_added {
@@ -317,28 +340,14 @@ fn entries(node: &Node) -> Option<&[Entry]> {
     if node.is_null() { Some(&[]) } else { node.entries() }
 }
 
+/// Whether nothing stands there: collectors write sections and lists that hold nothing, too.
+fn is_nothing(node: &Node) -> bool {
+    entries(node).is_some_and(<[Entry]>::is_empty) || node.items().is_some_and(<[Node]>::is_empty)
+}
+
 /// Whether the collector puts something else here that we can't know.
 fn is_open(node: &Node) -> bool {
     node.text().is_some_and(|text| text.contains("${"))
-}
-
-/// Whether two scalars mean the same, however they were written: `1`, `1.0` and `"1"`.
-fn same(ours: &Value, theirs: &Value) -> bool {
-    let text = |value: &Value| match value {
-        Value::Bool(value) => value.to_string(),
-        Value::Int(value) => value.to_string(),
-        Value::Float(value) => value.to_string(),
-        Value::Text(text) => text.clone(),
-        Value::Null | Value::List(_) | Value::Map(_) => String::new(),
-    };
-    ours == theirs || (is_scalar(ours) && is_scalar(theirs) && text(ours) == text(theirs))
-}
-
-fn is_scalar(value: &Value) -> bool {
-    matches!(
-        value,
-        Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_)
-    )
 }
 
 #[cfg(test)]

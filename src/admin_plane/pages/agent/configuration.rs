@@ -186,7 +186,7 @@ fn drifted(detail: &AgentDetail, differences: &[Difference], scene: &Scene<'_>) 
         "Where it differs",
         None,
         &html! {
-            p.soft { "What supervisors add and the order of entries are left out; " code { "***" } " stands for a secret." }
+            p.soft { "What supervisors add, settings that nobody wanted otherwise than by default, and the order of entries are left out; " code { "***" } " stands for a secret." }
             (table(&Table {
                 id: "differences",
                 caption: "Places that differ",

@@ -165,7 +165,7 @@ fn a_difference_shows_both_values_and_no_secret() {
         told(Change::Removed, "null", "")
     );
     assert_eq!(
-        found("ratio: 1.0", "ratio: 1.0, more: {password: x, y: [1, true]}"),
+        found("{batch: {}}", "{batch: {}, more: {password: x, y: [1, true]}}"),
         told(Change::Added, "", "{password: ***, y: [1, true]}")
     );
     assert_eq!(
@@ -225,4 +225,62 @@ service:
         )),
         ["service.telemetry.metrics.readers"]
     );
+}
+
+/// What a collector of ours reported under its Supervisor, shortened.
+const REPORTED: &str = "\
+connectors: {}
+exporters:
+    debug: {output_paths: [], sampling_initial: 2, sending_queue: null, use_internal_logger: true}
+extensions:
+    opamp: {instance_uid: x, ppid: 14794, ppid_poll_interval: 5s, server: {ws: {endpoint: 'ws://127.0.0.1:1/v1/opamp'}}}
+processors: {}
+receivers:
+    otlp:
+        protocols:
+            grpc: null
+            http: {cors: null, endpoint: '127.0.0.1:4318', idle_timeout: 0s, read_timeout: 1m0s, transport: tcp}
+service:
+    extensions: [opamp]
+    pipelines:
+        traces: {exporters: [debug], processors: [], receivers: [otlp]}
+    telemetry:
+        logs: {encoding: json, level: info}
+        metrics: {level: None, readers: [{pull: {exporter: {prometheus: {port: 8888}}}}]}
+        resource: {host.name: vm}
+";
+
+#[test]
+fn a_collector_that_reports_its_defaults_is_in_sync() {
+    let ours = "\
+receivers: {otlp: {protocols: {http: {endpoint: '127.0.0.1:4318', read_timeout: 60s}}}}
+exporters: {debug: {}}
+service:
+  telemetry: {metrics: {level: none}}
+  pipelines: {traces: {receivers: [otlp], exporters: [debug]}}
+";
+    assert_eq!(compared(ours, REPORTED), Drift::InSync);
+    for (from, to, place) in [
+        (
+            "127.0.0.1:4318",
+            "0.0.0.0:4318",
+            "receivers.otlp.protocols.http.endpoint",
+        ),
+        ("1m0s", "2m0s", "receivers.otlp.protocols.http.read_timeout"),
+        (
+            "processors: {}",
+            "processors: {batch: {timeout: 1s}}",
+            "processors",
+        ),
+        ("connectors: {}", "connectors: {count: {x: 1}}", "connectors"),
+        (
+            "processors: []",
+            "processors: [batch]",
+            "service.pipelines.traces.processors",
+        ),
+        ("level: None", "level: Basic", "service.telemetry.metrics.level"),
+    ] {
+        assert!(REPORTED.contains(from));
+        assert_eq!(places(compared(ours, &REPORTED.replacen(from, to, 1))), [place]);
+    }
 }
