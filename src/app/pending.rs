@@ -1,7 +1,7 @@
 //! What the next flush will write: contents that agents reported, and entries of their timelines.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::fleet::agent::Happening;
 use crate::fleet::hash::Digest;
@@ -12,7 +12,14 @@ use super::records::TimelineEntry;
 
 /// Not yet written, readable meanwhile.
 #[derive(Debug, Default)]
-pub(super) struct Pending(Mutex<Waiting>);
+pub(super) struct Pending(Mutex<Unwritten>);
+
+#[derive(Debug, Default)]
+struct Unwritten {
+    waiting: Waiting,
+    /// Taken by a flush that isn't at its end: not in the store yet, or just so.
+    taken: Vec<Arc<Waiting>>,
+}
 
 /// What waits.
 #[derive(Debug, Default)]
@@ -28,13 +35,13 @@ impl Pending {
     /// More waiting content than this is worth a flush ahead of time.
     pub(super) const FULL_BYTES: usize = 16 << 20;
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Unwritten> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps a content. How many bytes wait.
     pub(super) fn body(&self, bytes: Vec<u8>) -> usize {
-        let mut waiting = self.lock();
+        let waiting = &mut self.lock().waiting;
         waiting.bytes += bytes.len();
         waiting.bodies.insert(Digest::of(&bytes), bytes);
         waiting.bytes
@@ -42,40 +49,93 @@ impl Pending {
 
     /// Keeps an entry of an agent's timeline. Entries of one agent at the same time keep their order.
     pub(super) fn happen(&self, agent: AgentId, happening: Happening, now: Timestamp) {
-        let mut waiting = self.lock();
+        let mut unwritten = self.lock();
         let mut number = now.0;
-        while waiting.timeline.contains_key(&(agent, number)) {
+        while unwritten
+            .parts()
+            .any(|part| part.timeline.contains_key(&(agent, number)))
+        {
             number += 1;
         }
-        waiting
+        unwritten
+            .waiting
             .timeline
             .insert((agent, number), TimelineEntry { at: now, happening });
     }
 
     /// A content that waits.
     pub(super) fn find_body(&self, digest: &Digest) -> Option<Vec<u8>> {
-        self.lock().bodies.get(digest).cloned()
+        let unwritten = self.lock();
+        let found = unwritten.parts().find_map(|part| part.bodies.get(digest));
+        found.cloned()
     }
 
-    /// An agent's waiting entries, oldest first.
-    pub(super) fn timeline(&self, agent: AgentId) -> Vec<TimelineEntry> {
-        self.lock()
-            .timeline
-            .range((agent, 0)..=(agent, u64::MAX))
-            .map(|(_, entry)| entry.clone())
-            .collect()
+    /// An agent's entries that may not be in the store yet, by their numbers.
+    pub(super) fn timeline(&self, agent: AgentId) -> BTreeMap<u64, TimelineEntry> {
+        let unwritten = self.lock();
+        let of_agent = |part: &Waiting| {
+            let entries = part.timeline.range((agent, 0)..=(agent, u64::MAX));
+            let entries = entries.map(|((_, number), entry)| (*number, entry.clone()));
+            entries.collect::<Vec<_>>()
+        };
+        unwritten.parts().flat_map(of_agent).collect()
     }
 
-    /// Takes everything.
-    pub(super) fn take(&self) -> Waiting {
-        std::mem::take(&mut *self.lock())
+    /// Takes everything that waits; it stays readable until it is [`Pending::written`] or [`Pending::put_back`].
+    pub(super) fn take(&self) -> Arc<Waiting> {
+        let mut unwritten = self.lock();
+        let taken = Arc::new(std::mem::take(&mut unwritten.waiting));
+        unwritten.taken.push(Arc::clone(&taken));
+        taken
+    }
+
+    /// Forgets what is in the store now.
+    pub(super) fn written(&self, taken: &Arc<Waiting>) {
+        self.lock().taken.retain(|part| !Arc::ptr_eq(part, taken));
     }
 
     /// Puts back what could not be written.
-    pub(super) fn put_back(&self, unwritten: Waiting) {
-        let mut waiting = self.lock();
-        waiting.bytes += unwritten.bytes;
-        waiting.bodies.extend(unwritten.bodies);
-        waiting.timeline.extend(unwritten.timeline);
+    pub(super) fn put_back(&self, taken: &Arc<Waiting>) {
+        let mut unwritten = self.lock();
+        unwritten.taken.retain(|part| !Arc::ptr_eq(part, taken));
+        let waiting = &mut unwritten.waiting;
+        waiting.bytes += taken.bytes;
+        waiting.bodies.extend(taken.bodies.clone());
+        waiting.timeline.extend(taken.timeline.clone());
+    }
+}
+
+impl Unwritten {
+    fn parts(&self) -> impl Iterator<Item = &Waiting> {
+        std::iter::once(&self.waiting).chain(self.taken.iter().map(AsRef::as_ref))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_flush_took_is_readable_until_it_is_in_the_store() {
+        let (pending, agent, now) = (Pending::default(), AgentId([1; 16]), Timestamp::from_seconds(1));
+        pending.body(b"body".to_vec());
+        pending.happen(agent, Happening::Healthy, now);
+        let digest = Digest::of(b"body");
+        let taken = pending.take();
+        pending.happen(agent, Happening::Restarted, now);
+        assert!(pending.find_body(&digest).is_some());
+        assert_eq!(
+            pending.timeline(agent).len(),
+            2,
+            "of the same time, under a number each"
+        );
+        pending.put_back(&taken);
+        let taken = pending.take();
+        assert_eq!((taken.timeline.len(), pending.timeline(agent).len()), (2, 2));
+        pending.written(&taken);
+        assert_eq!(
+            (pending.find_body(&digest), pending.timeline(agent).len()),
+            (None, 0)
+        );
     }
 }

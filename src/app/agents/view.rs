@@ -227,8 +227,8 @@ impl App {
     pub fn timeline(&self, actor: &Actor, id: AgentId, limit: usize) -> Result<TimelineView, Error> {
         actor.may(Permission::ViewFleet)?;
         self.snapshot_of(id)?;
+        // Read before the store: what is being written is then found in one of them, or in both.
         let mut entries = self.pending.timeline(id);
-        entries.reverse();
         let (from, to) = ((id, 0), (id, u64::MAX));
         let stored = self.store.range::<TimelineEntry>(
             std::ops::Bound::Included(&from),
@@ -236,9 +236,14 @@ impl App {
             limit,
             true,
         )?;
-        entries.extend(stored.into_iter().map(|(_, found)| found.record));
-        entries.truncate(limit);
-        Ok(TimelineView { entries })
+        entries.extend(
+            stored
+                .into_iter()
+                .map(|((_, number), found)| (number, found.record)),
+        );
+        Ok(TimelineView {
+            entries: entries.into_values().rev().take(limit).collect(),
+        })
     }
 
     /// What lists show of an agent.

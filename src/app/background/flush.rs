@@ -32,6 +32,7 @@ impl App {
             Some((entry.agent.id(), entry.agent.reported.clone()))
         });
         if waiting.bodies.is_empty() && waiting.timeline.is_empty() && changed.is_empty() {
+            self.pending.written(&waiting);
             return;
         }
         let mut batch = Batch::new();
@@ -46,10 +47,11 @@ impl App {
         }
         if let Err(error) = self.store.commit(batch).await {
             tracing::error!(error = %error, "what agents reported could not be stored; it is tried again");
-            self.pending.put_back(waiting);
+            self.pending.put_back(&waiting);
             self.mark_dirty(changed.iter().map(|(id, _)| *id));
             return;
         }
+        self.pending.written(&waiting);
         for chunk in changed.chunks(AGENTS_A_BATCH) {
             let mut batch = Batch::new();
             for (id, reported) in chunk {
