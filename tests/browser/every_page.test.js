@@ -109,6 +109,8 @@ test("pages of a fleet", async () => {
   await show("publish", "/publish");
   await show("publish-impact", "/publish?group=edge&config=edge&revision=1");
   await show("group-rendered", "/groups/edge/rendered?layers=edge%401");
+  await show("rollouts", "/rollouts");
+  await show("rollout", "/rollouts/1");
   await show("secrets", "/secrets");
   await show("secret-set", "/secrets/-/set");
   await show("enrolment", "/enrolment");

@@ -172,7 +172,7 @@ function firstHour(script) {
     await me.press(/^Pin/);
     await me.go(path);
     assert.match(await page.locator("main").innerText(), /spare/);
-    for (const [act, words] of [["hold", /released/], ["archive", /archived/i]]) {
+    for (const [act, words] of [["hold", /Held by ada/], ["archive", /archived/i]]) {
       await me.go(`${path}/act/${act}`);
       await me.press(/this agent$/, page.locator("main"));
       assert.match(await page.locator("main").innerText(), words);

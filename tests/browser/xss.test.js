@@ -101,14 +101,14 @@ test("what people type is text", async () => {
   for (const [at, payload] of payloads.entries()) {
     const content = `${collector("localhost:4317")}# ${payload}\n`;
     assert.equal(await post("/configs/-/new", { name: `c${at}`, kind: "collector", description: payload, content }), 303, payload);
-    assert.equal(await post("/groups/-/new", { name: `g${at}`, description: payload, selectors: "", priority: "1", config: `c${at}` }), 303, payload);
+    assert.equal(await post("/groups/-/new", { name: `g${at}`, description: payload, selectors: "", priority: "1", layers: `c${at}` }), 303, payload);
   }
   for (const [at, path] of [...agents.keys()].entries()) {
     const payload = payloads[at % payloads.length];
     assert.equal(await post(`${path}/edit`, { name: payload, labels: `a = ${payload}` }), 303, payload);
   }
   assert.equal(await post("/configs/c0/edit", { base: "1", kind: "collector", content: `${collector("localhost:4318")}${everything}\n`, message: payloads.join(" ") .slice(0, 1000) }), 303);
-  for (const path of ["/configs", "/groups", "/configs/c0", "/configs/c0/revisions/2", "/configs/c0/diff?from=1&to=2", "/configs/c0/diff?from=1&to=2&view=split", "/configs/c0/edit", "/publish?group=g0&config=c0", "/groups/g0", "/groups/g0/edit", "/groups/g0/delete", "/configs/c0/delete", "/audit", "/enrolment", "/account", "/system"]) {
+  for (const path of ["/configs", "/groups", "/configs/c0", "/configs/c0/revisions/2", "/configs/c0/diff?from=1&to=2", "/configs/c0/diff?from=1&to=2&view=split", "/configs/c0/edit", "/publish?group=g0&config=c0", "/groups/g0", "/groups/g0/edit", "/groups/g0/delete", "/configs/c0/delete", "/audit", "/enrolment", "/account", "/system", "/rollouts", "/secrets", "/groups/g0/rendered"]) {
     await harmless(path);
   }
   await publish(me, "g0", "c0", 2, payloads[2]);
@@ -126,7 +126,7 @@ test("what an address or a form asks for is text", async () => {
     }
   }
   for (const payload of payloads) {
-    const wrong = { name: payload, description: payload, selectors: payload, priority: payload, config: payload, labels: payload, note: payload };
+    const wrong = { name: payload, description: payload, selectors: payload, priority: payload, layers: payload, strategy: payload, labels: payload, note: payload };
     for (const [path, more] of [["/groups/-/new", {}], ["/configs/-/new", { kind: "collector", content: `a: [${payload}` }], ["/enrolment/new", { uses: payload }]]) {
       const response = await me.context.request.post(path, { form: { form_token: formToken, ...wrong, ...more }, headers: { origin: server.origin }, maxRedirects: 0 });
       const html = await response.text();

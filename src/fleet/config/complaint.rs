@@ -36,6 +36,9 @@ const SECTIONS: [&str; 6] = [
     "service",
 ];
 
+/// What collectors say of names, whatever the values are.
+const ABOUT_NAMES: [&str; 3] = ["has invalid keys", "unknown type", "which is not configured"];
+
 /// A document as a collector is shown it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shown {
@@ -248,8 +251,12 @@ impl Complaint {
         }
     }
 
-    /// Whether it is about a component in which no stand-in stands.
+    /// Whether no stand-in can have a part in it: it is about a name, or about a component in which none stands. (A
+    /// collector looks no further in a section after its first complaint, so that others may not have said it.)
     fn is_of_what_is_known(&self, root: &Node) -> bool {
+        if ABOUT_NAMES.iter().any(|words| self.text.contains(words)) {
+            return true;
+        }
         let (Some(section), Some(id)) = (self.path.first(), self.path.get(1)) else {
             return false;
         };
@@ -418,6 +425,8 @@ service::extensions: references extension \"nope\" which is not configured
         // With other values it may not even have come to this: but there is no value in it.
         let error = (true, "the collector says of receivers::otlp: never".to_owned());
         assert_eq!(said(&[run(&[known]), run(&[once])]), error);
+        let name = "exporters::debug: 'Config' has invalid keys: v";
+        assert!(said(&[run(&[name]), run(&[once])]).0);
         let (is_error, words) = said(&[run(&[once]), run(&[always])]);
         assert!(
             !is_error && words.contains("variables") && words.ends_with("'bool'"),

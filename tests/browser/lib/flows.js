@@ -71,7 +71,6 @@ export async function saveRevision(reader, name, text, message) {
   await reader.go(`/configs/${name}/edit`);
   await typeConfig(reader, text);
   await page.getByLabel("Why").fill(message);
-  await page.getByLabel("How it rolls out").fill(strategy);
   await reader.press(/^Save revision/);
 }
 
@@ -83,7 +82,7 @@ export async function makeGroup(reader, name, { selectors = "", config = "", des
   await page.getByLabel("Selectors").fill(selectors);
   await page.getByLabel("Priority").fill(priority);
   if (byFacts) await page.getByLabel("Let agents join by their facts").check();
-  if (config) await page.getByLabel("Config", { exact: true }).selectOption(config);
+  if (config) await page.getByLabel("Layers").fill(config);
   await reader.press("Make group");
 }
 
@@ -92,6 +91,7 @@ export async function publish(reader, group, config, revision, message = "", str
   const { page } = reader;
   await reader.go(`/publish?group=${group}&config=${config}&revision=${revision}`);
   await page.getByLabel("Why").fill(message);
+  await page.getByLabel("How it rolls out").fill(strategy);
   const confirm = page.getByLabel("Number of agents");
   if (await confirm.isVisible()) {
     const words = await page.locator("#confirm-help").innerText();
