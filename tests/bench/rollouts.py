@@ -47,7 +47,7 @@ class Fleet:
         self.server.api("POST", "/api/v1/groups", {"name": "fleet"})
         token = self.server.api("POST", "/api/v1/enrolment-tokens", {
             "many": agents, "uses": 10, "valid_seconds": 86400, "group": "fleet"})["secret"]
-        self.simulation = Simulation(self.server, agents, token, "--behaviour", mix, "--only-with", "BREAK",
+        self.simulation = Simulation(program, self.server, agents, token, "--behaviour", mix, "--only-with", "BREAK",
                                      "--heartbeat", "1s", "--ramp-up", "2s", "--seed", "7", "--status-bytes", "2500",
                                      *more)
         assert self.simulation.say("wait-online 120s")["reached"]
@@ -77,8 +77,7 @@ class Fleet:
 
     def healthy(self):
         """Agents that are connected, well, and run what they should."""
-        tally = self.server.api("GET", "/api/v1/overview")["tally"]
-        return tally["healthy"]
+        return self.server.api("GET", "/api/v1/agents?filter=status%20%3D%20healthy&limit=1")["matching"]
 
     def settle(self, count, seconds=60):
         """Waits until so many are well; how many are."""

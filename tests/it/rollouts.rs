@@ -448,6 +448,17 @@ async fn an_agent_that_is_offline_catches_up_and_one_with_its_own_target_is_left
         }
         says(&mut hosts[next[0]], RemoteConfigOutcome::Applied).await;
     }
+    assert_eq!(
+        world.state(id),
+        State::Running { stage: 1 },
+        "it is waited for, for a while"
+    );
+    for _ in 0..2 {
+        world.pass(Duration::from_secs(65));
+        for host in &mut hosts {
+            host.beats().await;
+        }
+    }
     world.until_state(id, &SUCCEEDED).await;
     assert_eq!(world.rollout(id).summary.total.blocked, 1);
     let mut line = agent.connect(&world).await;

@@ -99,6 +99,10 @@ impl App {
         let mut writing = self.intentions.begin().await?;
         let mut index = writing.index();
         let head = RolloutHead::clone(numbered(&index, id)?);
+        if index.is_held(&head.rollout.group) {
+            return Ok(());
+        }
+        let now = self.clock.now();
         let views = self.rollout_views(&head, floor);
         let steps = plan(&head.rollout, &head.members, |agent| views.get(&agent), now);
         let Some(touched) = self.touch(&head, &steps, now).await else {
@@ -165,13 +169,9 @@ impl App {
         let view = |(agent, member)| {
             let agent: &AgentId = agent;
             let seen = self.live.get(*agent)?;
-            let last_seen = seen.pulse.last_seen.max(floor);
-            let online = seen.presence.is_online();
-            let group = &head.rollout.group;
-            Some((
-                *agent,
-                View::of(&seen.agent, member, group, online, seen.polls, last_seen),
-            ))
+            let there = (seen.presence.is_online(), seen.polls);
+            let heard = (seen.pulse.last_seen, floor);
+            Some((*agent, View::of(&seen.agent, member, &head.rollout.group, there, heard)))
         };
         head.members.iter().filter_map(view).collect()
     }

@@ -181,7 +181,7 @@ impl Intentions {
             .iter()
             .filter_map(|seen| {
                 let member = members.get(&seen.agent.id())?;
-                let view = View::of(&seen.agent, member, &group.name, seen.online, false, now);
+                let view = View::of(&seen.agent, member, &group.name, (seen.online, false), (now, now));
                 Some((seen.agent.id(), view))
             })
             .collect();
@@ -267,14 +267,7 @@ fn freeze(index: &Index, rollout: &Rollout, fleet: &[&target::Member]) -> Member
         .iter()
         .filter_map(|seen| {
             let member = members.get(&seen.agent.id())?;
-            let view = View::of(
-                &seen.agent,
-                member,
-                &rollout.group,
-                seen.online,
-                false,
-                Timestamp::EPOCH,
-            );
+            let view = View::of(&seen.agent, member, &rollout.group, (seen.online, false), (Timestamp::EPOCH, Timestamp::EPOCH));
             // One that runs it already proves nothing.
             let able = view.blocked.is_none() && !matches!(view.target, Progress::Applied { .. });
             Some(Candidate {

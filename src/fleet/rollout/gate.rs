@@ -213,7 +213,7 @@ impl<'a> Judged<'a> {
     }
 
     fn silence(&self) -> Duration {
-        self.now.since(self.view.alive_until(self.now))
+        self.now.since(self.view.silent_since(self.now))
     }
 
     fn longest_silence(&self) -> Duration {

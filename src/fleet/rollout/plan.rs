@@ -9,7 +9,7 @@ use super::gate::{Judged, Verdict};
 use super::member::{Member, Phase, Restored, Watch, count, failures};
 use super::state::{Ended, Pause, State};
 use super::strategy::OnFailure;
-use super::view::{FailureReason, Progress, View};
+use super::view::{Blocked, FailureReason, Progress, View};
 use super::{Members, Rollout};
 use crate::fleet::ids::AgentId;
 use crate::fleet::time::Timestamp;
@@ -473,13 +473,23 @@ impl<'v, F: Fn(AgentId) -> Option<&'v View>> Draft<'_, F> {
             standing.present += 1;
             match member.phase {
                 Phase::Released { .. } => standing.unproven += 1,
-                Phase::Waiting if seen.is_some_and(|view| view.blocked.is_none()) => standing.able += 1,
+                Phase::Waiting if seen.is_some_and(|view| self.is_awaited(member, view)) => standing.able += 1,
                 Phase::Waiting if seen.is_some() => standing.blocked += 1,
                 Phase::Waiting | Phase::Left { .. } => standing.present -= 1,
                 Phase::Proven { .. } | Phase::Failed { .. } | Phase::RolledBack { .. } => {}
             }
         }
         standing
+    }
+
+    /// Whether an agent that waits can be released, or is gone for so short a time that it is waited for: after a start of
+    /// ours, or a break of the network, nobody is connected, and that settles no stage.
+    fn is_awaited(&self, member: &Member, view: &View) -> bool {
+        match view.blocked {
+            None => true,
+            Some(Blocked::Offline) => !Judged::new(&self.rollout, member, view, self.now).is_silent(),
+            Some(_) => false,
+        }
     }
 
     /// Passes the stage if everything is as it must be. Whether anything was decided.

@@ -24,8 +24,10 @@ pub struct View {
     pub polls: bool,
     /// Whether it sends heartbeats: only then does silence on an open connection say something.
     pub heartbeats: bool,
-    /// When it last spoke. After a start or a jump of the clock not before that.
-    pub last_seen: Timestamp,
+    /// When it last spoke.
+    pub heard_at: Timestamp,
+    /// Since when it can be called silent: its last word, but nothing before a start or a jump of the clock.
+    pub silent_since: Timestamp,
     /// Whether it is healthy; `None` = it doesn't say.
     pub healthy: Option<bool>,
     /// Since when that is so.
@@ -122,16 +124,15 @@ pub enum FailureReason {
 }
 
 impl View {
-    /// What is seen of an agent as a member of a rollout of configurations to `group`. `last_seen` is not before the last
-    /// start.
+    /// What is seen of an agent as a member of a rollout of configurations to `group`. `heard_at` is its last word, and
+    /// nobody was silent before `floor`.
     #[must_use]
     pub fn of(
         agent: &Agent,
         member: &Member,
         group: &Name,
-        online: bool,
-        polls: bool,
-        last_seen: Timestamp,
+        (online, polls): (bool, bool),
+        (heard_at, floor): (Timestamp, Timestamp),
     ) -> Self {
         let can = |bit| agent.reported.capabilities.has(bit);
         let reports = can(Capabilities::REPORTS_REMOTE_CONFIG);
@@ -168,7 +169,8 @@ impl View {
             online,
             polls,
             heartbeats: polls || can(Capabilities::REPORTS_HEARTBEAT),
-            last_seen,
+            heard_at,
+            silent_since: heard_at.max(floor),
             healthy: reported.healthy,
             healthy_since: reported.healthy_since,
             trouble: if reported.healthy == Some(false) {
@@ -184,11 +186,16 @@ impl View {
 
     /// Until when it is known to have lived: its last word, or now while it is connected and never says that it lives.
     pub(super) fn alive_until(&self, now: Timestamp) -> Timestamp {
-        if self.online && !self.heartbeats {
-            now
-        } else {
-            self.last_seen
-        }
+        if self.lives_silently() { now } else { self.heard_at }
+    }
+
+    /// Since when it is silent.
+    pub(super) fn silent_since(&self, now: Timestamp) -> Timestamp {
+        if self.lives_silently() { now } else { self.silent_since }
+    }
+
+    fn lives_silently(&self) -> bool {
+        self.online && !self.heartbeats
     }
 }
 

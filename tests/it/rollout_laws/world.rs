@@ -1,4 +1,8 @@
 //! Model agents, a network that loses, and an engine that does nothing but plan and apply.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a model says what is special about few manners and steps"
+)]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -334,10 +338,10 @@ impl World {
         let view = |(agent, host): (&AgentId, &Host)| {
             let member = &self.members[agent];
             let polls = host.contact.transport == Transport::Http;
-            let seen = host.pulse.last_seen.max(self.floor);
+            let heard = (host.pulse.last_seen, self.floor);
             (
                 *agent,
-                View::of(&host.agent, member, &group(), host.online, polls, seen),
+                View::of(&host.agent, member, &group(), (host.online, polls), heard),
             )
         };
         self.hosts.iter().map(view).collect()
@@ -380,6 +384,19 @@ impl World {
                 ) =>
             {
                 self.group_target = 1;
+                let awaited = |host: &Host| {
+                    let silent = self.now.since(host.pulse.last_seen.max(self.floor));
+                    silent <= Duration::from_secs(self.rollout.strategy.silence_seconds)
+                };
+                let members = self
+                    .members
+                    .iter()
+                    .filter(|(_, member)| member.phase == Phase::Waiting);
+                let skipped = members.filter(|(agent, _)| awaited(&self.hosts[*agent])).count();
+                assert!(
+                    skipped == 0 || self.rollout.promoted > 0,
+                    "it succeeded without {skipped} agents that were there just now"
+                );
             }
             _ => {}
         }
