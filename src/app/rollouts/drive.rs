@@ -171,7 +171,10 @@ impl App {
             let seen = self.live.get(*agent)?;
             let there = (seen.presence.is_online(), seen.polls);
             let heard = (seen.pulse.last_seen, floor);
-            Some((*agent, View::of(&seen.agent, member, &head.rollout.group, there, heard)))
+            Some((
+                *agent,
+                View::of(&seen.agent, member, &head.rollout.group, there, heard),
+            ))
         };
         head.members.iter().filter_map(view).collect()
     }

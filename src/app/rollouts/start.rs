@@ -267,7 +267,13 @@ fn freeze(index: &Index, rollout: &Rollout, fleet: &[&target::Member]) -> Member
         .iter()
         .filter_map(|seen| {
             let member = members.get(&seen.agent.id())?;
-            let view = View::of(&seen.agent, member, &rollout.group, (seen.online, false), (Timestamp::EPOCH, Timestamp::EPOCH));
+            let view = View::of(
+                &seen.agent,
+                member,
+                &rollout.group,
+                (seen.online, false),
+                (Timestamp::EPOCH, Timestamp::EPOCH),
+            );
             // One that runs it already proves nothing.
             let able = view.blocked.is_none() && !matches!(view.target, Progress::Applied { .. });
             Some(Candidate {

@@ -473,7 +473,9 @@ impl<'v, F: Fn(AgentId) -> Option<&'v View>> Draft<'_, F> {
             standing.present += 1;
             match member.phase {
                 Phase::Released { .. } => standing.unproven += 1,
-                Phase::Waiting if seen.is_some_and(|view| self.is_awaited(member, view)) => standing.able += 1,
+                Phase::Waiting if seen.is_some_and(|view| self.is_awaited(member, view)) => {
+                    standing.able += 1
+                }
                 Phase::Waiting if seen.is_some() => standing.blocked += 1,
                 Phase::Waiting | Phase::Left { .. } => standing.present -= 1,
                 Phase::Proven { .. } | Phase::Failed { .. } | Phase::RolledBack { .. } => {}

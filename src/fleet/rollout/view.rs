@@ -191,7 +191,11 @@ impl View {
 
     /// Since when it is silent.
     pub(super) fn silent_since(&self, now: Timestamp) -> Timestamp {
-        if self.lives_silently() { now } else { self.silent_since }
+        if self.lives_silently() {
+            now
+        } else {
+            self.silent_since
+        }
     }
 
     fn lives_silently(&self) -> bool {
