@@ -147,7 +147,8 @@ def killed(program, agents, kills):
                       "offered again": figures["offers_repeated"], "of": agents}), flush=True)
     wrong = []
     if ended != "succeeded":
-        wrong.append(f"killed: {ended}: {found['waits']}")
+        reasons = [agent["reason"] for agent in found["agents"] if agent["verdict"] in ("failed", "dark")]
+        wrong.append(f"killed: {ended}: {found['waits']} {reasons} {found['history']}")
     if figures["offers_repeated"]:
         wrong.append(f"killed: {figures['offers_repeated']} agents were told twice")
     return wrong

@@ -111,8 +111,9 @@ pub struct Watch {
     pub restarts: u32,
     /// When that was last noticed.
     pub restarted_at: Timestamp,
-    /// Since when its health is as it is.
-    pub healthy_since: Timestamp,
+    /// How it last was; `None` = it reported no health.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<bool>,
     /// How often its health turned.
     pub turns: u32,
     /// Whether it has acknowledged the new content.
@@ -195,7 +196,7 @@ impl Watch {
         Self {
             healthy_before: view.healthy,
             started_at: view.started_at,
-            healthy_since: view.healthy_since,
+            healthy: view.healthy,
             polls: view.polls,
             ..Self::default()
         }
@@ -204,16 +205,17 @@ impl Watch {
     /// With what is noticed now.
     pub(super) fn follow(&self, view: &View, now: Timestamp) -> Self {
         let mut next = self.clone();
-        if view.started_at.is_some() && view.started_at != self.started_at {
+        // What an agent reports is kept late: after a kill of ours older values come back for a moment, and are no news.
+        if view.started_at > self.started_at {
             if self.started_at.is_some() {
                 next.restarts += 1;
                 next.restarted_at = now;
             }
             next.started_at = view.started_at;
         }
-        if view.healthy_since != self.healthy_since {
-            next.turns += 1;
-            next.healthy_since = view.healthy_since;
+        if view.healthy.is_some() && view.healthy != self.healthy {
+            next.turns += u32::from(self.healthy.is_some());
+            next.healthy = view.healthy;
         }
         next.took |= matches!(view.target, Progress::Applying { .. } | Progress::Applied { .. });
         if view.online {
