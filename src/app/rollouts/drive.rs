@@ -170,10 +170,10 @@ impl App {
             let agent: &AgentId = agent;
             let seen = self.live.get(*agent)?;
             let there = (seen.presence.is_online(), seen.polls);
-            let heard = (seen.pulse.last_seen, floor);
+            let since = (seen.pulse.last_seen, floor);
             Some((
                 *agent,
-                View::of(&seen.agent, member, &head.rollout.group, there, heard),
+                View::of(&seen.agent, member, &head.rollout.group, there, since),
             ))
         };
         head.members.iter().filter_map(view).collect()

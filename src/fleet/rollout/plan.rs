@@ -474,7 +474,7 @@ impl<'v, F: Fn(AgentId) -> Option<&'v View>> Draft<'_, F> {
             match member.phase {
                 Phase::Released { .. } => standing.unproven += 1,
                 Phase::Waiting if seen.is_some_and(|view| self.is_awaited(member, view)) => {
-                    standing.able += 1
+                    standing.able += 1;
                 }
                 Phase::Waiting if seen.is_some() => standing.blocked += 1,
                 Phase::Waiting | Phase::Left { .. } => standing.present -= 1,
