@@ -82,8 +82,6 @@ pub struct Rollout {
 pub enum Kind {
     /// Something was published to the group.
     Publish,
-    /// Agents moved into the group and come to what it has.
-    Move,
 }
 
 /// The members of a rollout.

@@ -240,10 +240,9 @@ fn is_member(group: &Group, member: &target::Member) -> bool {
     registration.group == group.name && registration.is_served()
 }
 
-/// Whether a rollout keeps another from beginning. One that reached everybody has nothing left to hold back, and what
-/// came for agents that moved comes with the next publication too.
+/// Whether a rollout keeps another from beginning. One that reached everybody has nothing left to hold back.
 fn is_in_the_way(rollout: &Rollout) -> bool {
-    !rollout.is_ended() && !rollout.is_at_once() && rollout.kind == Kind::Publish
+    !rollout.is_ended() && !rollout.is_at_once()
 }
 
 /// The members of a rollout that begins: stage, target, and the way back.
