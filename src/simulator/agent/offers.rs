@@ -88,6 +88,7 @@ impl Agent {
                     Tell {
                         status: true,
                         effective: true,
+                        health: true,
                         ..Tell::default()
                     },
                     now,

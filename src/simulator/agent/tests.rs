@@ -210,6 +210,7 @@ fn a_crashing_agent_comes_back_as_a_new_process_that_fell_back() {
     assert_eq!(notes(&back), [Event::Failed]);
     let fell_back = sent(&agent.handle(Happening::Time, at(4500)));
     assert_eq!(outcome(&fell_back[0]), RemoteConfigOutcome::Applied);
+    assert!(fell_back[0].parts.health.as_ref().unwrap().healthy);
     assert_eq!(
         fell_back[0].parts.remote_config_status.as_ref().unwrap().hash,
         b"a: 1"
