@@ -8,7 +8,7 @@ server='@SERVER@'
 supervisor='' collector='' adopt='' adopting=yes base='' ca_given='' host='' user='' prefix='' mode=''
 wait_seconds=120 apply_seconds=15
 force='' dry='' resume='' service=systemd asked_service=''
-old_service='' old_pid='' swapped='' work='' taken_over='' stopped='' hushed=''
+old_service='' old_pid='' swapped='' work='' taken_over='' going_on='' stopped='' hushed=''
 
 usage() {
     cat <<'END'
@@ -21,11 +21,12 @@ The enrolment token is read from MUSTER_TOKEN, else from standard input, else as
   --adopt FILE         the configuration that this host runs now: it becomes the first one that it gets [found]
   --no-adopt           adopt nothing: this host collects nothing until a configuration is published to it
   --name NAME          what the host is called [its host name]
-  --user USER          the user that the collector runs as [that of the collector that is replaced, or muster-agent]
-  --base FILE          settings that this collector has beneath every configuration that it gets
+  --user USER          the user that the collector runs as [that of the agent before, or of the collector that is
+                       replaced, or muster-agent]
+  --base FILE          settings that this collector has beneath every configuration that it gets [those of before]
   --apply-timeout S    seconds that a new configuration has to stay healthy to count as applied [15]
   --wait S             seconds to wait for the agent to be seen and healthy [120]
-  --force              enrol again, as a new agent, although this host is enrolled already
+  --force              enrol again, as a new agent, although this host is enrolled already; it runs on with what it has
   --resume             start what was enrolled before, and wait for it again
   --no-service         run in the background without systemd
   --prefix FOLDER      keep all files beneath this folder, as whoever runs this; without systemd
@@ -122,6 +123,11 @@ find_program() {
 }
 
 check_programs() {
+    # An agent that is enrolled again goes on with the programs that it has.
+    if [ -n "$force" ] && [ -z "$supervisor" ] && [ -s "$etc/program" ]; then supervisor=$(cat "$etc/program"); fi
+    if [ -n "$force" ] && [ -z "$collector$old_pid" ] && [ -s "$etc/supervisor.yaml" ]; then
+        collector=$(sed -n 's/^ *executable: *"\{0,1\}\([^"]*\)"\{0,1\} *$/\1/p' "$etc/supervisor.yaml")
+    fi
     supervisor=$(find_program supervisor "$supervisor" opampsupervisor /opt/muster-agent/opampsupervisor \
         /opt/opampsupervisor/opampsupervisor)
     if [ -z "$collector" ] && [ -n "$old_pid" ]; then
@@ -158,6 +164,7 @@ find_running() {
         fi
     done
     if [ -z "$old_service" ]; then
+        if running; then return 0; fi
         for process in /proc/[0-9]*; do
             case $(readlink "$process/exe" 2>/dev/null || true) in
             */otelcol*) warn "process ${process#/proc/} runs a collector that is no service known here; it is left alone" ;;
@@ -289,7 +296,7 @@ enrol() {
     if grep -q '"conflict" *: *true' "$work/answer"; then conflict=yes; fi
     say "enrolled    as agent ${agent:-(one of many)}"
     if [ -n "$adopt" ]; then
-        [ -n "$kept" ] || die "the server keeps no configuration of this host; nothing was changed here"
+        [ -n "$kept" ] || die "the server keeps no configuration of this host; --no-adopt joins without; nothing was changed here"
         say "kept        by the server as config $kept, revision 1"
     fi
 }
@@ -322,6 +329,9 @@ make_user() {
         group=$(show Group)
         user=${user:-root}
         say "user        $user, as $old_service had it"
+    elif [ -z "$user" ] && [ -n "$force" ] && [ -n "$service" ] && [ -s "$unit" ]; then
+        user=$(sed -n 's/^User=//p' "$unit") group=$(sed -n 's/^Group=//p' "$unit")
+        say "user        $user, as before"
     fi
     if [ -n "$prefix" ] || [ "$(id -u)" != 0 ]; then
         user=$(id -un) group=$(id -gn)
@@ -339,7 +349,8 @@ write_files() {
     mkdir -p "$etc" "$state" "${unit%/*}" "${log%/*}" "${pidfile%/*}"
     chmod 0755 "$etc"
     chmod 0750 "$state"
-    if [ "$(id -u)" = 0 ]; then chown "$user:$group" "$state"; fi
+    # Not through links: what lies there was written by the agent's user.
+    if [ "$(id -u)" = 0 ]; then chown -Rh "$user:$group" "$state"; fi
 
     cp "$work/ca.pem" "$etc/ca.pem"
     as_owner 0644 "$etc/ca.pem"
@@ -347,8 +358,8 @@ write_files() {
     if [ -n "$base" ]; then
         cp "$base" "$etc/base.yaml"
         as_owner 0640 "$etc/base.yaml"
-        config_files="  config_files: [\"$etc/base.yaml\"]"
     fi
+    if [ -e "$etc/base.yaml" ]; then config_files="  config_files: [\"$etc/base.yaml\"]"; fi
     supervisor_yaml | sed -e "s|@ENDPOINT@|wss://${server#https://}/v1/opamp|" -e "s|@CA@|$etc/ca.pem|" \
         -e "s|@COLLECTOR@|$collector|" -e "s|@STORAGE@|$state|" -e "s|config_apply_timeout: 15s|config_apply_timeout: ${apply_seconds}s|" |
         only_known_keys >"$work/supervisor.yaml"
@@ -362,9 +373,19 @@ write_files() {
     if [ -n "$old_service" ]; then printf '%s\n' "$old_service" >"$etc/replaces"; fi
     if [ -n "$supervisor" ]; then printf '%s\n' "$supervisor" >"$etc/program"; fi
     # The credential comes last: with it the host counts as enrolled.
-    printf '%s\n' "$agent" >"$etc/agent_id"
+    keep_credential
+    use_credential
+}
+
+# Keeps what this host was enrolled as beside what it runs as.
+keep_credential() {
+    printf '%s\n' "$agent" >"$etc/agent_id.new"
     printf 'MUSTER_AGENT_TOKEN=%s\n' "$credential" >"$etc/env.new"
     as_owner 0640 "$etc/env.new"
+}
+
+use_credential() {
+    if [ -e "$etc/agent_id.new" ]; then mv "$etc/agent_id.new" "$etc/agent_id"; fi
     mv "$etc/env.new" "$etc/env"
 }
 
@@ -373,8 +394,11 @@ write_unit() {
     unit_text | sed -e "s|@USER@|$user|" -e "s|@GROUP@|$group|" -e "s|@ETC@|$etc|g" -e "s|@SUPERVISOR@|$supervisor|" >"$unit"
     chmod 0644 "$unit"
     dropin=$unit.d/replaced.conf
-    rm -f "$dropin"
-    [ -n "$old_service" ] || return 0
+    # An agent that is enrolled again has what it had.
+    if [ -z "$old_service" ]; then
+        [ -s "$etc/replaces" ] || rm -f "$dropin"
+        return 0
+    fi
     mkdir -p "${dropin%/*}"
     chmod 0755 "${dropin%/*}"
     {
@@ -456,7 +480,7 @@ give_back() {
     fi
 }
 
-# Whether the server sees the agent, and (when it took over a configuration) sees it healthy with that.
+# Whether the server sees the agent, and sees it healthy with what it took over, or went on with.
 settled() {
     if [ -z "${agent:-}" ]; then
         running
@@ -464,6 +488,7 @@ settled() {
     fi
     seen=$(request /v1/agent "$credential" 2>/dev/null) || return 1
     [ "$seen" = 200 ] && grep -q '"online" *: *true' "$work/answer" || return 1
+    if [ -n "$going_on" ] && [ "$(field condition)" != healthy ]; then return 1; fi
     [ -n "$taken_over" ] || return 0
     case $(field config) in
     in_sync | unverified | drifted) [ "$(field condition)" = healthy ] ;;
@@ -472,7 +497,7 @@ settled() {
 }
 
 wait_for_agent() {
-    say "waiting     up to $wait_seconds s for the server to see it${taken_over:+ healthy}"
+    say "waiting     up to $wait_seconds s for the server to see it${taken_over:+ healthy}${going_on:+ healthy}"
     deadline=$(($(date +%s) + wait_seconds))
     while [ "$(date +%s)" -lt "$deadline" ]; do
         if settled; then return 0; fi
@@ -520,7 +545,11 @@ uninstall() {
     fi
     if [ -n "$service" ] && [ -s "$etc/replaces" ]; then
         old_service=$(cat "$etc/replaces")
-        systemctl enable --now --quiet "$old_service" && say "$old_service runs again"
+        if systemctl enable --now --quiet "$old_service"; then
+            say "$old_service runs again"
+        else
+            warn "$old_service DOES NOT START AGAIN; see: systemctl status $old_service"
+        fi
     fi
     was=$(cat "$etc/agent_id" 2>/dev/null || true)
     rm -rf "$etc" "$state" "$log"
@@ -536,7 +565,17 @@ resume() {
     if [ -n "$service" ] && [ -s "$etc/replaces" ] && systemctl is-active --quiet "$(cat "$etc/replaces")"; then
         old_service=$(cat "$etc/replaces") taken_over=yes
     fi
+    if [ -s "$etc/env.new" ]; then
+        credential=$(sed -n 's/^MUSTER_AGENT_TOKEN=//p' "$etc/env.new")
+        agent=$(cat "$etc/agent_id.new" 2>/dev/null || cat "$etc/agent_id")
+        if [ -e "$state/last_recv_remote_config.dat" ]; then going_on=yes; fi
+    fi
     if would "start the agent and wait for it"; then return; fi
+    # Enrolled again, it waited until now for an operator to decide.
+    if [ -s "$etc/env.new" ]; then
+        stop_agent
+        use_credential
+    fi
     start_and_wait
 }
 
@@ -565,13 +604,22 @@ join() {
         stop_agent
     fi
     enrol
-    write_files
-    stopped=''
-    if [ -n "$adopt" ]; then taken_over=yes; fi
+    if [ -n "$adopt" ]; then
+        taken_over=yes
+    elif [ -n "$force" ] && [ -e "$state/last_recv_remote_config.dat" ]; then
+        going_on=yes
+    fi
     if [ -n "$conflict" ]; then
         warn "a living agent of this host's name is there already, so an operator has to look at this one first."
+        if [ -n "$stopped" ]; then
+            keep_credential
+            die "what ran here runs on, with its old credential; afterwards: sh join.sh --resume"
+        fi
+        write_files
         die "nothing was started or stopped here; afterwards: sh join.sh --resume"
     fi
+    write_files
+    stopped=''
     start_and_wait
 }
 
@@ -579,7 +627,7 @@ join() {
 clean_up() {
     [ -z "$hushed" ] || stty echo
     give_back
-    [ -z "$stopped" ] || start_agent
+    if [ -n "$stopped" ]; then start_agent; fi
     rm -rf "$work"
 }
 

@@ -94,6 +94,14 @@ impl App {
             tracing::warn!(enrolment_token_id = %id, reason = %refusal, "an enrolment was refused");
             return Err(Error::Unauthenticated);
         }
+        if matches!(token.grants, Grants::Many { .. }) && wish.running_config.is_some() {
+            // Before the use is counted: the same token does for the second try.
+            return Err(Error::invalid(
+                "running_config",
+                "a token for many keeps no configuration of a host: enrol with a token for one agent, or leave the \
+                 configuration out (the join script's --no-adopt)",
+            ));
+        }
         let token = EnrolmentToken {
             uses: token.uses + 1,
             ..token

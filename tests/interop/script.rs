@@ -32,6 +32,11 @@ struct Host {
 
 impl Host {
     fn with_collector(lab: &Lab) -> Self {
+        Self::with_service(lab, "")
+    }
+
+    /// Its collector's service has these settings, too.
+    fn with_service(lab: &Lab, settings: &str) -> Self {
         let turn = one_at_a_time();
         let at = |name: &str| {
             let folder = lab.folder().join(name);
@@ -50,9 +55,13 @@ impl Host {
         let journal = format!("#!/bin/sh\ncat \"$UNITS/{NEW}.log\"\n");
         executable(&host.path.join("journalctl"), &journal);
         let config = host.units.join("config.yaml");
-        fs::write(&config, receiving_on(host.port)).unwrap();
+        fs::write(&config, host.config()).unwrap();
         let command = format!("{} --config={}", program("otelcol").display(), config.display());
-        fs::write(host.units.join(OLD), format!("[Service]\nExecStart={command}\n")).unwrap();
+        let service = format!(
+            "[Service]\nExecStart={command}\nEnvironment=PORT={}\n{settings}",
+            host.port
+        );
+        fs::write(host.units.join(OLD), service).unwrap();
         assert!(
             host.with_played(Command::new(host.path.join("systemctl")).args(["start", OLD]))
                 .status
@@ -60,6 +69,11 @@ impl Host {
         );
         host.receives("the old collector receives");
         host
+    }
+
+    /// What the collector runs: it finds its port in the environment of its service.
+    fn config(&self) -> String {
+        receiving_on(self.port).replace(&self.port.to_string(), "${env:PORT}")
     }
 
     fn with_played(&self, command: &mut Command) -> Output {
@@ -89,9 +103,11 @@ impl Host {
             .arg("--prefix")
             .arg(&self.prefix)
             .arg("--with-service")
-            .args(["--name", "edge-1", "--apply-timeout", "2", "--base"])
-            .arg(base)
+            .args(["--name", "edge-1", "--apply-timeout", "2"])
             .args(options);
+        if !options.contains(&"--force") {
+            command.arg("--base").arg(base);
+        }
         if !options.contains(&"--resume") && !options.contains(&"--uninstall") {
             command.env("MUSTER_TOKEN", lab.api.enrolment_token());
         }
@@ -169,7 +185,7 @@ fn a_collector_service_is_replaced_by_an_agent_that_runs_the_same_and_comes_back
     assert!(host.runs(NEW) && !host.runs(OLD));
     host.receives("the new collector receives where the old one did");
     let adopted = lab.api.get("/api/v1/configs/edge-1/revisions/1");
-    assert_eq!(adopted["content"]["yaml"], receiving_on(host.port));
+    assert_eq!(adopted["content"]["yaml"], host.config());
     let calls = host.calls();
     let place = |call: &str| calls.iter().position(|told| told.starts_with(call)).unwrap();
     assert!(
@@ -245,6 +261,79 @@ fn a_host_whose_name_a_living_agent_has_waits_for_an_operator_and_goes_on_collec
     lab.api.await_agent(&id, "healthy", LONG, healthy);
     assert!(host.runs(NEW) && !host.runs(OLD));
     host.receives("the new collector receives where the old one did");
+}
+
+#[test]
+fn a_host_that_is_enrolled_again_keeps_what_the_replaced_service_had_and_goes_on_collecting() {
+    let lab = Lab::start();
+    let host = Host::with_service(&lab, "User=collects\nGroup=collects\nSupplementaryGroups=adm\n");
+    let supervisor = program("opampsupervisor");
+    let (done, said) = host.join(&lab, &["--supervisor", supervisor.to_str().unwrap()]);
+    assert!(
+        done && said.contains("collects, as otelcol-contrib.service had it"),
+        "{said}"
+    );
+    let first = host.agent_id();
+    let etc = host.prefix.join("etc");
+    let dropin = etc.join("systemd/system/muster-agent.service.d/replaced.conf");
+    let taken_over = fs::read_to_string(&dropin).unwrap();
+    assert!(taken_over.contains("SupplementaryGroups=adm") && taken_over.contains("Environment=PORT="));
+    let files = fs::read_to_string(etc.join("muster-agent/supervisor.yaml")).unwrap();
+    assert!(files.contains("base.yaml"));
+
+    let (done, said) = host.join(&lab, &["--force"]);
+    assert!(done && said.contains("as before"), "{said}");
+    let again = host.agent_id();
+    assert_ne!(again, first);
+    lab.api
+        .await_agent(&again, "healthy with what it had", LONG, healthy);
+    host.receives("its collector receives where it did");
+    assert_eq!(fs::read_to_string(&dropin).unwrap(), taken_over);
+    let same = fs::read_to_string(etc.join("muster-agent/supervisor.yaml")).unwrap();
+    assert_eq!(same, files);
+
+    let (done, said) = host.join(&lab, &["--uninstall"]);
+    assert!(done && said.contains("runs again"), "{said}");
+    host.receives("the old collector receives again");
+}
+
+#[test]
+fn a_host_that_is_enrolled_again_under_a_living_name_runs_on_until_an_operator_has_looked() {
+    let lab = Lab::start();
+    let host = Host::with_collector(&lab);
+    let supervisor = program("opampsupervisor");
+    let (done, said) = host.join(&lab, &["--supervisor", supervisor.to_str().unwrap()]);
+    assert!(done, "{said}");
+    let first = host.agent_id();
+    let other = enrol(&lab, "edge-1");
+    lab.api.act(&other.agent, &json!({"act": "accept_conflict"}));
+    let mut go = GoClient::start(&lab, &lab.endpoint("wss"), &other.secret, &[]);
+    go.hear("connected");
+    lab.api
+        .await_agent(&other.agent, "the other is there", SOON, healthy);
+
+    let (done, said) = host.join(&lab, &["--force"]);
+    assert!(
+        !done && said.contains("runs on, with its old credential"),
+        "{said}"
+    );
+    assert!(host.runs(NEW) && host.agent_id() == first);
+    lab.api.await_agent(&first, "healthy as before", LONG, healthy);
+    host.receives("the collector receives as before");
+
+    let agents = lab.api.agents();
+    let waiting = agents
+        .iter()
+        .map(|agent| agent["id"].as_str().unwrap())
+        .find(|id| ![first.as_str(), other.agent.as_str()].contains(id))
+        .unwrap()
+        .to_owned();
+    lab.api.act(&waiting, &json!({"act": "accept_conflict"}));
+    let (done, said) = host.join(&lab, &["--resume"]);
+    assert!(done, "{said}");
+    assert_eq!(host.agent_id(), waiting);
+    lab.api.await_agent(&waiting, "healthy", LONG, healthy);
+    host.receives("the collector receives under its new record");
 }
 
 #[test]

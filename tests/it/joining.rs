@@ -1,6 +1,7 @@
 //! What a host is given while it joins: the script for everybody, and how the server sees its own agent for that alone.
 
-use serde_json::Value;
+use muster::app::enrolment::NewEnrolmentToken;
+use serde_json::{Value, json};
 
 use crate::harness::{Request, SOON, World, admin};
 
@@ -80,4 +81,32 @@ async fn a_host_is_told_of_its_own_agent_and_nobody_elses() {
         .await
         .unwrap();
     assert_eq!(standing(&world, &agent.credential).await.0, 401);
+}
+
+#[tokio::test]
+async fn a_token_for_many_that_is_handed_a_hosts_configuration_is_refused_and_not_used_up() {
+    let world = World::start();
+    let wish = NewEnrolmentToken {
+        many: Some(3),
+        ..NewEnrolmentToken::default()
+    };
+    let token = world.app.create_enrolment_token(&admin(), wish).await.unwrap();
+    let enrolling = |body: Value| Request {
+        method: "POST",
+        path: "/v1/enroll".into(),
+        headers: vec![
+            ("authorization".into(), format!("Bearer {}", token.secret)),
+            ("content-type".into(), "application/json".into()),
+        ],
+        body: body.to_string().into_bytes(),
+    };
+    let running = "receivers: {nop: }\nexporters: {nop: }\n\
+                   service: {pipelines: {metrics: {receivers: [nop], exporters: [nop]}}}\n";
+    let refused = enrolling(json!({"host": "web-1", "running_config": running}))
+        .send(&world)
+        .await;
+    let said = String::from_utf8(refused.body).unwrap();
+    assert!(refused.status == 422 && said.contains("--no-adopt"), "{said}");
+    let taken = enrolling(json!({"host": "web-1"})).send(&world).await;
+    assert_eq!(taken.status, 201, "the one use that it had is still there");
 }

@@ -46,6 +46,13 @@ pub fn steps(way: Way, joining: &Joining, ca_pem: &str, secret: &str) -> Vec<Ste
             label: "the line to paste",
         }],
         Way::Supervisor => vec![
+            Step {
+                title: "Make its user.",
+                words: "What it collects it has to be able to read: add the user to groups such as adm as needed.",
+                code: "useradd --system --user-group --no-create-home --home-dir /var/lib/muster-agent \\\n  --shell /usr/sbin/nologin muster-agent"
+                    .to_owned(),
+                label: "the command that makes the user",
+            },
             authority(ca_pem, "mkdir -p /etc/muster-agent && cd /etc/muster-agent"),
             credential(joining, secret, "env"),
             Step {
@@ -106,7 +113,8 @@ fn credential(joining: &Joining, secret: &str, file: &str) -> Step {
         "(umask 077; printf 'header = \"Authorization: Bearer %s\"\\n' {secret} |
   curl -fsS -K - --cacert ca.pem -H 'Content-Type: application/json' \\
     -d \"{{\\\"host\\\": \\\"$(hostname)\\\"}}\" https://{}/v1/enroll |
-  sed -n 's/.*\"credential\": *\"\\([^\"]*\\)\".*/MUSTER_AGENT_TOKEN=\\1/p' > {file})",
+  sed -n 's/.*\"credential\": *\"\\([^\"]*\\)\".*/MUSTER_AGENT_TOKEN=\\1/p' > {file}.new)
+[ -s {file}.new ] && mv {file}.new {file}",
         joining.authority(),
     );
     Step {

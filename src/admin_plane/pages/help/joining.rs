@@ -9,7 +9,8 @@ use crate::admin_plane::pages::parts::{code_block, visible};
 pub(super) fn page(site: &Site) -> Markup {
     let host = site.names.first().map_or("localhost", String::as_str);
     let enrol = format!(
-        "curl --cacert ca.pem -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n  \
+        "printf 'header = \"Authorization: Bearer %s\"\\n' \"$TOKEN\" |\n  \
+         curl -K - --cacert ca.pem -H 'Content-Type: application/json' \\\n  \
          -d '{{\"host\": \"web-3\"}}' https://{host}:{}/v1/enroll",
         site.agent_port
     );
