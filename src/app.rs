@@ -120,6 +120,8 @@ pub struct App {
     compare: Activation,
     pulse_rows: AtomicU64,
     /// When pulses were last written, as a [`Timestamp`].
+    /// Held while reported state is being written: no number may be stored ahead of the state that it covers.
+    flushing: tokio::sync::Mutex<()>,
     pulses_at: AtomicU64,
     /// The groups' rules under which all agents were settled last, and when.
     settled: Mutex<Option<(Digest, Timestamp)>>,

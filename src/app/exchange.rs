@@ -277,13 +277,9 @@ impl App {
         let facts_changed = observed.facts_changed;
         let noticed =
             !observed.happenings.is_empty() || observed.reported_changed || observed.delivery_changed;
-        self.keep_later(
-            id,
-            observed.effective_config,
-            observed.components,
-            observed.happenings,
-            now,
-        );
+        for happening in observed.happenings {
+            self.happen(id, happening, now);
+        }
         if facts_changed && let Err(error) = self.settle(id).await {
             tracing::error!(agent_id = %id, error = %error, "an agent's membership could not be settled");
             self.live.with(id, |entry| before.restore(entry));
@@ -299,6 +295,8 @@ impl App {
             (reply, verdict || observed.delivery_changed)
         });
         let Some((reply, verdict)) = spoken else {
+        // Whatever becomes of the message: it is named by the reported state from here on.
+        self.keep_contents(id, observed.effective_config, observed.components);
             return Reply::Error(gone());
         };
         let durable = self.make_durable(id, &reply, verdict, before, now).await;

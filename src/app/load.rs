@@ -72,6 +72,7 @@ impl App {
             pace: super::rollouts::Pace::default(),
             flush: Activation::new(),
             compare: Activation::new(),
+            flushing: tokio::sync::Mutex::default(),
             pulse_rows: AtomicU64::new(0),
             pulses_at: AtomicU64::new(0),
             settled: Mutex::default(),

@@ -1,4 +1,4 @@
-//! What a report brings that is written later: bodies, sets of components, entries of the timeline.
+//! What a report brings that is written later: bodies and sets of components.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,12 +6,10 @@ use std::sync::Arc;
 use crate::app::App;
 use crate::app::live::Entry;
 use crate::app::pending::Pending;
-use crate::fleet::agent::Happening;
 use crate::fleet::agent::report::Component;
 use crate::fleet::config::ConfigMap;
 use crate::fleet::hash::Digest;
 use crate::fleet::ids::AgentId;
-use crate::fleet::time::Timestamp;
 use crate::store::Batch;
 
 impl App {
@@ -26,14 +24,12 @@ impl App {
         }
     }
 
-    /// Keeps what the flush will write: bodies, and entries of the timeline.
-    pub(super) fn keep_later(
+    /// Keeps contents that a report brought, for the flush to write.
+    pub(super) fn keep_contents(
         &self,
         id: AgentId,
         effective: Option<ConfigMap>,
         components: Option<BTreeMap<String, Component>>,
-        happenings: Vec<Happening>,
-        now: Timestamp,
     ) {
         if effective.is_some() {
             self.compare.activate();
@@ -51,9 +47,6 @@ impl App {
             self.live.with(id, |entry| self.learn_components(entry, digest));
         } else {
             self.live.with(id, |entry| self.recall_components(entry));
-        }
-        for happening in happenings {
-            self.happen(id, happening, now);
         }
     }
 
