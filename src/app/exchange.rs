@@ -192,17 +192,16 @@ impl App {
             self.pacer.take(now);
             self.metrics.full_state_requests.inc(staleness);
         }
-        if observed.repetition {
-            let reply = self.live.with(id, |entry| {
+        let repeated = observed.repetition.then(|| {
+            self.live.with(id, |entry| {
                 let desired = self.wanted(entry, now);
                 entry.subject().repeat(&desired)
-            });
-            if disconnect {
-                self.say_goodbye(id, link, "it said goodbye", now);
-            }
-            return (reply.unwrap_or_else(|| Reply::Error(gone())), false);
-        }
-        let reply = self.perform(id, link, observed, before, now).await;
+            })
+        });
+        let reply = match repeated.flatten().flatten() {
+            Some(reply) => reply,
+            None => self.perform(id, link, observed, before, now).await,
+        };
         if disconnect {
             self.say_goodbye(id, link, "it said goodbye", now);
         }
