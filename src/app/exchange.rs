@@ -10,6 +10,8 @@ pub use message::{Heartbeat, Message, Spoken};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedMutexGuard;
+
 use super::App;
 use super::admission::Admitted;
 use super::connections::Link;
@@ -56,14 +58,13 @@ impl App {
                 };
             }
         };
-        let Some(turn) = self.live.turn(admitted.agent) else {
+        let Some(turn) = self.turn_of(admitted.agent, link).await else {
             return Spoken::refused(
                 uid,
                 RefusalKind::Unknown,
                 "the agent's record was just deleted; try again",
             );
         };
-        let turn = turn.lock_owned().await;
         let (reply, again) = match self.take_up(admitted, speaker).await {
             Ok(using) => {
                 if self.bind(admitted, link, using) {
@@ -83,6 +84,30 @@ impl App {
     }
 
     /// The short way of a heartbeat whose agent is at home on this link: one lock, nothing to wait for, no store. `None`
+    /// The turn of an agent, for somebody on `link` or for an operator. Another link that holds it because its peer takes
+    /// nothing is waited for only briefly. `None` when there is no such agent.
+    pub(super) async fn turn_of(
+        &self,
+        agent: AgentId,
+        link: Option<&Arc<Link>>,
+    ) -> Option<OwnedMutexGuard<()>> {
+        let turn = self.live.turn(agent)?;
+        if let Ok(free) = Arc::clone(&turn).try_lock_owned() {
+            return Some(free);
+        }
+        self.hurry(agent, link);
+        Some(turn.lock_owned().await)
+    }
+
+    /// Has the link that an agent is reached by, if it isn't `link`, wait no longer for a peer that takes nothing.
+    pub(super) fn hurry(&self, agent: AgentId, link: Option<&Arc<Link>>) {
+        let holder = self.live.with(agent, |entry| entry.route).flatten();
+        let other = holder.filter(|id| link.is_none_or(|link| link.id != *id));
+        if let Some(other) = other.and_then(|id| self.connections.get(id)) {
+            other.hurry();
+        }
+    }
+
     /// when it has to go through [`App::exchange`].
     #[must_use]
     pub fn beat(&self, speaker: &Speaker, link: &Link, beat: Heartbeat) -> Option<Spoken> {
