@@ -57,7 +57,7 @@ pub enum AgentAct {
     Restart,
     /// Offer once more what it refused.
     Retry,
-    /// Offer once more what it took, because it runs something else.
+    /// Offer once more what it took, because it runs something else, or what it doesn't answer to.
     Reapply,
     /// Send nothing until released; what runs stays.
     Hold {
