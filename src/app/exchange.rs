@@ -67,8 +67,9 @@ impl App {
         };
         let (reply, again) = match self.take_up(admitted, speaker).await {
             Ok(using) => {
+                let before = self.live.get(admitted.agent);
                 if self.bind(admitted, link, using) {
-                    self.keep_arrival(admitted.agent).await;
+                    self.keep_arrival(admitted.agent, before).await;
                 }
                 self.hear(admitted, link, message).await
             }
@@ -83,7 +84,6 @@ impl App {
         }
     }
 
-    /// The short way of a heartbeat whose agent is at home on this link: one lock, nothing to wait for, no store. `None`
     /// The turn of an agent, for somebody on `link` or for an operator. Another link that holds it because its peer takes
     /// nothing is waited for only briefly. `None` when there is no such agent.
     pub(super) async fn turn_of(
@@ -108,6 +108,7 @@ impl App {
         }
     }
 
+    /// The short way of a heartbeat whose agent is at home on this link: one lock, nothing to wait for, no store. `None`
     /// when it has to go through [`App::exchange`].
     #[must_use]
     pub fn beat(&self, speaker: &Speaker, link: &Link, beat: Heartbeat) -> Option<Spoken> {
@@ -186,6 +187,13 @@ impl App {
             .parts
             .effective_config
             .map(|content| self.intentions.masked(content));
+        let brings = report.parts.effective_config.is_some() || report.parts.available_components.is_some();
+        if brings && self.pending.is_full() {
+            return (
+                Reply::Error(unavailable("the server can't store the report now")),
+                false,
+            );
+        }
         let disconnect = report.disconnect;
         if report.requests_uid
             && !admitted.replaced
@@ -291,6 +299,8 @@ impl App {
         if observed.store_went_back {
             self.note_store_went_back(id);
         }
+        // Whatever becomes of the message: it is named by the reported state from here on.
+        self.keep_contents(id, observed.effective_config, observed.components);
         if let Some(credential) = observed.connection_failed
             && let Err(error) = self.give_up_candidate(id, credential).await
         {
@@ -319,8 +329,6 @@ impl App {
             (reply, verdict || observed.delivery_changed)
         });
         let Some((reply, verdict)) = spoken else {
-        // Whatever becomes of the message: it is named by the reported state from here on.
-        self.keep_contents(id, observed.effective_config, observed.components);
             return Reply::Error(gone());
         };
         let durable = self.make_durable(id, &reply, verdict, before, now).await;

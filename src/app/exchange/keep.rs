@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::app::live::Entry;
+use crate::app::live::{Entry, Snapshot};
 use crate::app::pending::Pending;
 use crate::fleet::agent::report::Component;
 use crate::fleet::config::ConfigMap;
@@ -14,13 +14,17 @@ use crate::store::Batch;
 
 impl App {
     /// Keeps that an agent arrived with what it was offered. When that fails it is noticed again at its next arrival.
-    pub(super) async fn keep_arrival(&self, id: AgentId) {
+    pub(super) async fn keep_arrival(&self, id: AgentId, before: Option<Snapshot>) {
         let mut batch = Batch::new();
         if let Some(snapshot) = self.live.get(id) {
             batch.put(&id, &snapshot.agent.delivery);
         }
         if let Err(error) = self.store.commit(batch).await {
             tracing::error!(agent_id = %id, error = %error, "an agent's arrival could not be made durable");
+            let connection = before.and_then(|before| before.agent.delivery.connection.clone());
+            self.live.with(id, |entry| {
+                Arc::make_mut(&mut entry.agent).delivery.connection = connection;
+            });
         }
     }
 
