@@ -11,6 +11,7 @@ mod websocket;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::Method;
@@ -113,6 +114,24 @@ impl AgentPlane {
             Route::JoinScript => self.join_script(&request),
         };
         answered.unwrap_or_else(Problem::into_response)
+    }
+
+    /// Runs an act to its end, whoever waits for it. A request whose peer hangs up is dropped where it stands: what was
+    /// made durable would never reach memory, and what could not be would never be taken back. An act that is over at
+    /// once, as most heartbeats are, takes no task.
+    async fn to_the_end<T: Send + 'static>(
+        &self,
+        act: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let mut act = Box::pin(act);
+        let at_once = std::future::poll_fn(|context| Poll::Ready(act.as_mut().poll(context)));
+        if let Poll::Ready(done) = at_once.await {
+            return Ok(done);
+        }
+        self.tracker.spawn(act).await.map_err(|error| {
+            tracing::error!(error = %error, "a request of an agent failed inside");
+            problem::internal()
+        })
     }
 
     /// The agent behind a request's bearer token, before anything else of the request is looked at.

@@ -73,6 +73,8 @@ pub struct Settings {
     pub validation: Option<validation::Settings>,
     /// What agents are told about their connections.
     pub connection: offers::Settings,
+    /// How large a message to an agent may be, in bytes.
+    pub message_bytes: usize,
 }
 
 impl Default for Settings {
@@ -82,6 +84,7 @@ impl Default for Settings {
             full_state_requests_per_second: 200,
             validation: None,
             connection: offers::Settings::default(),
+            message_bytes: 1 << 20,
         }
     }
 }
@@ -117,6 +120,8 @@ pub struct App {
     rollouts: Activation,
     pace: rollouts::Pace,
     flush: Activation,
+    /// Held while reported state is being written: no number may be stored ahead of the state that it covers.
+    flushing: tokio::sync::Mutex<()>,
     compare: Activation,
     pulse_rows: AtomicU64,
     /// When pulses were last written, as a [`Timestamp`].

@@ -124,6 +124,7 @@ impl Server {
                 names: own_names(settings)?,
                 heartbeat: settings.presence.heartbeat,
             },
+            message_bytes: settings.limits.message_size.bytes(),
             ..app::Settings::default()
         };
         let tasks = Tasks::new();

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::fleet::agent::{Offer, Reply, Update};
 use crate::fleet::hash::Digest;
+use crate::fleet::ids::InstanceUid;
 use crate::opamp::{ServerCapabilities, encode_offer, encode_with};
 
 /// What we can do, as every first answer says.
@@ -39,10 +40,18 @@ impl Offers {
         if bytes.len() <= limit {
             return bytes;
         }
+        let offered = match reply {
+            Reply::Update(update) => update.remote_config.as_ref().map(|offer| offer.stamp.digest),
+            Reply::Error(_) | Reply::Command(_) => None,
+        };
         tracing::error!(
+            instance_uid = <[u8; 16]>::try_from(uid)
+                .ok()
+                .map(|uid| tracing::field::display(InstanceUid(uid))),
+            config = offered.map(tracing::field::display),
             size_bytes = bytes.len(),
             limit_bytes = limit,
-            "a reply is over the size limit and was not sent"
+            "a configuration doesn't fit into a message and was not sent: raise limits.message_size or publish a smaller one"
         );
         bytes.truncate(start);
         let small = match reply {

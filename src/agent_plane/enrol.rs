@@ -1,6 +1,7 @@
 //! `/v1/enroll`: an enrolment token becomes a credential.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -29,10 +30,10 @@ impl AgentPlane {
             json::parse(&bytes)
                 .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "json", error.to_string()))?
         };
+        let app = Arc::clone(&self.app);
         let enrolled = self
-            .app
-            .enrol(&token, wish, address)
-            .await
+            .to_the_end(async move { app.enrol(&token, wish, address).await })
+            .await?
             .map_err(|error| problem(&error))?;
         Ok(json::response(StatusCode::CREATED, &enrolled))
     }

@@ -23,17 +23,10 @@ pub(super) struct TurnedAway {
 
 impl From<Refusal> for TurnedAway {
     fn from(refusal: Refusal) -> Self {
-        let unreadable = !matches!(refusal.cause, opamp::Cause::Uid(_));
-        let message = refusal.to_string();
-        let refused = Refused {
-            kind: RefusalKind::BadRequest,
-            message,
-            retry_after: None,
-        };
         Self {
+            reply: Reply::Error(Refused::from(&refusal)),
+            unreadable: refusal.is_unreadable(),
             echo: refusal.echo,
-            reply: Reply::Error(refused),
-            unreadable,
             too_often: false,
         }
     }
@@ -46,18 +39,21 @@ impl AgentPlane {
             tracing::debug!(credential_id = %speaker.credential.id, reason = %refusal, "a message was refused");
             TurnedAway::from(refusal)
         };
-        let scan = opamp::scan(bytes, &self.settings.message).map_err(refuse)?;
-        let uid = scan.uid().map_err(refuse)?;
+        let scanned = opamp::scan(bytes, &self.settings.message);
+        let uid = scanned.as_ref().ok().and_then(|scan| scan.uid().ok());
         if !self
             .throttle
-            .takes(speaker.credential.id, uid, self.app.clock().now())
+            .takes(&speaker.credential, uid, self.app.clock().now())
         {
             self.app
                 .metrics
                 .refused
                 .inc(crate::observability::metrics::RefusalReason::Throttled);
-            return Err(too_often(scan.echo));
+            let echo = scanned.map_or_else(|refusal| refusal.echo, |scan| scan.echo);
+            return Err(too_often(echo));
         }
+        let scan = scanned.map_err(refuse)?;
+        let uid = scan.uid().map_err(refuse)?;
         let heartbeat = scan.is_heartbeat && scan.flags == 0;
         let message = if heartbeat {
             Message::Heartbeat(Heartbeat {

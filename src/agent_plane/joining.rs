@@ -43,7 +43,7 @@ impl AgentPlane {
     pub(super) fn standing(&self, request: &Request, address: Option<IpAddr>) -> Result<Response, Problem> {
         let speaker = self.authenticate(request, address)?;
         let now = self.app.clock().now();
-        if !self.throttle.takes(speaker.credential.id, QUESTIONS, now) {
+        if !self.throttle.takes(&speaker.credential, Some(QUESTIONS), now) {
             let why = "this agent asks too often";
             let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", why);
             return Err(problem.retry_after(spread_wait()));

@@ -1,6 +1,7 @@
 //! OpAMP over plain HTTP: one request, one answer, at once.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -52,7 +53,10 @@ impl AgentPlane {
             return Err(Problem::new(StatusCode::BAD_REQUEST, "instance_uid", why));
         }
         self.app.metrics.messages_received.inc(kind(&message));
-        let spoken = self.app.exchange(&speaker, None, message).await;
+        let app = Arc::clone(&self.app);
+        let spoken = self
+            .to_the_end(async move { app.exchange(&speaker, None, message).await })
+            .await?;
         if let Reply::Error(error) = &spoken.reply
             && error.kind == RefusalKind::Unavailable
         {

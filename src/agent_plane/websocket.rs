@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +25,8 @@ use crate::opamp::{Echo, frame};
 const GARBAGE_BORNE: u32 = 8;
 /// How long closing may take.
 const CLOSING: Duration = Duration::from_secs(5);
+/// How long a peer may take for what it is sent while somebody waits.
+const HURRIED: Duration = Duration::from_millis(500);
 /// Within what time a stop closes all connections: spread out, so that they don't come back as one wave.
 const STOP_SPREAD_MS: u64 = 3_000;
 
@@ -54,6 +57,19 @@ struct Conversation {
     garbage: u32,
 }
 
+/// Closes the link however its conversation ends: an agent whose task panicked isn't there any more.
+struct Ending {
+    plane: Arc<AgentPlane>,
+    link: Arc<Link>,
+    reason: &'static str,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.plane.app.close_link(&self.link, self.reason);
+    }
+}
+
 impl AgentPlane {
     /// Upgrades a request of an accepted credential, and starts its conversation. Whoever is refused is refused before
     /// the upgrade (S-008).
@@ -66,6 +82,11 @@ impl AgentPlane {
         if self.stop.is_cancelled() {
             let why = "the server is stopping; come back later";
             let problem = Problem::new(http::StatusCode::SERVICE_UNAVAILABLE, "stopping", why);
+            return Err(problem.retry_after(spread_wait()));
+        }
+        if self.app.has_too_many_links(&speaker, 1) {
+            let why = "the agent's credential has too many connections; close some, or wait until they are noticed as dead";
+            let problem = Problem::new(http::StatusCode::TOO_MANY_REQUESTS, "too_many_connections", why);
             return Err(problem.retry_after(spread_wait()));
         }
         let (response, upgrade) = websocket::accept(&mut request)?;
@@ -104,13 +125,24 @@ impl Conversation {
     }
 
     async fn hold(mut self: Box<Self>) {
-        // A revocation during the upgrade found no link to close.
-        let end = if self.plane.app.is_accepted(self.link.credential) {
-            self.run().await
-        } else {
-            End::REVOKED
+        let mut ending = Ending {
+            plane: Arc::clone(&self.plane),
+            link: Arc::clone(&self.link),
+            reason: "its connection failed inside",
         };
-        self.plane.app.close_link(&self.link, end.reason);
+        // A revocation during the upgrade found no link to close.
+        let end = if !self.plane.app.is_accepted(self.link.credential) {
+            End::REVOKED
+        } else if self.plane.app.has_too_many_links(&self.speaker, 0) {
+            End {
+                code: Some(1013),
+                reason: "its credential has too many connections",
+            }
+        } else {
+            self.run().await
+        };
+        ending.reason = end.reason;
+        drop(ending);
         if let Some(code) = end.code {
             Box::pin(self.socket.close(code, end.reason, CLOSING)).await;
         }
@@ -305,24 +337,46 @@ impl Conversation {
         }
         self.unanswered_pings += 1;
         let deadline = self.plane.settings.write_deadline;
-        let sent = self.socket.ping(deadline).await;
-        sent.is_err().then_some(End {
-            code: None,
-            reason: "the connection broke",
-        })
+        handed_over(&self.link, self.socket.ping(deadline)).await
     }
 
     async fn send(&mut self, message: Vec<u8>) -> Option<End> {
         let deadline = self.plane.settings.write_deadline;
-        let sent = self.socket.send_binary(Bytes::from(message), deadline).await;
-        sent.err().map(|error| {
-            tracing::debug!(error = %error, "an answer could not be sent");
-            End {
-                code: None,
-                reason: "it doesn't take what it is sent",
-            }
-        })
+        let sending = self.socket.send_binary(Bytes::from(message), deadline);
+        handed_over(&self.link, sending).await
     }
+}
+
+/// Waits until bytes are with the socket. A peer that doesn't take them is let go when the connection is to be closed, or
+/// when somebody waits for one of its agents: for the one that speaks over a newer connection, say.
+async fn handed_over(link: &Link, sending: impl Future<Output = Result<(), SocketError>>) -> Option<End> {
+    let mut sending = pin!(sending);
+    let at_once = std::future::poll_fn(|context| Poll::Ready(sending.as_mut().poll(context)));
+    let sent = match at_once.await {
+        Poll::Ready(sent) => Some(sent),
+        // Boxed, for it is rare and every connection's task would have the room for it.
+        Poll::Pending => {
+            let mut hurried = Box::pin(async {
+                link.hurried().await;
+                sleep(HURRIED).await;
+            });
+            tokio::select! {
+                biased;
+                sent = &mut sending => Some(sent),
+                () = &mut hurried => None,
+            }
+        }
+    };
+    link.sent();
+    match sent {
+        Some(Ok(())) => return None,
+        Some(Err(error)) => tracing::debug!(error = %error, "an answer could not be sent"),
+        None => tracing::debug!("a peer took too long for what it was sent while somebody waited"),
+    }
+    Some(End {
+        code: None,
+        reason: "it doesn't take what it is sent",
+    })
 }
 
 /// Waits until a deadline runs out; for ever when there is none.

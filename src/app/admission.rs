@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::App;
 use super::error::Error;
 use super::exchange::unavailable;
-use super::identities::{CredentialRefusal, Speaker, accepted, holder};
+use super::identities::{CredentialRefusal, Speaker, UidClaim, accepted, holder};
 use super::live::Entry;
 use super::{new_agent_id, new_uid};
 use crate::auth::secret::{Secret, SecretKind};
@@ -82,23 +82,38 @@ impl App {
         if let Some(agent) = self.identities.find(credential, uid).own {
             return Ok(self.known(agent, uid));
         }
-        let _admitting = self
+        let admitting = self
             .admissions
             .lock(admission_key(&speaker.credential, uid))
             .await;
         if self.still_accepted(speaker).is_err() {
             return Err(refused("the credential is not accepted any more"));
         }
-        let found = self.identities.find(credential, uid);
         let scope = &speaker.credential.scope;
         let now = self.clock.now();
-        let claim = Claim {
-            own: found.own,
-            foreign: found.foreign,
-            holder: holder(scope).map_or(Holder::Unbound, |agent| self.holder_state(agent, now)),
-            records: found.records,
+        let judge = || {
+            let found = self.identities.find(credential, uid);
+            let claim = Claim {
+                own: found.own,
+                foreign: found.foreign,
+                holder: holder(scope).map_or(Holder::Unbound, |agent| self.holder_state(agent, now)),
+                records: found.records,
+            };
+            (found, admit(scope, &claim))
         };
-        match admit(scope, &claim) {
+        let (mut found, mut admission) = judge();
+        let mut claimed = None;
+        if admission.takes_uid() {
+            // Nobody else is given it, or the last place of a pool, while it is being made durable.
+            claimed = self.identities.claim(credential, uid, maximum(scope));
+            if claimed.is_none() {
+                (found, admission) = judge();
+            }
+        }
+        if claimed.is_none() && admission.takes_uid() {
+            return Err(unavailable("another agent was just being admitted with this uid"));
+        }
+        match admission {
             Admission::Known(agent) => Ok(self.known(agent, uid)),
             Admission::Bind(agent) => self.bind_uid(speaker, agent, uid, None, now).await,
             Admission::BindAnother(agent) => {
@@ -112,11 +127,20 @@ impl App {
                     "too many agents use this credential at the same time; enrol each of them",
                 ))
             }
-            Admission::Conflict(with) => self.join(speaker, uid, Standing::Conflict { with }, now).await,
-            Admission::Join => self.join(speaker, uid, Standing::Active, now).await,
-            Admission::Foreign => Err(self.strike(speaker, uid, now).await),
+            Admission::Conflict(with) => {
+                let standing = Standing::Conflict { with };
+                self.join(speaker, uid, standing, claimed, now).await
+            }
+            Admission::Join => self.join(speaker, uid, Standing::Active, claimed, now).await,
+            Admission::Foreign => {
+                drop(admitting);
+                Err(self.strike(speaker, uid, now).await)
+            }
+            Admission::TooEarly => Err(unavailable(
+                "the server has just started, and the agent of this credential may still come back",
+            )),
             Admission::Full => Err(refused(
-                "the credential has as many agents as it may have; archive some or raise its maximum",
+                "the credential has as many agents as it may have; archive some of them, or enrol another credential",
             )),
             Admission::TooManyRekeys => Err(refused(
                 "the agent changed its uid too often within an hour; it is welcome again later",
@@ -164,6 +188,8 @@ impl App {
                     Holder::Unbound
                 } else if entry.presence.is_online() {
                     Holder::Alive
+                } else if entry.presence.may_be_there() {
+                    Holder::Awaited
                 } else {
                     let hour = std::time::Duration::from_hours(1);
                     let recent = registration.rekeyed_at.iter().filter(|at| now.since(**at) < hour);
@@ -208,6 +234,14 @@ impl App {
 
     /// A silent record's agent comes back with another uid: a new instance of which nothing is known.
     async fn rekey(&self, agent: AgentId, uid: InstanceUid, now: Timestamp) -> Result<Admitted, Refused> {
+        // What an operator or a rollout writes of it meanwhile would be undone. It is silent, so hardly anybody does; waiting
+        // could be for somebody who waits for this admission.
+        let turn = self.live.turn(agent).and_then(|turn| turn.try_lock_owned().ok());
+        let Some(_turn) = turn else {
+            return Err(unavailable(
+                "something is being done about the agent; it is welcome in a moment",
+            ));
+        };
         let mut batch = Batch::new();
         batch.audit(AuditEntry {
             at: now,
@@ -254,6 +288,7 @@ impl App {
         speaker: &Speaker,
         uid: InstanceUid,
         standing: Standing,
+        claimed: Option<UidClaim<'_>>,
         now: Timestamp,
     ) -> Result<Admitted, Refused> {
         let origin = Origin {
@@ -289,7 +324,10 @@ impl App {
             unavailable("the server can't store the agent's record now")
         })?;
         let id = agent.id();
-        self.identities.add(&agent.registration);
+        match claimed {
+            Some(claimed) => claimed.add(&agent.registration),
+            None => self.identities.add(&agent.registration),
+        }
         self.live.insert(Entry::new(agent));
         self.happen(id, Happening::Enrolled, now);
         self.announce_agent(id);
@@ -319,6 +357,9 @@ impl App {
             "credential.foreign_uid",
             format!("presented {uid}, the uid of another agent"),
         ));
+        // A revocation under way stays one.
+        let _deciding = self.admissions.lock(speaker.credential.first().0).await;
+        let too_many = too_many && self.still_accepted(speaker).is_ok();
         let quarantined = too_many.then(|| Credential {
             state: CredentialState::Quarantined { at: now },
             ..self.present(speaker)
@@ -417,6 +458,14 @@ fn address(speaker: &Speaker) -> String {
         .address
         .map(|address| address.to_canonical().to_string())
         .unwrap_or_default()
+}
+
+/// How many records a credential may have; `None` for one agent's own.
+fn maximum(scope: &Scope) -> Option<u32> {
+    match scope {
+        Scope::One { .. } => None,
+        Scope::Many { maximum, .. } => Some(*maximum),
+    }
 }
 
 /// What serialises admissions: for one agent its credential, for a pool each uid by itself.

@@ -40,6 +40,14 @@ impl Components {
         known.by_hash.get(&(service.to_owned(), hash.to_owned())).copied()
     }
 
+    /// Puts back what could not be written.
+    pub(super) fn put_back(&self, sets: BTreeMap<(String, String), ComponentSet>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, set) in sets {
+            known.unwritten.entry(key).or_insert(set);
+        }
+    }
+
     /// Takes what is not in the store yet.
     pub(super) fn take_unwritten(&self) -> BTreeMap<(String, String), ComponentSet> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).unwritten)

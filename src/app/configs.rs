@@ -23,8 +23,10 @@ use crate::fleet::hash::Digest;
 use crate::fleet::name::Name;
 use crate::store::Batch;
 
-/// The largest content, in bytes: it has to fit into one message beside all else.
-pub const LARGEST_CONTENT_BYTES: usize = 960 * 1024;
+/// The largest content, in bytes, whatever a message may hold.
+const LARGEST_CONTENT_BYTES: usize = 960 * 1024;
+/// What a message may hold beside a content, in bytes.
+const BESIDE_CONTENT_BYTES: usize = 16 * 1024;
 /// The longest description or message, in bytes.
 const LONGEST_TEXT_BYTES: usize = 4096;
 
@@ -186,7 +188,7 @@ impl Intentions {
         let name = Name::new(&new.name).map_err(|error| Error::invalid("name", error.to_string()))?;
         short("description", &new.description)?;
         short("message", &new.message)?;
-        let mut warnings = acceptable(&new.content, new.allow_blank)?;
+        let mut warnings = acceptable(&new.content, new.allow_blank, self.largest_content)?;
         warnings.extend(self.validated(&new.content).await?);
         let mut writing = self.begin().await?;
         let mut index = writing.index();
@@ -219,7 +221,7 @@ impl Intentions {
     pub async fn save_revision(&self, actor: &Actor, name: &str, new: NewRevision) -> Result<Saved, Error> {
         actor.may(Permission::EditConfigs)?;
         short("message", &new.message)?;
-        let mut warnings = acceptable(&new.content, new.allow_blank)?;
+        let mut warnings = acceptable(&new.content, new.allow_blank, self.largest_content)?;
         warnings.extend(self.validated(&new.content).await?);
         let mut writing = self.begin().await?;
         let mut index = writing.index();
@@ -452,11 +454,16 @@ pub(super) fn object(name: &Name) -> String {
     format!("config/{name}")
 }
 
-/// Refuses what must not be saved; gives back what is only worth a look.
-fn acceptable(content: &Content, allow_blank: bool) -> Result<Vec<Problem>, Error> {
-    if content.size() > LARGEST_CONTENT_BYTES {
+/// The largest content that fits into a message of at most `message_bytes` beside all else.
+pub(super) fn largest_content(message_bytes: usize) -> usize {
+    LARGEST_CONTENT_BYTES.min(message_bytes.saturating_sub(BESIDE_CONTENT_BYTES))
+}
+
+/// Refuses what must not be saved; gives back what is only worth a look. `largest` is what fits into a message.
+fn acceptable(content: &Content, allow_blank: bool, largest: usize) -> Result<Vec<Problem>, Error> {
+    if content.size() > largest {
         let why = format!(
-            "a configuration has at most {LARGEST_CONTENT_BYTES} bytes; this has {}",
+            "a configuration has at most {largest} bytes, to fit into a message (limits.message_size); this has {}",
             content.size()
         );
         return Err(Error::invalid("content", why));
@@ -491,9 +498,9 @@ mod tests {
     #[test]
     fn a_blank_content_is_refused_until_it_is_confirmed_by_name() {
         for blank in [Content::Yaml(" \n".into()), Content::Files([].into())] {
-            let refused = acceptable(&blank, false).unwrap_err();
+            let refused = acceptable(&blank, false, LARGEST_CONTENT_BYTES).unwrap_err();
             assert!(matches!(refused, Error::Invalid(fields) if fields[0].field == "allow_blank"));
-            assert!(acceptable(&blank, true).is_ok());
+            assert!(acceptable(&blank, true, LARGEST_CONTENT_BYTES).is_ok());
         }
     }
 
@@ -504,13 +511,20 @@ mod tests {
             ..Default::default()
         };
         let odd = Content::Files([("a\nb".to_owned(), file)].into());
-        assert!(matches!(acceptable(&odd, false), Err(Error::Problems(_))));
+        assert!(matches!(
+            acceptable(&odd, false, LARGEST_CONTENT_BYTES),
+            Err(Error::Problems(_))
+        ));
     }
 
     #[test]
     fn a_configuration_that_fits_into_no_message_is_refused() {
-        let big = Content::Yaml("x".repeat(LARGEST_CONTENT_BYTES + 1));
-        assert!(matches!(acceptable(&big, false), Err(Error::Invalid(_))));
+        for message in [64 << 10, 1 << 20, 16 << 20] {
+            let largest = largest_content(message);
+            assert!(largest < message && largest <= LARGEST_CONTENT_BYTES);
+            let big = Content::Yaml("x".repeat(largest + 1));
+            assert!(matches!(acceptable(&big, false, largest), Err(Error::Invalid(_))));
+        }
     }
 
     #[test]

@@ -3,10 +3,10 @@
 //! A link belongs to one connection and may carry many agents. It is told that something is to be looked at again, never
 //! what: its task computes the reply itself. The set of nudged agents coalesces and can't overflow.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::Notify;
 
@@ -36,6 +36,8 @@ pub struct Link {
     pub address: Option<IpAddr>,
     state: Mutex<LinkState>,
     notify: Notify,
+    /// Whether somebody waits for an agent that may be waiting for this link's peer.
+    hurried: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +69,26 @@ impl Link {
     pub fn close(&self, reason: CloseReason) {
         self.lock().close.get_or_insert(reason);
         self.notify.notify_one();
+    }
+
+    /// Tells the link's task that somebody waits for an agent whose turn it may hold while its peer takes nothing.
+    pub(crate) fn hurry(&self) {
+        self.hurried.store(true, Ordering::Release);
+        self.notify.notify_one();
+    }
+
+    /// Waits until the peer is not to be waited for any longer: the connection is to be closed, or somebody waits.
+    pub async fn hurried(&self) {
+        while !self.hurried.load(Ordering::Acquire) && self.lock().close.is_none() {
+            self.notify.notified().await;
+        }
+    }
+
+    /// Notes that the peer took what was sent.
+    pub fn sent(&self) {
+        if self.hurried.load(Ordering::Acquire) {
+            self.hurried.store(false, Ordering::Release);
+        }
     }
 
     /// Waits until there is something to do.
@@ -124,7 +146,14 @@ impl Link {
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     next: AtomicU64,
-    links: RwLock<BTreeMap<LinkId, Arc<Link>>>,
+    links: RwLock<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    links: BTreeMap<LinkId, Arc<Link>>,
+    /// How many of them each credential has.
+    counts: HashMap<CredentialId, u32>,
 }
 
 impl Connections {
@@ -137,44 +166,51 @@ impl Connections {
             address,
             state: Mutex::default(),
             notify: Notify::new(),
+            hurried: AtomicBool::new(false),
         });
-        self.links
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, Arc::clone(&link));
+        let mut open = self.links.write().unwrap_or_else(PoisonError::into_inner);
+        open.links.insert(id, Arc::clone(&link));
+        *open.counts.entry(credential).or_default() += 1;
         link
+    }
+
+    /// How many links a credential has.
+    pub(crate) fn count(&self, credential: CredentialId) -> u32 {
+        let open = self.read();
+        open.counts.get(&credential).copied().unwrap_or(0)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Open> {
+        self.links.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets a link.
     pub(crate) fn close(&self, id: LinkId) {
-        self.links
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&id);
+        let mut open = self.links.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(closed) = open.links.remove(&id) else {
+            return;
+        };
+        if let Some(count) = open.counts.get_mut(&closed.credential) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                open.counts.remove(&closed.credential);
+            }
+        }
     }
 
     /// The link with this number.
     pub(crate) fn get(&self, id: LinkId) -> Option<Arc<Link>> {
-        self.links
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&id)
-            .map(Arc::clone)
+        self.read().links.get(&id).map(Arc::clone)
     }
 
     /// All links.
     pub(crate) fn all(&self) -> Vec<Arc<Link>> {
-        self.links
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .map(Arc::clone)
-            .collect()
+        self.read().links.values().map(Arc::clone).collect()
     }
 
     /// How many links there are.
     pub(crate) fn len(&self) -> usize {
-        self.links.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.read().links.len()
     }
 }
 
@@ -193,5 +229,18 @@ mod tests {
         link.nudge(agent);
         link.close(CloseReason::Revoked);
         assert_eq!(link.woken().await, Wake::Close(CloseReason::Revoked));
+    }
+
+    #[test]
+    fn links_are_counted_by_their_credential() {
+        let connections = Connections::default();
+        let (one, other) = (CredentialId([1; 16]), CredentialId([2; 16]));
+        let first = connections.open(one, None);
+        connections.open(one, None);
+        connections.open(other, None);
+        assert_eq!((connections.count(one), connections.count(other)), (2, 1));
+        connections.close(first.id);
+        connections.close(first.id);
+        assert_eq!((connections.count(one), connections.len()), (1, 2));
     }
 }

@@ -10,6 +10,8 @@ pub use message::{Heartbeat, Message, Spoken};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedMutexGuard;
+
 use super::App;
 use super::admission::Admitted;
 use super::connections::Link;
@@ -56,18 +58,18 @@ impl App {
                 };
             }
         };
-        let Some(turn) = self.live.turn(admitted.agent) else {
+        let Some(turn) = self.turn_of(admitted.agent, link).await else {
             return Spoken::refused(
                 uid,
                 RefusalKind::Unknown,
                 "the agent's record was just deleted; try again",
             );
         };
-        let turn = turn.lock_owned().await;
         let (reply, again) = match self.take_up(admitted, speaker).await {
             Ok(using) => {
+                let before = self.live.get(admitted.agent);
                 if self.bind(admitted, link, using) {
-                    self.keep_arrival(admitted.agent).await;
+                    self.keep_arrival(admitted.agent, before).await;
                 }
                 self.hear(admitted, link, message).await
             }
@@ -79,6 +81,30 @@ impl App {
             reply,
             again,
             turn: Some(turn),
+        }
+    }
+
+    /// The turn of an agent, for somebody on `link` or for an operator. Another link that holds it because its peer takes
+    /// nothing is waited for only briefly. `None` when there is no such agent.
+    pub(super) async fn turn_of(
+        &self,
+        agent: AgentId,
+        link: Option<&Arc<Link>>,
+    ) -> Option<OwnedMutexGuard<()>> {
+        let turn = self.live.turn(agent)?;
+        if let Ok(free) = Arc::clone(&turn).try_lock_owned() {
+            return Some(free);
+        }
+        self.hurry(agent, link);
+        Some(turn.lock_owned().await)
+    }
+
+    /// Has the link that an agent is reached by, if it isn't `link`, wait no longer for a peer that takes nothing.
+    pub(super) fn hurry(&self, agent: AgentId, link: Option<&Arc<Link>>) {
+        let holder = self.live.with(agent, |entry| entry.route).flatten();
+        let other = holder.filter(|id| link.is_none_or(|link| link.id != *id));
+        if let Some(other) = other.and_then(|id| self.connections.get(id)) {
+            other.hurry();
         }
     }
 
@@ -161,6 +187,13 @@ impl App {
             .parts
             .effective_config
             .map(|content| self.intentions.masked(content));
+        let brings = report.parts.effective_config.is_some() || report.parts.available_components.is_some();
+        if brings && self.pending.is_full() {
+            return (
+                Reply::Error(unavailable("the server can't store the report now")),
+                false,
+            );
+        }
         let disconnect = report.disconnect;
         if report.requests_uid
             && !admitted.replaced
@@ -192,17 +225,16 @@ impl App {
             self.pacer.take(now);
             self.metrics.full_state_requests.inc(staleness);
         }
-        if observed.repetition {
-            let reply = self.live.with(id, |entry| {
+        let repeated = observed.repetition.then(|| {
+            self.live.with(id, |entry| {
                 let desired = self.wanted(entry, now);
                 entry.subject().repeat(&desired)
-            });
-            if disconnect {
-                self.say_goodbye(id, link, "it said goodbye", now);
-            }
-            return (reply.unwrap_or_else(|| Reply::Error(gone())), false);
-        }
-        let reply = self.perform(id, link, observed, before, now).await;
+            })
+        });
+        let reply = match repeated.flatten().flatten() {
+            Some(reply) => reply,
+            None => self.perform(id, link, observed, before, now).await,
+        };
         if disconnect {
             self.say_goodbye(id, link, "it said goodbye", now);
         }
@@ -267,6 +299,8 @@ impl App {
         if observed.store_went_back {
             self.note_store_went_back(id);
         }
+        // Whatever becomes of the message: it is named by the reported state from here on.
+        self.keep_contents(id, observed.effective_config, observed.components);
         if let Some(credential) = observed.connection_failed
             && let Err(error) = self.give_up_candidate(id, credential).await
         {
@@ -277,13 +311,9 @@ impl App {
         let facts_changed = observed.facts_changed;
         let noticed =
             !observed.happenings.is_empty() || observed.reported_changed || observed.delivery_changed;
-        self.keep_later(
-            id,
-            observed.effective_config,
-            observed.components,
-            observed.happenings,
-            now,
-        );
+        for happening in observed.happenings {
+            self.happen(id, happening, now);
+        }
         if facts_changed && let Err(error) = self.settle(id).await {
             tracing::error!(agent_id = %id, error = %error, "an agent's membership could not be settled");
             self.live.with(id, |entry| before.restore(entry));

@@ -24,7 +24,12 @@ struct Index {
     by_uid: HashMap<(CredentialId, InstanceUid), AgentId>,
     /// The credential whose record uses a uid now.
     owners: HashMap<InstanceUid, CredentialId>,
+    /// How many records a credential has, beside archived ones.
     records: HashMap<CredentialId, u32>,
+    /// Uids that are being made durable for a record, with whose credential.
+    claimed: HashMap<InstanceUid, CredentialId>,
+    /// How many uids are being made durable for records of a credential.
+    claims: HashMap<CredentialId, u32>,
     strikes: HashMap<CredentialId, Vec<Timestamp>>,
 }
 
@@ -35,8 +40,32 @@ pub(crate) struct Found {
     pub(crate) own: Option<AgentId>,
     /// Whether a record of another credential uses the uid.
     pub(crate) foreign: bool,
-    /// How many records the credential has.
+    /// How many records the credential has or is being given, beside archived ones.
     pub(crate) records: u32,
+}
+
+/// A uid that nobody else is given while it is being made durable for a record: what a commit waits for, others may ask
+/// for meanwhile.
+#[derive(Debug)]
+pub(crate) struct UidClaim<'a> {
+    identities: &'a Identities,
+    credential: CredentialId,
+    uid: InstanceUid,
+}
+
+impl UidClaim<'_> {
+    /// Adds the new record that it was claimed for.
+    pub(crate) fn add(self, registration: &Registration) {
+        let mut index = self.identities.write();
+        index.release(self.uid, self.credential);
+        index.add(registration);
+    }
+}
+
+impl Drop for UidClaim<'_> {
+    fn drop(&mut self) {
+        self.identities.write().release(self.uid, self.credential);
+    }
 }
 
 impl Identities {
@@ -94,12 +123,30 @@ impl Identities {
 
     /// What a credential finds under a uid.
     pub(crate) fn find(&self, credential: CredentialId, uid: InstanceUid) -> Found {
-        let index = self.read();
-        Found {
-            own: index.by_uid.get(&(credential, uid)).copied(),
-            foreign: index.owners.get(&uid).is_some_and(|owner| *owner != credential),
-            records: index.records.get(&credential).copied().unwrap_or(0),
+        self.read().find(credential, uid)
+    }
+
+    /// Keeps a uid for a record that is being made or changed, with a place among at most `maximum` records when there is
+    /// one. `None` when it was taken since it was looked for, or no place is left.
+    pub(crate) fn claim(
+        &self,
+        credential: CredentialId,
+        uid: InstanceUid,
+        maximum: Option<u32>,
+    ) -> Option<UidClaim<'_>> {
+        let mut index = self.write();
+        let found = index.find(credential, uid);
+        let full = maximum.is_some_and(|maximum| found.records >= maximum);
+        if found.own.is_some() || found.foreign || full || index.claimed.contains_key(&uid) {
+            return None;
         }
+        index.claimed.insert(uid, credential);
+        *index.claims.entry(credential).or_default() += 1;
+        Some(UidClaim {
+            identities: self,
+            credential,
+            uid,
+        })
     }
 
     /// The record that a credential reaches with a uid, when it is the main one and accepted. Others have to be looked at.
@@ -117,16 +164,15 @@ impl Identities {
 
     /// Adds a new record.
     pub(crate) fn add(&self, registration: &Registration) {
-        let mut index = self.write();
-        *index.records.entry(registration.credential).or_default() += 1;
-        index.link(registration);
+        self.write().add(registration);
     }
 
-    /// Follows a change of a record's uids.
+    /// Follows a change of a record's uids, and of whether it is archived.
     pub(crate) fn change(&self, before: &Registration, after: &Registration) {
         let mut index = self.write();
         index.unlink(before);
         index.link(after);
+        index.count(before, after);
     }
 
     /// Counts a foreign uid presented at `now`. Whether these are too many.
@@ -145,6 +191,45 @@ impl Identities {
 }
 
 impl Index {
+    fn find(&self, credential: CredentialId, uid: InstanceUid) -> Found {
+        let others = |owner: &CredentialId| *owner != credential;
+        let count = |of: &HashMap<CredentialId, u32>| of.get(&credential).copied().unwrap_or(0);
+        Found {
+            own: self.by_uid.get(&(credential, uid)).copied(),
+            foreign: self.owners.get(&uid).is_some_and(others) || self.claimed.get(&uid).is_some_and(others),
+            records: count(&self.records).saturating_add(count(&self.claims)),
+        }
+    }
+
+    fn release(&mut self, uid: InstanceUid, credential: CredentialId) {
+        if self.claimed.get(&uid) != Some(&credential) {
+            return;
+        }
+        self.claimed.remove(&uid);
+        if let Some(claims) = self.claims.get_mut(&credential) {
+            *claims = claims.saturating_sub(1);
+            if *claims == 0 {
+                self.claims.remove(&credential);
+            }
+        }
+    }
+
+    fn add(&mut self, registration: &Registration) {
+        if !registration.is_archived() {
+            *self.records.entry(registration.credential).or_default() += 1;
+        }
+        self.link(registration);
+    }
+
+    fn count(&mut self, before: &Registration, after: &Registration) {
+        let records = self.records.entry(after.credential).or_default();
+        match (before.is_archived(), after.is_archived()) {
+            (false, true) => *records = records.saturating_sub(1),
+            (true, false) => *records += 1,
+            (false, false) | (true, true) => {}
+        }
+    }
+
     fn link(&mut self, registration: &Registration) {
         let uids = registration.uid.iter().chain(&registration.replaced_uids);
         for uid in uids {

@@ -72,6 +72,8 @@ pub struct Intentions {
     held: ArcSwapOption<HoldReason>,
     reconcile: Activation,
     changes: Changes,
+    /// The largest content that fits into a message, in bytes.
+    pub(super) largest_content: usize,
     /// Who else looks at configurations.
     pub(super) validator: Option<Validator>,
     /// How what agents run compares with what is wanted.
@@ -110,6 +112,7 @@ impl Intentions {
             held: ArcSwapOption::empty(),
             reconcile,
             changes,
+            largest_content: super::configs::largest_content(1 << 20),
             validator: None,
             comparisons: comparisons::Comparisons::default(),
         })
@@ -120,6 +123,15 @@ impl Intentions {
     pub fn with_validation(self, settings: Option<validation::Settings>) -> Self {
         Self {
             validator: settings.map(Validator::new),
+            ..self
+        }
+    }
+
+    /// Keeps contents to what fits into a message of at most `bytes`.
+    #[must_use]
+    pub fn for_messages_of(self, bytes: usize) -> Self {
+        Self {
+            largest_content: super::configs::largest_content(bytes),
             ..self
         }
     }

@@ -102,13 +102,26 @@ impl Entry {
         }
     }
 
+    /// When it is to be asked for its full state; `None` when it isn't, also because its link is given nothing but
+    /// acknowledgements.
+    pub(crate) fn asking_at(&self) -> Option<Timestamp> {
+        let recovers = self.contact.using.as_ref().is_some_and(|using| using.recovery);
+        let asked = self.agent.registration.is_served() && !recovers;
+        self.contact.asking.due().filter(|_| asked)
+    }
+
+    /// Whether no exchange of it is under way: what was observed is said and durable, or taken back.
+    pub(crate) fn is_between_exchanges(&self) -> bool {
+        self.turn.try_lock().is_ok()
+    }
+
     /// What a reader sees of it.
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
             agent: Arc::clone(&self.agent),
             pulse: self.pulse,
             presence: self.presence,
-            asking: self.contact.asking.due().is_some(),
+            asking: self.asking_at().is_some(),
             polls: self.contact.transport == Transport::Http,
         }
     }

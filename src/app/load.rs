@@ -44,7 +44,8 @@ impl App {
             reconcile.clone(),
             changes.clone(),
         )?
-        .with_validation(settings.validation.clone());
+        .with_validation(settings.validation.clone())
+        .for_messages_of(settings.message_bytes);
         let audit = Audit::new(store.clone(), clock.clone(), tasks.clone());
         let accounts = Accounts::load(store.clone(), clock.clone(), tasks.clone(), audit.clone())?;
         let pacer = pacer::Pacer::per_second(settings.full_state_requests_per_second);
@@ -71,6 +72,7 @@ impl App {
             rollouts: Activation::new(),
             pace: super::rollouts::Pace::default(),
             flush: Activation::new(),
+            flushing: tokio::sync::Mutex::default(),
             compare: Activation::new(),
             pulse_rows: AtomicU64::new(0),
             pulses_at: AtomicU64::new(0),

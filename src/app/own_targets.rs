@@ -5,7 +5,7 @@ use super::configs::{self, NewConfig, short};
 use super::error::Error;
 use super::intentions::{Index, Intentions};
 use super::publish::may_be_blank;
-use super::rendering::{Draft, fits};
+use super::rendering::Draft;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::Agent;
@@ -37,7 +37,7 @@ impl Intentions {
         let draft = self.draft(&index, std::slice::from_ref(revision))?;
         may_be_blank(&draft, allow_blank)?;
         let rendered = self.render(&index, &draft, [agent]);
-        fits(rendered.largest())?;
+        self.fits(rendered.largest())?;
         if let Some(Err(missing)) = rendered.agents.get(&agent.id()) {
             let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
             let why = format!("{} has no {}", agent.title(), missing.join(", "));
@@ -69,7 +69,7 @@ impl Intentions {
         if yaml.trim().is_empty() {
             return refused("it is empty; leave it out when nothing runs yet");
         }
-        if yaml.len() > configs::LARGEST_CONTENT_BYTES {
+        if yaml.len() > self.largest_content {
             return refused("it is too large for one message");
         }
         if yaml.contains("[REDACTED]") {

@@ -34,6 +34,10 @@ pub(super) struct Waiting {
 impl Pending {
     /// More waiting content than this is worth a flush ahead of time.
     pub(super) const FULL_BYTES: usize = 16 << 20;
+    /// With this much waiting content no more is taken: the store takes none.
+    const MOST_BYTES: usize = 64 << 20;
+    /// With so many waiting entries no more are taken.
+    const MOST_ENTRIES: usize = 100_000;
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Unwritten> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -41,15 +45,27 @@ impl Pending {
 
     /// Keeps a content. How many bytes wait.
     pub(super) fn body(&self, bytes: Vec<u8>) -> usize {
+        let digest = Digest::of(&bytes);
         let waiting = &mut self.lock().waiting;
-        waiting.bytes += bytes.len();
-        waiting.bodies.insert(Digest::of(&bytes), bytes);
+        let size = bytes.len();
+        if waiting.bodies.insert(digest, bytes).is_none() {
+            waiting.bytes += size;
+        }
         waiting.bytes
     }
 
-    /// Keeps an entry of an agent's timeline. Entries of one agent at the same time keep their order.
+    /// Whether no more content is taken.
+    pub(super) fn is_full(&self) -> bool {
+        self.lock().parts().map(|part| part.bytes).sum::<usize>() >= Self::MOST_BYTES
+    }
+
+    /// Keeps an entry of an agent's timeline. Entries of one agent at the same time keep their order. While the store
+    /// takes nothing and too many wait, it is left out: what an agent says is known all the same.
     pub(super) fn happen(&self, agent: AgentId, happening: Happening, now: Timestamp) {
         let mut unwritten = self.lock();
+        if unwritten.parts().map(|part| part.timeline.len()).sum::<usize>() >= Self::MOST_ENTRIES {
+            return;
+        }
         let mut number = now.0;
         while unwritten
             .parts()
@@ -99,8 +115,8 @@ impl Pending {
         let mut unwritten = self.lock();
         unwritten.taken.retain(|part| !Arc::ptr_eq(part, taken));
         let waiting = &mut unwritten.waiting;
-        waiting.bytes += taken.bytes;
         waiting.bodies.extend(taken.bodies.clone());
+        waiting.bytes = waiting.bodies.values().map(Vec::len).sum();
         waiting.timeline.extend(taken.timeline.clone());
     }
 }
@@ -132,10 +148,32 @@ mod tests {
         pending.put_back(&taken);
         let taken = pending.take();
         assert_eq!((taken.timeline.len(), pending.timeline(agent).len()), (2, 2));
+        assert!(!pending.is_full());
         pending.written(&taken);
         assert_eq!(
             (pending.find_body(&digest), pending.timeline(agent).len()),
             (None, 0)
         );
+    }
+
+    #[test]
+    fn while_the_store_takes_nothing_what_waits_has_an_end() {
+        let (pending, agent) = (Pending::default(), AgentId([1; 16]));
+        let mut number = 0_usize;
+        while !pending.is_full() {
+            number += 1;
+            let mut body = vec![0; 1 << 20];
+            body[..8].copy_from_slice(&number.to_be_bytes());
+            pending.body(body);
+            let taken = pending.take();
+            pending.put_back(&taken);
+        }
+        assert_eq!(number, Pending::MOST_BYTES >> 20);
+        for number in 0..=Pending::MOST_ENTRIES as u64 {
+            pending.happen(agent, Happening::Healthy, Timestamp(number));
+        }
+        assert_eq!(pending.timeline(agent).len(), Pending::MOST_ENTRIES);
+        pending.written(&pending.take());
+        assert!(!pending.is_full());
     }
 }

@@ -14,7 +14,7 @@ use super::groups;
 use super::intentions::{
     GroupHead, Index, Intentions, Preview, PublishResult, SealedContent, TargetHead, fingerprint,
 };
-use super::rendering::{Document, Draft, RenderedContent, RenderedFleet, agents_of, fits};
+use super::rendering::{Document, Draft, RenderedContent, RenderedFleet, agents_of};
 use super::rollouts::Wanted;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
@@ -161,7 +161,7 @@ impl Intentions {
         may_be_blank(&draft, publish.allow_blank)?;
         fits_together(&draft)?;
         let rendered = self.rendered(&index, &draft, &head, fleet);
-        fits(rendered.largest())?;
+        self.fits(rendered.largest())?;
         let impact = impact(&head, &draft, &rendered, fleet);
         resolved(&impact)?;
         confirmed(&impact, publish.confirm)?;

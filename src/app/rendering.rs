@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::changes::Topic;
-use super::configs::{self, LARGEST_CONTENT_BYTES};
+use super::configs;
 use super::error::Error;
 use super::groups;
 use super::intentions::{GroupHead, Index, Intentions};
@@ -366,9 +366,22 @@ impl Intentions {
         };
         let draft = put_together(layers, kind, &sources, contents)?;
         if let Document::Same { content, .. } = &draft.document {
-            fits(content.size())?;
+            self.fits(content.size())?;
         }
         Ok(draft)
+    }
+
+    /// Refuses what fits into no message.
+    pub(super) fn fits(&self, bytes: usize) -> Result<(), Error> {
+        let largest = self.largest_content;
+        if bytes > largest {
+            let why = format!(
+                "the layers come to {bytes} bytes; a message to an agent takes at most {largest} of them \
+                 (limits.message_size)"
+            );
+            return Err(Error::invalid("layers", why));
+        }
+        Ok(())
     }
 
     /// The draft that a target was made of: from its frozen contents, whatever became of its configs.
@@ -377,17 +390,6 @@ impl Intentions {
         // Only collectors' configurations have variables.
         put_together(layers, Kind::Collector, sources, contents?)
     }
-}
-
-/// Refuses what fits into no message.
-pub(super) fn fits(bytes: usize) -> Result<(), Error> {
-    if bytes > LARGEST_CONTENT_BYTES {
-        let why = format!(
-            "the layers come to {bytes} bytes; a message to an agent takes at most {LARGEST_CONTENT_BYTES}"
-        );
-        return Err(Error::invalid("layers", why));
-    }
-    Ok(())
 }
 
 fn put_together(
@@ -549,7 +551,7 @@ impl Intentions {
                 }
             };
             let rendered = draft.render(&index, self.seal_key(), agents);
-            if rendered.contents.is_empty() || rendered.largest() > LARGEST_CONTENT_BYTES {
+            if rendered.contents.is_empty() || self.fits(rendered.largest()).is_err() {
                 continue;
             }
             let mut batch = Batch::new();

@@ -50,7 +50,7 @@ enum Act {
     Restart(acts::Selection),
     /// Offer once more what it refused
     Retry(acts::Selection),
-    /// Offer once more what it took, because it runs something else
+    /// Offer once more what it took, because it runs something else, or what it doesn't answer to
     Reapply(acts::Selection),
     Hold(acts::Hold),
     /// Send to it again

@@ -112,6 +112,22 @@ pub enum Purpose {
     },
 }
 
+impl Admission {
+    /// Whether the presented uid becomes a record's.
+    #[must_use]
+    pub fn takes_uid(self) -> bool {
+        match self {
+            Self::Bind(_) | Self::Rekey(_) | Self::Conflict(_) | Self::Join => true,
+            Self::Known(_)
+            | Self::BindAnother(_)
+            | Self::TooEarly
+            | Self::Foreign
+            | Self::Full
+            | Self::TooManyRekeys => false,
+        }
+    }
+}
+
 impl Purpose {
     /// Whether it is the main one.
     #[must_use]
@@ -177,7 +193,7 @@ pub struct Claim {
     pub foreign: bool,
     /// For scope `one`: the state of its record.
     pub holder: Holder,
-    /// For scope `many`: how many records it has.
+    /// For scope `many`: how many records it has, beside archived ones.
     pub records: u32,
 }
 
@@ -188,6 +204,8 @@ pub enum Holder {
     Unbound,
     /// It has a uid, and its agent was heard of lately.
     Alive,
+    /// It has a uid, and its agent was known before the server started and has had no time to come back.
+    Awaited,
     /// It has a uid, and its agent is silent; so often was it re-keyed in the last hour.
     Silent {
         /// Re-keyings in the last hour.
@@ -208,6 +226,8 @@ pub enum Admission {
     Rekey(AgentId),
     /// A second agent uses the credential of one that is alive: a record of its own, in conflict.
     Conflict(AgentId),
+    /// Whether the record's agent is silent isn't known yet: the speaker is to come back later.
+    TooEarly,
     /// A new agent of a gateway or pool.
     Join,
     /// The uid belongs to another credential's record: refused, audited, a strike.
@@ -237,6 +257,7 @@ pub fn admit(scope: &Scope, claim: &Claim) -> Admission {
             Holder::Unbound => Admission::Bind(*agent),
             _ if claim.foreign => Admission::Foreign,
             Holder::Alive => Admission::Conflict(*agent),
+            Holder::Awaited => Admission::TooEarly,
             Holder::Silent { rekeyed } if rekeyed >= REKEYS_PER_HOUR => Admission::TooManyRekeys,
             Holder::Silent { .. } => Admission::Rekey(*agent),
         },
@@ -325,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_bound_credential_never_reaches_a_foreign_uid() {
-        for holder in [Holder::Alive, Holder::Silent { rekeyed: 0 }] {
+        for holder in [Holder::Alive, Holder::Awaited, Holder::Silent { rekeyed: 0 }] {
             assert_eq!(
                 admit(
                     &ONE,
@@ -368,6 +389,20 @@ mod tests {
             ),
             Admission::Conflict(AGENT)
         );
+    }
+
+    #[test]
+    fn nobody_takes_over_a_record_whose_agent_had_no_time_to_come_back() {
+        let awaited = Claim {
+            holder: Holder::Awaited,
+            ..UNKNOWN
+        };
+        assert_eq!(admit(&ONE, &awaited), Admission::TooEarly);
+        let known = Claim {
+            own: Some(AGENT),
+            ..awaited
+        };
+        assert_eq!(admit(&ONE, &known), Admission::Known(AGENT));
     }
 
     #[test]

@@ -79,6 +79,8 @@ pub struct OfferedConnection {
     pub hash: Vec<u8>,
     /// The settings. Without a certificate message the authorities are empty.
     pub settings: ConnectionSettings,
+    /// What they carry beside that, by name: none of ours carries any of it.
+    pub beside: Vec<&'static str>,
 }
 
 /// Bytes that are no `ServerToAgent`.
@@ -185,7 +187,17 @@ fn connection(wire: wire::ConnectionSettingsOffers) -> Option<OfferedConnection>
     let opamp = wire.opamp?;
     let header = |wire::Header { key, value }| Header { name: key, value };
     let headers = opamp.headers.unwrap_or_default().headers;
-    let authorities = opamp.certificate.unwrap_or_default().ca_cert;
+    let wire::TlsCertificate {
+        cert,
+        private_key,
+        ca_cert: authorities,
+    } = opamp.certificate.unwrap_or_default();
+    let beside = [
+        ("certificate", !cert.is_empty()),
+        ("private key", !private_key.is_empty()),
+        ("tls", opamp.tls.is_some()),
+        ("proxy", opamp.proxy.is_some()),
+    ];
     Some(OfferedConnection {
         hash: wire.hash,
         settings: ConnectionSettings {
@@ -194,6 +206,10 @@ fn connection(wire: wire::ConnectionSettingsOffers) -> Option<OfferedConnection>
             ca_pem: String::from_utf8_lossy(&authorities).into_owned(),
             heartbeat_seconds: opamp.heartbeat_interval_seconds,
         },
+        beside: beside
+            .into_iter()
+            .filter_map(|(name, present)| present.then_some(name))
+            .collect(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! A running simulation: its plan, its agents, what they are told, and what they counted.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ const HANDSHAKES: usize = 128;
 const MOST: u32 = 20_000;
 /// The most agents against another machine: enough to rehearse, too few to be a weapon.
 const MOST_REMOTE: u32 = 2_000;
-/// The longest run.
+/// How long stopping may take.
 const LONGEST_STOP: Duration = Duration::from_secs(20);
 
 /// How agents reach the server.
@@ -150,6 +151,9 @@ impl Simulation {
             longest_wait: plan.longest_wait,
             kept: Mutex::new(kept),
         });
+        if credentials.first.is_some() {
+            world.gauge.counters.enrolled.fetch_add(1, Ordering::Relaxed);
+        }
         let simulation = Self {
             world,
             tasks: Tasks::new(),

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -116,6 +117,31 @@ class Server(Process):
 
     def commits(self):
         return sum(value for name, value in self.metrics().items() if name.startswith("muster_store_commits"))
+
+    def post(self, path, secret, content_type, body):
+        """One request to the agent plane, over TLS; status and body."""
+        context = ssl.create_default_context(cafile=self.ca)
+        connection = http.client.HTTPSConnection("localhost", self.agent_port, timeout=60, context=context)
+        try:
+            headers = {"authorization": f"Bearer {secret}", "content-type": content_type}
+            connection.request("POST", path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def enrol(self, host):
+        """Enrols a host with a token of its own."""
+        secret = self.api("POST", "/api/v1/enrolment-tokens", {})["secret"]
+        status, body = self.post("/v1/enroll", secret, "application/json", json.dumps({"host": host}))
+        if status != 201:
+            raise Refused(f"{host} could not enrol: {status} {body[:500]}")
+        return json.loads(body)
+
+    def token_for_each(self, agents):
+        """An enrolment token with a use for each of so many agents."""
+        made = self.api("POST", "/api/v1/enrolment-tokens", {"uses": agents, "valid_seconds": 86400})
+        return made["secret"]
 
     def token(self, agents):
         """An enrolment token for a pool of so many agents."""

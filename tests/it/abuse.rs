@@ -18,6 +18,8 @@
 //! | a header that isn't 0; a frame of 2^62 bytes | `s_011`, `s_015` (`conformance/s02_websocket`), `a_frame_that_claims_the_world_is_1009` |
 //! | unfinished fragments, also between pings | `a_message_that_never_ends_runs_into_the_deadline` |
 //! | a peer that never reads | `a_peer_that_never_reads_is_let_go_and_harms_nobody` |
+//! | a peer that stops reading | `a_peer_that_stops_reading_keeps_its_agent_from_nothing`, `a_revoked_peer_that_stops_reading_is_let_go_at_once` |
+//! | 100 connections with the credential of one agent | `one_agent_s_credential_opens_only_so_many_connections` |
 //! | a peer that sends nothing | `a_connection_that_says_nothing_is_closed`, `a_connection_that_only_pings_is_closed`, `late_headers_end_the_connection_while_pauses_between_requests_do_not` (`http`) |
 //! | 5,000 silent sockets | `whole_server::silent_sockets_above_the_cap_keep_nobody_from_working`; at full size `tests/bench/silent_sockets.py` |
 //! | 1,000 messages a second of one agent | `a_flood_of_one_agent_is_throttled_and_its_neighbours_are_not`, `s_304`, `s_305` (`conformance/s17_errors`) |
@@ -34,14 +36,16 @@ mod whole_server;
 
 use std::time::Duration;
 
+use muster::app::agents::AgentAct;
 use muster::app::enrolment::NewEnrolmentToken;
 use muster::fleet::agent::{RefusalKind, Registration, Reported, Standing};
+use muster::fleet::config::Content;
 use muster::fleet::ids::AgentId;
 use muster::opamp::client::{self, Outgoing};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Agent, Answer, Plan, Raw, Request, World, admin};
+use crate::harness::{Agent, Answer, Plan, Raw, Request, SOON, World, admin, collector};
 
 #[test]
 fn the_table_names_tests_that_there_are() {
@@ -240,7 +244,7 @@ async fn endless_chunks_are_cut_off_at_the_limit() {
             tokio::task::yield_now().await;
         }
     };
-    let answered = tokio::time::timeout(crate::harness::SOON, async {
+    let answered = tokio::time::timeout(SOON, async {
         tokio::select! {
             read = reading.read_exact(&mut status) => { read.unwrap(); }
             () = feeding => {}
@@ -584,4 +588,81 @@ async fn a_peer_that_never_reads_is_let_go_and_harms_nobody() {
     let given_up = tokio::time::timeout(Duration::from_mins(1), flooding).await;
     assert!(given_up.is_ok(), "the deaf peer stayed");
     assert_eq!(line.ask(&neighbour.compressed()).await.error, None);
+}
+
+/// A world that waits long for peers, and the connection of an agent that was sent so much, unread, that the server
+/// can't go on.
+async fn deafened() -> (World, Agent, Raw) {
+    let mut plan = Plan::default();
+    plan.plane.write_deadline = Duration::from_mins(5);
+    let world = World::with(plan);
+    let big = collector("a:1") + &format!("# {}\n", "x".repeat(500_000));
+    world.wants_content("edge", Content::Yaml(big)).await;
+    let mut deaf = world.agent_of("edge").await;
+    let mut raw = Raw::open(&world).await;
+    raw.shake(&deaf.credential, "").await;
+    // The same message again and again: each is answered with the same offer.
+    let message = [&[0], client::write(&deaf.full()).as_slice()].concat();
+    for _ in 0..200 {
+        raw.frame(0x82, &message).await;
+    }
+    // Until nothing more arrives, although most is still to come.
+    let (mut arrived, mut unchanged) = (0, 0);
+    let mut buffer = vec![0; 16 << 20];
+    let stuck = async {
+        while unchanged < 50 {
+            let now = raw.stream.peek(&mut buffer).await.unwrap();
+            unchanged = if now == arrived { unchanged + 1 } else { 0 };
+            arrived = now;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, stuck)
+        .await
+        .expect("the server waits for it");
+    assert!(arrived < 200 * 500_000);
+    (world, deaf, raw)
+}
+
+#[tokio::test]
+async fn a_peer_that_stops_reading_keeps_its_agent_from_nothing() {
+    let (world, mut agent, _deaf) = deafened().await;
+    agent.sequence = 1;
+    let answer = agent.connect(&world).await.ask(&agent.compressed()).await;
+    assert_eq!(answer.error, None);
+    let operator = admin();
+    let restarting = world.app.act(&operator, agent.id(), &AgentAct::Restart);
+    assert!(tokio::time::timeout(SOON, restarting).await.is_ok());
+    world
+        .until("the deaf one is let go", || world.app.open_links() <= 1)
+        .await;
+}
+
+#[tokio::test]
+async fn a_revoked_peer_that_stops_reading_is_let_go_at_once() {
+    let (world, agent, _deaf) = deafened().await;
+    assert_eq!(world.app.open_links(), 1);
+    let operator = admin();
+    let revoking = world.app.act(&operator, agent.id(), &AgentAct::Revoke);
+    assert!(tokio::time::timeout(SOON, revoking).await.is_ok());
+    world.until("it is let go", || world.app.open_links() == 0).await;
+}
+
+#[tokio::test]
+async fn one_agent_s_credential_opens_only_so_many_connections() {
+    let world = World::start();
+    let (agent, mut neighbour) = (world.agent().await, world.agent().await);
+    let mut open = Vec::new();
+    let refused = loop {
+        match agent.connect_or_refusal(&world).await {
+            Ok(line) => open.push(line),
+            Err(refused) => break refused,
+        }
+        world
+            .until("it is known", || world.app.open_links() == open.len())
+            .await;
+        assert!(open.len() < 100);
+    };
+    assert!(refused.to_string().contains("429"), "{refused}");
+    neighbour.online(&world).await;
 }

@@ -192,6 +192,29 @@ async fn a_supervisor_that_rolls_back_by_itself_is_self_reverted_and_left_alone(
     ));
 }
 
+/// Over HTTP nobody can tell that an answer was lost, and a client may go on without it.
+#[tokio::test]
+async fn an_offer_whose_answer_was_lost_is_made_again_by_re_apply() {
+    let world = World::start();
+    world.wants("edge", "a").await;
+    let mut agent = world.agent_of("edge").await;
+    let lost = agent.clone().poll(&agent.full()).send(&world).await.message();
+    let (_, hash) = lost.remote_config.unwrap();
+    let refused = world.act(agent.id(), AgentAct::Reapply).await;
+    assert!(
+        matches!(refused, Err(Error::Conflict(_))),
+        "it may be about to answer"
+    );
+    for _ in 0..6 {
+        world.pass(Duration::from_mins(1));
+        let poll = agent.clone().poll(&agent.compressed());
+        assert_eq!(poll.send(&world).await.message().remote_config, None);
+    }
+    world.act(agent.id(), AgentAct::Reapply).await.unwrap();
+    let again = agent.clone().poll(&agent.compressed()).send(&world).await;
+    assert_eq!(again.message().remote_config.unwrap().1, hash);
+}
+
 #[tokio::test]
 async fn re_apply_offers_what_is_wanted_once_more_and_only_once() {
     let world = World::on_disk(Plan::default());

@@ -11,13 +11,16 @@ mod poll;
 mod process;
 
 pub(crate) use agent::{ALL, Agent, OBSERVED, bearer_of, caps, fresh_uid, text};
+pub(crate) use disk::Disk;
 pub(crate) use line::{Line, Raw};
 pub(crate) use operator::{admin, collector};
 pub(crate) use poll::{Answer, Request};
 pub(crate) use process::Program;
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use muster::agent_plane::{self, AgentPlane};
@@ -88,6 +91,7 @@ pub(crate) struct World {
     plan: Plan,
     tasks: Tasks,
     folder: Option<tempfile::TempDir>,
+    disk: Option<Disk>,
 }
 
 impl World {
@@ -157,6 +161,7 @@ impl World {
             plan,
             tasks,
             folder,
+            disk: None,
         }
     }
 
@@ -188,16 +193,23 @@ impl World {
             plan,
             tasks,
             folder,
+            disk,
             ..
         } = self;
         stop.cancel();
         assert!(drain(&tracker, SOON).await, "a connection did not end");
         tasks.shutdown(SOON).await.unwrap();
         drop(app);
-        let folder = folder.expect("only what is on a disk survives");
         tokio::task::spawn_blocking(move || store.close()).await.unwrap();
-        let store = Store::open(folder.path(), &muster::store::Settings::default(), clock.now()).unwrap();
-        Self::on(store, clock, plan, Some(folder))
+        let store = match (&folder, &disk) {
+            (Some(folder), _) => {
+                Store::open(folder.path(), &muster::store::Settings::default(), clock.now()).unwrap()
+            }
+            (None, Some(disk)) => disk.open(clock.now()),
+            (None, None) => panic!("only what is on a disk survives"),
+        };
+        let world = Self::on(store, clock, plan, folder);
+        Self { disk, ..world }
     }
 
     /// Lets time pass.
@@ -225,6 +237,15 @@ fn offering() -> app::offers::Settings {
         names,
         ..app::offers::Settings::default()
     }
+}
+
+/// Begins something that a test goes on with later: it runs as far as it can at once.
+pub(crate) async fn begun<T>(
+    mut future: Pin<Box<dyn Future<Output = T> + Send>>,
+) -> Pin<Box<dyn Future<Output = T> + Send>> {
+    let done = std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await;
+    assert!(!done, "it was over at once");
+    future
 }
 
 fn clock_of(plan: &Plan) -> Clock {

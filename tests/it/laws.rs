@@ -235,10 +235,8 @@ impl World {
             self.asked_since_gap = 0;
         }
         let desired = self.wanted();
-        if observed.repetition {
-            return self.subject().repeat(&desired);
-        }
-        self.reply()
+        let repeated = observed.repetition.then(|| self.subject().repeat(&desired));
+        repeated.flatten().unwrap_or_else(|| self.reply())
     }
 
     /// What is wanted, as the use cases put it together.

@@ -25,6 +25,7 @@ mod groups;
 mod harness;
 mod help;
 mod http;
+mod interrupted;
 mod joining;
 mod laws;
 mod layers;

@@ -57,7 +57,7 @@ pub enum AgentAct {
     Restart,
     /// Offer once more what it refused.
     Retry,
-    /// Offer once more what it took, because it runs something else.
+    /// Offer once more what it took, because it runs something else, or what it doesn't answer to.
     Reapply,
     /// Send nothing until released; what runs stays.
     Hold {
@@ -439,8 +439,8 @@ impl App {
         entry: AuditEntry,
         change: impl FnOnce(&mut Delivery) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let turn = self.live.turn(id).ok_or_else(|| Error::not_found("agent", &id))?;
-        let _turn = turn.lock().await;
+        let turn = self.turn_of(id, None).await;
+        let _turn = turn.ok_or_else(|| Error::not_found("agent", &id))?;
         let mut delivery = self.snapshot_of(id)?.agent.delivery.clone();
         change(&mut delivery)?;
         let mut batch = Batch::new();

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::app::error::Error;
 use crate::auth::actor::Actor;
+use crate::fleet::agent::health::APPLYING_OVERDUE;
 use crate::fleet::agent::{Happening, Offered, Verdict};
 use crate::fleet::ids::AgentId;
 use crate::fleet::suspension::{Suspension, SuspensionKind, Terms};
@@ -93,20 +94,23 @@ impl App {
         Ok(())
     }
 
-    /// Has what is wanted offered once more to an agent that took it and runs something else, or doesn't say what it runs.
+    /// Has what is wanted offered once more to an agent that took it and runs something else, or doesn't say what it runs;
+    /// and to one that was offered it long ago and doesn't answer, for the offer may never have arrived.
     pub(super) async fn reapply(&self, actor: &Actor, id: AgentId, entry: AuditEntry) -> Result<(), Error> {
         let snapshot = self.snapshot_of(id)?;
         self.compare_one(&snapshot.agent);
         let judged = self.intentions.judge(&snapshot.agent);
+        let overdue = entry.at.since(judged.since) > APPLYING_OVERDUE;
         let refused = |why: &str| Err(Error::Conflict(why.into()));
         let digest = match (judged.verdict, judged.wanted) {
             (Verdict::Drifted | Verdict::Unverified, Some(wanted)) => wanted,
+            (Verdict::Applying, Some(wanted)) if overdue => wanted,
             (Verdict::Failed | Verdict::SelfReverted, _) => {
                 return refused("the agent refused what is wanted; retry it instead");
             }
             (Verdict::InSync, _) => return refused("the agent runs what is wanted"),
             (Verdict::Pending | Verdict::Applying | Verdict::Unknown, _) => {
-                return refused("the agent has yet to take what is wanted");
+                return refused("the agent has yet to take what is wanted; give it a few minutes");
             }
             (Verdict::NotCapable, _) => return refused("the agent takes no configuration"),
             _ => return refused("nothing is wanted of the agent, or it is held"),

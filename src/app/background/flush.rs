@@ -19,18 +19,22 @@ const PULSES_A_SECOND: usize = 1_000;
 const PULSES_A_ROW: usize = 256;
 
 impl App {
-    /// Writes contents, timelines and the reported state of agents that changed.
+    /// Writes contents, timelines and the reported state of agents that changed. One whose exchange isn't over waits: its
+    /// number would be stored ahead of its verdict.
     pub(in crate::app) async fn flush_reported(&self) {
-        let waiting = self.pending.take();
+        let _flushing = self.flushing.lock().await;
         let changed: Vec<(AgentId, Reported)> = self.live.collect(|entry| {
-            if !std::mem::take(&mut entry.dirty.reported) {
+            if !entry.dirty.reported || !entry.is_between_exchanges() {
                 return None;
             }
+            entry.dirty.reported = false;
             let reported = &mut Arc::make_mut(&mut entry.agent).reported;
             reported.sequence = entry.pulse.sequence;
             reported.heard_at = entry.pulse.last_seen;
             Some((entry.agent.id(), entry.agent.reported.clone()))
         });
+        // After the records that refer to them, so that none is written without its content.
+        let waiting = self.pending.take();
         if waiting.bodies.is_empty() && waiting.timeline.is_empty() && changed.is_empty() {
             self.pending.written(&waiting);
             return;
@@ -42,12 +46,14 @@ impl App {
         for (key, entry) in &waiting.timeline {
             batch.put(key, entry);
         }
-        for ((service, hash), set) in self.components.take_unwritten() {
-            batch.put(&(service, hash), &set);
+        let sets = self.components.take_unwritten();
+        for (key, set) in &sets {
+            batch.put(key, set);
         }
         if let Err(error) = self.store.commit(batch).await {
             tracing::error!(error = %error, "what agents reported could not be stored; it is tried again");
             self.pending.put_back(&waiting);
+            self.components.put_back(sets);
             self.mark_dirty(changed.iter().map(|(id, _)| *id));
             return;
         }
@@ -83,10 +89,15 @@ impl App {
         }
     }
 
-    /// Writes numbers and last-seen times of all agents, packed.
+    /// Writes numbers and last-seen times of all agents, packed. Left out is who would be asked for nothing after a kill
+    /// although what its number covers is lost: whose report or verdict isn't in the store yet.
     pub(in crate::app) async fn flush_pulses(&self) {
+        let _flushing = self.flushing.lock().await;
         let mut dirty = false;
         let rows = self.live.collect(|entry| {
+            if !entry.is_between_exchanges() {
+                return None;
+            }
             dirty |= std::mem::take(&mut entry.dirty.pulse);
             let clean = !entry.dirty.reported && entry.pulse.sequence.is_some();
             clean.then(|| PulseRow {

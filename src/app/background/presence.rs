@@ -28,7 +28,7 @@ impl App {
         }
         self.count_connected();
         let due = self.live.collect(|entry| {
-            let due = entry.contact.asking.due().is_some_and(|at| at <= now);
+            let due = entry.asking_at().is_some_and(|at| at <= now);
             entry.route.filter(|_| due).map(|link| (link, entry.agent.id()))
         });
         for (link, agent) in due {

@@ -1,39 +1,39 @@
-//! What a report brings that is written later: bodies, sets of components, entries of the timeline.
+//! What a report brings that is written later: bodies and sets of components.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::app::live::Entry;
+use crate::app::live::{Entry, Snapshot};
 use crate::app::pending::Pending;
-use crate::fleet::agent::Happening;
 use crate::fleet::agent::report::Component;
 use crate::fleet::config::ConfigMap;
 use crate::fleet::hash::Digest;
 use crate::fleet::ids::AgentId;
-use crate::fleet::time::Timestamp;
 use crate::store::Batch;
 
 impl App {
     /// Keeps that an agent arrived with what it was offered. When that fails it is noticed again at its next arrival.
-    pub(super) async fn keep_arrival(&self, id: AgentId) {
+    pub(super) async fn keep_arrival(&self, id: AgentId, before: Option<Snapshot>) {
         let mut batch = Batch::new();
         if let Some(snapshot) = self.live.get(id) {
             batch.put(&id, &snapshot.agent.delivery);
         }
         if let Err(error) = self.store.commit(batch).await {
             tracing::error!(agent_id = %id, error = %error, "an agent's arrival could not be made durable");
+            let connection = before.and_then(|before| before.agent.delivery.connection.clone());
+            self.live.with(id, |entry| {
+                Arc::make_mut(&mut entry.agent).delivery.connection = connection;
+            });
         }
     }
 
-    /// Keeps what the flush will write: bodies, and entries of the timeline.
-    pub(super) fn keep_later(
+    /// Keeps contents that a report brought, for the flush to write.
+    pub(super) fn keep_contents(
         &self,
         id: AgentId,
         effective: Option<ConfigMap>,
         components: Option<BTreeMap<String, Component>>,
-        happenings: Vec<Happening>,
-        now: Timestamp,
     ) {
         if effective.is_some() {
             self.compare.activate();
@@ -51,9 +51,6 @@ impl App {
             self.live.with(id, |entry| self.learn_components(entry, digest));
         } else {
             self.live.with(id, |entry| self.recall_components(entry));
-        }
-        for happening in happenings {
-            self.happen(id, happening, now);
         }
     }
 

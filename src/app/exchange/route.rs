@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::app::admission::Admitted;
 use crate::app::changes::Topic;
 use crate::app::connections::Link;
-use crate::app::identities::Speaker;
+use crate::app::identities::{Speaker, holder};
 use crate::fleet::agent::presence::Presence;
 use crate::fleet::agent::{Contact, Happening, Transport, Using};
 use crate::fleet::ids::AgentId;
@@ -15,6 +15,8 @@ use crate::fleet::time::Timestamp;
 /// How often the older of two links must speak on before its speaker counts as a second agent. Once may be a message
 /// that was under way when the agent reconnected.
 const TURNS_OF_A_CLONE: u8 = 2;
+/// How many connections the credential of one agent may have.
+const LINKS_OF_ONE: u32 = 64;
 
 impl App {
     /// Makes `link` the agent's route. The newest wins; a late close of the older can't take it back. An agent that goes on
@@ -140,6 +142,14 @@ impl App {
     #[must_use]
     pub fn open_link(&self, speaker: &Speaker) -> Arc<Link> {
         self.connections.open(speaker.credential.id, speaker.address)
+    }
+
+    /// Whether the credential of one agent has too many connections with `more` of them: more than an agent ever opens.
+    /// Those that it left half open are noticed after some pings.
+    #[must_use]
+    pub fn has_too_many_links(&self, speaker: &Speaker, more: u32) -> bool {
+        let open = self.connections.count(speaker.credential.id);
+        holder(&speaker.credential.scope).is_some() && open.saturating_add(more) > LINKS_OF_ONE
     }
 
     /// A connection ended: every agent on it is gone, unless it has a newer one.

@@ -183,6 +183,12 @@ impl App {
     /// was told meanwhile what it was to be told no more.
     async fn touch(&self, head: &RolloutHead, steps: &[Step], now: Timestamp) -> Option<Touched> {
         let mut touched = Touched::default();
+        // Nobody may save or publish meanwhile: those that take nothing are let go together.
+        for agent in steps.iter().filter_map(Step::agent) {
+            if self.live.with(agent, |entry| entry.is_between_exchanges()) == Some(false) {
+                self.hurry(agent, None);
+            }
+        }
         for step in steps {
             let (agent, why) = match step {
                 Step::Fail { agent, why } if !matches!(why, FailureReason::Refused { .. }) => {
@@ -201,10 +207,10 @@ impl App {
                 | Step::TurnBack { .. }
                 | Step::End { .. } => continue,
             };
-            let Some(turn) = self.live.turn(agent) else {
+            let Some(turn) = self.turn_of(agent, None).await else {
                 continue;
             };
-            touched.turns.push(turn.lock_owned().await);
+            touched.turns.push(turn);
             let Some(snapshot) = self.live.get(agent) else {
                 continue;
             };

@@ -56,10 +56,10 @@ impl App {
                 continue;
             };
             batch.put(&(id, *agent), member);
-            let Some(turn) = self.live.turn(*agent) else {
+            let Some(turn) = self.turn_of(*agent, None).await else {
                 continue;
             };
-            turns.push(turn.lock_owned().await);
+            turns.push(turn);
             let Some(snapshot) = self.live.get(*agent) else {
                 continue;
             };

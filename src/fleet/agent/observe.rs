@@ -50,7 +50,7 @@ pub struct Observed {
     pub effective_config: Option<ConfigMap>,
     /// A set of components that came with its members.
     pub components: Option<BTreeMap<String, Component>>,
-    /// The agent knows offers that the store has forgotten.
+    /// The agent is held from now on: it knows offers that the store has forgotten.
     pub store_went_back: bool,
     /// Two agents seem to share the uid.
     pub clone_suspected: bool,

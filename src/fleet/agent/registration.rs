@@ -144,6 +144,12 @@ impl Registration {
         self.standing == Standing::Active
     }
 
+    /// Whether an operator put it away.
+    #[must_use]
+    pub fn is_archived(&self) -> bool {
+        matches!(self.standing, Standing::Archived { .. })
+    }
+
     /// Takes on a membership. What an agent says of itself takes effect by itself only while it is in no group: later it
     /// proposes, and it takes nothing away. `exists` tells whether a group is still there. Whether anything changed.
     pub fn settle(&mut self, membership: Membership, exists: impl Fn(&Name) -> bool) -> bool {

@@ -219,23 +219,41 @@ impl Subject<'_> {
     }
 
     /// Says again what the last answer said: its receiver repeats a request whose answer it never saw (S-062).
-    /// Commands are not repeated.
-    pub fn repeat(&mut self, desired: &Desired) -> Reply {
+    /// Commands are not repeated. `None` when an offer that was made is not the one that is wanted now: what is offered
+    /// instead has to be noted first, as with any reply.
+    pub fn repeat(&mut self, desired: &Desired) -> Option<Reply> {
         let said = self.contact.said;
-        let offer = match &desired.config {
-            Intent::Want(offer) if said.offer && self.may_be_offered(offer.stamp.digest) => {
-                Some(Arc::clone(offer))
-            }
-            Intent::Unmanaged | Intent::Hold(_) | Intent::Want(_) => None,
+        let served = self.agent.registration.is_served();
+        let remote_config = match &desired.config {
+            _ if !said.offer => None,
+            Intent::Want(offer) if served && self.was_offered(offer) => Some(Arc::clone(offer)),
+            Intent::Unmanaged | Intent::Hold(_) | Intent::Want(_) => return None,
         };
-        Reply::Update(Update {
+        let connection = match &desired.connection {
+            _ if !said.connection => None,
+            Some(offer) if served && self.was_offered_connection(offer) => Some(Arc::clone(offer)),
+            Some(_) | None => return None,
+        };
+        Some(Reply::Update(Update {
             full_state: said.full_state,
             available_components: said.components,
             capabilities: true,
             new_uid: self.contact.new_uid,
-            remote_config: offer,
-            connection: desired.connection.clone().filter(|_| said.connection),
-        })
+            remote_config,
+            connection,
+        }))
+    }
+
+    /// Whether this is what the link was offered last, and may still go to the agent.
+    fn was_offered(&self, offer: &Offer) -> bool {
+        let digest = offer.stamp.digest;
+        let here = self.contact.offered.is_some_and(|(known, _)| known == digest);
+        here && self.may_be_offered(digest)
+    }
+
+    fn was_offered_connection(&self, offer: &ConnectionOffer) -> bool {
+        let here = self.contact.connection_offered;
+        here.is_some_and(|(known, _)| known == offer.hash)
     }
 
     /// Forgets that something was to be offered once more when it is wanted no longer, or was refused. Whether it did.

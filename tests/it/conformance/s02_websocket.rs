@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use muster::app::configs::NewConfig;
+use muster::app::error::Error;
 use muster::fleet::agent::RefusalKind;
 use muster::fleet::config::Content;
 use muster::opamp::client;
 
 use super::s04_exchange::is_bare;
-use crate::harness::{Plan, Raw, World};
+use crate::harness::{Plan, Raw, World, admin};
 
 #[tokio::test]
 async fn s_010_messages_are_binary_with_a_header_of_zero() {
@@ -108,6 +110,33 @@ async fn s_016_nothing_over_the_limit_is_sent_and_the_answer_still_comes() {
     assert!(answer.error.is_none() && answer.remote_config.is_none());
     assert_eq!(answer.uid, agent.uid);
     assert!(is_bare(&line.ask(&agent.compressed()).await));
+}
+
+#[tokio::test]
+async fn s_016_what_fits_into_no_message_is_refused_when_it_is_saved() {
+    let mut plan = small(100_000);
+    plan.app.message_bytes = 100_000;
+    let world = World::with(plan);
+    let content =
+        |size| Content::Yaml(crate::harness::collector("a:1") + &format!("# {}\n", "x".repeat(size)));
+    let save = |size: usize| NewConfig {
+        name: format!("c-{size}"),
+        description: String::new(),
+        content: content(size),
+        message: String::new(),
+        allow_blank: false,
+    };
+    let intentions = &world.app.intentions;
+    let refused = intentions.create_config(&admin(), save(90_000)).await;
+    assert!(
+        matches!(&refused, Err(Error::Invalid(fields)) if fields[0].why.contains("limits.message_size")),
+        "{refused:?}"
+    );
+    // What is just small enough arrives.
+    world.wants_content("edge", content(80_000)).await;
+    let mut agent = world.agent_of("edge").await;
+    let answer = agent.connect(&world).await.ask(&agent.full()).await;
+    assert!(answer.remote_config.is_some());
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Exchange and status reporting: answers, compression, and the numbers that show what was lost.
 
+use muster::app::agents::AgentAct;
 use muster::app::exchange::Message;
 use muster::fleet::agent::report::{Health, RemoteConfigOutcome, RemoteConfigStatus, Report};
 use muster::fleet::agent::{Completeness, RefusalKind, Reply};
@@ -7,7 +8,7 @@ use muster::fleet::attributes::{Attribute, Value};
 use muster::fleet::ids::InstanceUid;
 use muster::opamp::client::{Incoming, Outgoing};
 
-use crate::harness::{Agent, Plan, World, caps::C};
+use crate::harness::{Agent, Plan, World, admin, caps::C};
 
 /// What an answer says besides whom it is for and what we can do.
 pub(super) fn is_bare(answer: &Incoming) -> bool {
@@ -286,6 +287,47 @@ async fn s_062_a_repeated_request_gets_its_answer_once_more() {
     let poll = asked.clone().poll(&asked.at(9));
     assert!(poll.send(&world).await.message().full_state);
     assert!(poll.send(&world).await.message().full_state);
+}
+
+/// The hash that an answer offers, as far as it names the content.
+fn offered(answer: &Incoming) -> Option<Vec<u8>> {
+    let (_, hash) = answer.remote_config.as_ref()?;
+    Some(hash[..32].to_vec())
+}
+
+#[tokio::test]
+async fn s_062_a_repeated_request_gets_nothing_that_was_not_noted_before() {
+    let world = World::start();
+    world.wants("edge", "a").await;
+    let mut agent = world.agent_of("edge").await;
+    let poll = agent.clone().poll(&agent.full());
+    let first = poll.send(&world).await.message();
+    world.wants("edge", "b").await;
+    let again = poll.send(&world).await.message();
+    let noted = world.look(agent.id()).delivery.offered.unwrap();
+    assert_ne!(offered(&again), offered(&first));
+    assert_eq!(offered(&again), Some(noted.digest.0.to_vec()));
+    let next = agent.clone().poll(&agent.compressed());
+    assert_eq!(
+        next.send(&world).await.message().remote_config,
+        None,
+        "it was offered"
+    );
+}
+
+#[tokio::test]
+async fn s_062_a_repeated_request_of_an_agent_that_is_not_served_any_more_gets_no_offer() {
+    let world = World::start();
+    world.wants("edge", "a").await;
+    let mut agent = world.agent_of("edge").await;
+    let poll = agent.clone().poll(&agent.full());
+    assert!(poll.send(&world).await.message().remote_config.is_some());
+    world
+        .app
+        .act(&admin(), agent.id(), &AgentAct::Archive)
+        .await
+        .unwrap();
+    assert_eq!(poll.send(&world).await.message().remote_config, None);
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
 //! The `instance_uid`: its form, its echo, its replacement, and agents that share one.
 
-use muster::fleet::agent::RefusalKind;
-use muster::opamp::client::Outgoing;
+use muster::app::agents::AgentAct;
+use muster::fleet::agent::{RefusalKind, Standing};
+use muster::opamp::client::{Incoming, Outgoing};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use super::s04_exchange::is_bare;
-use crate::harness::World;
+use crate::harness::{Disk, Plan, Request, World, admin};
 
 #[tokio::test]
 async fn s_080_only_uids_of_sixteen_bytes_are_taken() {
@@ -202,7 +205,7 @@ async fn s_089_a_reconnect_beside_a_dead_connection_is_no_duplicate() {
 
 #[tokio::test]
 async fn s_090_who_comes_back_with_the_old_uid_is_told_the_new_one_again() {
-    let world = World::on_disk(crate::harness::Plan::default());
+    let world = World::on_disk(Plan::default());
     let mut agent = world.agent().await;
     let asking = Outgoing {
         requests_uid: true,
@@ -229,4 +232,96 @@ async fn s_091_a_uid_is_no_credential() {
     let answer = line.ask(&forged).await;
     assert_eq!(answer.error.unwrap().kind, RefusalKind::BadRequest);
     assert_eq!(world.look(victim.id()).registration, before);
+}
+
+/// Sends requests at the same time while no commit gets through, then lets them; the answers.
+async fn at_once(world: &World, disk: &Disk, requests: Vec<Request>) -> Vec<Incoming> {
+    let tasks = world.tracker.len() + requests.len();
+    disk.hold();
+    let mut sent = JoinSet::new();
+    for request in requests {
+        let address = world.address;
+        sent.spawn(async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            request.send_on(&mut stream).await.message()
+        });
+    }
+    world
+        .until("all are there", || disk.waits() && world.tracker.len() >= tasks)
+        .await;
+    disk.go_on();
+    sent.join_all().await
+}
+
+#[tokio::test]
+async fn a_pool_takes_no_more_than_its_maximum_also_at_once() {
+    let (disk, world) = World::on_failing_disk();
+    let pool = world.gateway(None, 2).await;
+    let polls = (0..30).map(|_| {
+        let mut agent = pool.sibling();
+        agent.clone().poll(&agent.full())
+    });
+    let answers = at_once(&world, &disk, polls.collect()).await;
+    assert_eq!(answers.iter().filter(|answer| answer.error.is_none()).count(), 2);
+    assert_eq!(world.app.fleet().len(), 2);
+}
+
+#[tokio::test]
+async fn an_archived_agent_leaves_its_place_in_the_pool() {
+    let world = World::start();
+    let pool = world.gateway(None, 1).await;
+    let (mut first, mut second) = (pool.sibling(), pool.sibling());
+    assert_eq!(
+        first
+            .clone()
+            .poll(&first.full())
+            .send(&world)
+            .await
+            .message()
+            .error,
+        None
+    );
+    let refused = second.clone().poll(&second.full()).send(&world).await.message();
+    assert!(refused.error.unwrap().message.contains("archive"));
+    let id = world.record_of(&first.uid).unwrap();
+    world.app.act(&admin(), id, &AgentAct::Archive).await.unwrap();
+    let taken = second.clone().poll(&second.full()).send(&world).await.message();
+    assert_eq!(taken.error, None);
+}
+
+#[tokio::test]
+async fn of_cloned_images_that_start_together_one_keeps_the_uid() {
+    let (disk, world) = World::on_failing_disk();
+    let first = world.agent().await;
+    let mut polls = Vec::new();
+    for _ in 0..4 {
+        let mut clone = world.agent().await;
+        clone.uid.clone_from(&first.uid);
+        polls.push(clone.clone().poll(&clone.full()));
+    }
+    let answers = at_once(&world, &disk, polls).await;
+    let kept = answers.iter().filter(|answer| answer.new_uid.is_none()).count();
+    assert_eq!(kept, 1);
+    assert!(answers.iter().all(|answer| answer.error.is_none()));
+}
+
+/// Whether it is gone can't be known before it had the time to come back.
+#[tokio::test]
+async fn just_after_a_start_nobody_takes_over_a_record_and_nobody_is_in_conflict() {
+    let world = World::on_disk(Plan::default());
+    let mut agent = world.agent().await;
+    agent.online(&world).await;
+    let world = world.restart().await;
+    let other = agent.sibling();
+    let poll = other.poll(&other.clone().full());
+    let early = poll.send(&world).await;
+    assert_eq!(early.status, 503);
+    let wait: u64 = early.header("retry-after").unwrap().parse().unwrap();
+    assert!(wait >= 30);
+    agent.online(&world).await.close().await;
+    assert_eq!(world.look(agent.id()).registration.standing, Standing::Active);
+    assert_eq!(world.app.fleet().len(), 1);
+    world.until("gone", || !world.is_online(agent.id())).await;
+    assert_eq!(poll.send(&world).await.message().error, None);
+    assert_eq!(world.record_of(&other.uid), Some(agent.id()), "it is taken then");
 }

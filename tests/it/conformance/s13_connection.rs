@@ -210,6 +210,35 @@ async fn s_211_an_offer_is_whole() {
     assert_eq!(settings.heartbeat_seconds, 30, "0 would stop heartbeats");
 }
 
+/// What the connection settings of an offer carry beside those that every offer of ours has.
+async fn beside() -> Vec<&'static str> {
+    let world = World::start();
+    let (_, _, offer) = offered(&world, TAKES).await;
+    offer.beside
+}
+
+#[tokio::test]
+async fn s_240_an_offer_names_authorities_and_no_certificate_of_the_agent() {
+    let world = World::start();
+    let (_, _, offer) = offered(&world, TAKES).await;
+    assert!(!offer.settings.ca_pem.is_empty());
+    assert!(!offer.beside.contains(&"certificate"));
+}
+
+#[tokio::test]
+async fn s_241_no_private_key_is_sent() {
+    assert!(!beside().await.contains(&"private key"));
+}
+
+#[tokio::test]
+async fn s_242_what_an_agent_does_with_tls_and_proxies_stays_unchanged() {
+    let beside = beside().await;
+    assert!(
+        !beside.contains(&"tls") && !beside.contains(&"proxy"),
+        "{beside:?}"
+    );
+}
+
 #[tokio::test]
 async fn s_110_the_interval_that_was_set_is_offered() {
     let mut plan = Plan::default();

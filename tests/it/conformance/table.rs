@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use muster::opamp::ServerCapabilities;
+
 /// How many duties there are.
 const DUTIES: usize = 215;
 
@@ -104,6 +106,10 @@ fn the_list_of_duties_names_the_tests_that_there_are() {
             .iter()
             .any(|word| row.tests.starts_with(word));
         assert!(named.is_empty() == reason, "{}: {}", row.id, row.tests);
+        let says_off = row.tests.contains("connection settings are not offered");
+        let is_off =
+            ServerCapabilities::SERVED.bits() & ServerCapabilities::OFFERS_CONNECTION_SETTINGS.bits() == 0;
+        assert!(is_off || !says_off, "{}: they are offered", row.id);
         shown += usize::from(!named.is_empty());
     }
     assert!(of_duty.is_empty(), "no such duties: {of_duty:?}");

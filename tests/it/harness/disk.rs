@@ -1,11 +1,12 @@
-//! A disk that can be told to fail, and to be well again.
+//! A disk that can be told to fail, to be slow, and to be well again.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use muster::fleet::agent::{Origin, Registration};
 use muster::fleet::ids::{AgentId, CredentialId};
+use muster::fleet::time::Timestamp;
 use muster::store::{Batch, Settings, Store};
 
 use super::{Plan, World};
@@ -15,12 +16,63 @@ use super::{Plan, World};
 pub(crate) struct Disk {
     bytes: Arc<Mutex<Vec<u8>>>,
     fails: Arc<AtomicBool>,
+    slow: Arc<(Mutex<Slow>, Condvar)>,
+}
+
+/// How a disk that is held up stands.
+#[derive(Debug, Default)]
+struct Slow {
+    held: bool,
+    waits: bool,
+    fails_once: bool,
 }
 
 impl Disk {
+    /// Holds up every commit from now on.
+    pub(crate) fn hold(&self) {
+        self.slow.0.lock().unwrap().held = true;
+    }
+
+    /// Whether a commit is held up.
+    pub(crate) fn waits(&self) -> bool {
+        self.slow.0.lock().unwrap().waits
+    }
+
+    /// Lets commits go on.
+    pub(crate) fn go_on(&self) {
+        self.slow.0.lock().unwrap().held = false;
+        self.slow.1.notify_all();
+    }
+
+    /// Fails the commit that is held up, and lets those behind it go on.
+    pub(crate) fn fail_held(&self) {
+        self.slow.0.lock().unwrap().fails_once = true;
+        self.go_on();
+    }
+
+    fn sync_when_let(&self) -> io::Result<()> {
+        let (slow, let_go) = (&self.slow.0, &self.slow.1);
+        let mut slow = slow.lock().unwrap();
+        while slow.held {
+            slow.waits = true;
+            slow = let_go.wait(slow).unwrap();
+        }
+        slow.waits = false;
+        if std::mem::take(&mut slow.fails_once) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    }
+
     /// Whether writes fail from now on.
     pub(crate) fn fail(&self, fails: bool) {
         self.fails.store(fails, Ordering::SeqCst);
+    }
+
+    /// The store on it.
+    pub(super) fn open(&self, now: Timestamp) -> Store {
+        let backend = self.clone();
+        Store::on_backend(move || Ok(backend.clone()), &Settings::default(), now).unwrap()
     }
 
     fn writable(&self) -> io::Result<()> {
@@ -49,6 +101,7 @@ impl redb::StorageBackend for Disk {
         Ok(())
     }
     fn sync_data(&self) -> io::Result<()> {
+        self.sync_when_let()?;
         self.writable()
     }
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
@@ -68,10 +121,9 @@ impl World {
             ..Plan::default()
         };
         let clock = super::clock_of(&plan);
-        let backend = disk.clone();
-        let open = move || Ok(backend.clone());
-        let store = Store::on_backend(open, &Settings::default(), clock.now()).unwrap();
-        (disk, Self::on(store, clock, plan, None))
+        let mut world = Self::on(disk.open(clock.now()), clock, plan, None);
+        world.disk = Some(disk.clone());
+        (disk, world)
     }
 
     /// Waits until the store takes writes again.

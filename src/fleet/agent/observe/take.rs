@@ -159,13 +159,13 @@ impl Subject<'_> {
     ) {
         self.contact.status_reported = true;
         let hash = ConfigHash::from_wire(&status.hash, seen.key);
-        if hash.is_some_and(|hash| hash.epoch == seen.epoch && hash.generation > seen.generation) {
+        let from_later =
+            hash.is_some_and(|hash| hash.epoch == seen.epoch && hash.generation > seen.generation);
+        if from_later && self.agent.delivery.hold != Some(HoldReason::StoreWentBack) {
             observed.store_went_back = true;
-            if self.agent.delivery.hold != Some(HoldReason::StoreWentBack) {
-                self.agent_mut().delivery.hold = Some(HoldReason::StoreWentBack);
-                observed.delivery_changed = true;
-                observed.happenings.push(Happening::HeldBackInTime);
-            }
+            self.agent_mut().delivery.hold = Some(HoldReason::StoreWentBack);
+            observed.delivery_changed = true;
+            observed.happenings.push(Happening::HeldBackInTime);
         }
         let digest = hash.map(|hash| hash.digest);
         let error = excerpt(&status.error);
