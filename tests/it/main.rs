@@ -32,6 +32,7 @@ mod login;
 mod opamp_bytes;
 mod opamp_examples;
 mod opamp_schema;
+mod own_word;
 mod pages_of_intent;
 mod pages_of_people;
 mod people;

@@ -142,6 +142,7 @@ fn group(texts: &Texts) -> GroupSummary {
         published: Some(target(texts, 3, Some(14), 720)),
         newer: vec![layer("edge-base", 15)],
         changed_inputs: 2,
+        sends_secrets: false,
         members: MemberCounts {
             all: 48,
             current: 35,

@@ -84,7 +84,7 @@ fn fleet_held(reason: HoldReason) -> Markup {
         @match reason {
             HoldReason::StoreWentBack => "Nothing is sent to any agent: agents know a newer state than this server's store, so the store went back in time, after a restore or an old snapshot. Look at what is published before you release the fleet.",
             HoldReason::Operator | HoldReason::Group => "Nothing is sent to any agent: the fleet is held by an operator.",
-            HoldReason::NothingLeft | HoldReason::Unreadable | HoldReason::NotRendered | HoldReason::NothingToGoBackTo => "Nothing is sent to any agent: what they should run can't be read from the store.",
+            HoldReason::NothingLeft | HoldReason::Unreadable | HoldReason::NotRendered | HoldReason::NothingToGoBackTo | HoldReason::OwnWord => "Nothing is sent to any agent: what they should run can't be read from the store.",
         }
         " " a href={ (agents_href("held = \"went back\"")) } { "Agents that are held" }
     }

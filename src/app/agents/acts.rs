@@ -51,8 +51,11 @@ pub enum AgentAct {
     },
     /// Let selectors decide again.
     Unpin,
-    /// Put it into the group that its facts propose.
-    ConfirmGroup,
+    /// Put it into the group that its facts propose, as long as they propose that one.
+    ConfirmGroup {
+        /// The group that was looked at.
+        group: Name,
+    },
     /// Restart it, once.
     Restart,
     /// Offer once more what it refused.
@@ -113,7 +116,7 @@ impl AgentAct {
             // These change what reaches a host.
             Self::Pin { .. }
             | Self::Unpin
-            | Self::ConfirmGroup
+            | Self::ConfirmGroup { .. }
             | Self::Retry
             | Self::Reapply
             | Self::Release
@@ -138,7 +141,7 @@ impl AgentAct {
             Self::Label { .. } => "agent.label",
             Self::Pin { .. } => "agent.pin",
             Self::Unpin => "agent.unpin",
-            Self::ConfirmGroup => "agent.confirm_group",
+            Self::ConfirmGroup { .. } => "agent.confirm_group",
             Self::Restart => "agent.restart",
             Self::Retry => "agent.retry",
             Self::Reapply => "agent.reapply",
@@ -169,8 +172,8 @@ impl AgentAct {
                 format!("{group}; {terms}").trim_end_matches("; ").to_owned()
             }
             Self::Hold { reason, until } | Self::Detach { reason, until } => OnTerms::told(reason, *until),
+            Self::ConfirmGroup { group } => group.to_string(),
             Self::Unpin
-            | Self::ConfirmGroup
             | Self::Restart
             | Self::Retry
             | Self::Reapply
@@ -213,11 +216,9 @@ impl App {
                 })
                 .await?;
             }
-            AgentAct::ConfirmGroup => {
-                let proposed = self.snapshot_of(id)?.agent.registration.proposed_group.clone();
-                let group = proposed.ok_or_else(|| Error::Conflict("its facts propose no group".into()))?;
+            AgentAct::ConfirmGroup { group } => {
                 let terms = OnTerms::default().terms(actor, now)?;
-                self.pin(id, entry, group, terms).await?;
+                self.confirm_group(id, entry, group, terms).await?;
             }
             AgentAct::Restart => self.order_restart(actor, id, entry).await?,
             AgentAct::Retry => self.retry(id, entry).await?,
@@ -353,6 +354,39 @@ impl App {
             Ok(())
         })
         .await?;
+        self.happen(id, Happening::Pinned { group, terms: told }, at);
+        Ok(())
+    }
+
+    /// Pins an agent to the group that its facts propose. What an agent says of itself may change at any moment, so it is
+    /// compared with what was looked at, in the turn that writes it.
+    async fn confirm_group(
+        &self,
+        id: AgentId,
+        entry: AuditEntry,
+        group: &Name,
+        terms: Terms,
+    ) -> Result<(), Error> {
+        if !self.intentions.has_group(group) {
+            return Err(Error::not_found("group", group));
+        }
+        let at = entry.at;
+        let told = terms.clone();
+        self.edit_registration(id, entry, |registration| {
+            match &registration.proposed_group {
+                None => return Err(Error::Conflict("its facts propose no group".into())),
+                Some(now) if now != group => {
+                    let why = format!("its facts propose {now} by now, not {group}; look at it again");
+                    return Err(Error::Conflict(why));
+                }
+                Some(_) => {}
+            }
+            registration.pin = Some(group.clone());
+            registration.pin_terms = Some(terms);
+            Ok(())
+        })
+        .await?;
+        let group = group.clone();
         self.happen(id, Happening::Pinned { group, terms: told }, at);
         Ok(())
     }

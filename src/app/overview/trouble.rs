@@ -189,7 +189,8 @@ impl Troubles {
                 | HoldReason::NothingLeft
                 | HoldReason::Unreadable
                 | HoldReason::NotRendered
-                | HoldReason::NothingToGoBackTo,
+                | HoldReason::NothingToGoBackTo
+                | HoldReason::OwnWord,
             )
             | None => {}
         }

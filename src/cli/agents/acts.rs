@@ -164,6 +164,25 @@ impl Pin {
     }
 }
 
+/// Put agents into the group that their facts propose
+///
+/// What agents say of themselves may change: those whose facts propose another group by then are refused.
+#[derive(clap::Args, Debug)]
+pub(super) struct ConfirmGroup {
+    /// The group that they propose
+    #[arg(long, value_parser = Name::new)]
+    group: Name,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+impl ConfirmGroup {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let act = AgentAct::ConfirmGroup { group: self.group };
+        self.selection.run(session, &act).await
+    }
+}
+
 /// Keep what an agent runs as a new config, or as a new revision of one
 ///
 /// Nothing is sent to anybody; publish the config to do that.
@@ -305,7 +324,7 @@ fn done(act: &AgentAct) -> &'static str {
         AgentAct::Label { .. } => "labelled",
         AgentAct::Pin { .. } => "pinned",
         AgentAct::Unpin => "unpinned",
-        AgentAct::ConfirmGroup => "put into the proposed group",
+        AgentAct::ConfirmGroup { .. } => "put into the proposed group",
         AgentAct::Restart => "told to restart",
         AgentAct::Retry => "offered it once more",
         AgentAct::Reapply => "offered once more what is wanted",

@@ -9,6 +9,7 @@ use super::super::terms::TermsForm;
 use super::path;
 use crate::app::agents::{AgentAct, AgentDetail};
 use crate::app::terms::OnTerms;
+use crate::fleet::name::Name;
 
 /// What is typed before a credential is revoked.
 pub const REVOKE_WORD: &str = "revoke";
@@ -96,9 +97,9 @@ impl Act {
         Self::ALL.into_iter().find(|act| act.name() == name)
     }
 
-    /// What the use case is asked, on these terms where it takes any.
+    /// What the use case is asked, on these terms and about this group where it takes any.
     #[must_use]
-    pub fn asked(self, terms: OnTerms) -> AgentAct {
+    pub fn asked(self, terms: OnTerms, group: Name) -> AgentAct {
         let OnTerms { reason, until } = terms;
         match self {
             Self::Restart => AgentAct::Restart,
@@ -108,7 +109,7 @@ impl Act {
             Self::Reapply => AgentAct::Reapply,
             Self::Release => AgentAct::Release,
             Self::Retry => AgentAct::Retry,
-            Self::ConfirmGroup => AgentAct::ConfirmGroup,
+            Self::ConfirmGroup => AgentAct::ConfirmGroup { group },
             Self::Unpin => AgentAct::Unpin,
             Self::Unpublish => AgentAct::Unpublish,
             Self::AcceptConflict => AgentAct::AcceptConflict,
@@ -210,12 +211,17 @@ pub fn ask(detail: &AgentDetail, act: Act, terms: &TermsForm, errors: &Errors, s
     let name = visible_text(&detail.summary.name);
     let question = format!("{}: {name}?", act.button());
     let typed = (act == Act::Revoke).then_some(REVOKE_WORD);
+    // What is confirmed is what was shown, whatever the agent says by then.
+    let proposed = detail.registration.proposed_group.as_ref();
+    let proposed = proposed.filter(|_| act == Act::ConfirmGroup).map(Name::as_str);
+    let fields: Vec<(&str, &str)> = proposed.map(|group| ("group", group)).into_iter().collect();
     html! {
         (page_head(&visible(&detail.summary.name), None, None))
         (errors.summary())
         (confirm(&Confirm {
             question: &question,
             consequences: html! {
+                @if let Some(group) = proposed { p { "Its facts propose " (group) "." } }
                 p { (act.consequence()) }
                 @match act {
                     Act::Hold => (terms.fields("When somebody releases it", errors)),
@@ -228,7 +234,7 @@ pub fn ask(detail: &AgentDetail, act: Act, terms: &TermsForm, errors: &Errors, s
             button: act.button(),
             destructive: act == Act::Revoke,
             action: &format!("{path}/act/{}", act.name()),
-            fields: &[],
+            fields: &fields,
             cancel: &path,
             form_token: scene.form_token,
         }))

@@ -119,7 +119,7 @@ async fn identity_tab(call: Call) -> Outcome {
 async fn ask(call: Call) -> Outcome {
     let act = Act::named(call.param("act")).ok_or_else(problem::not_found)?;
     let (detail, stage) = found(&call)?;
-    let needed = act.asked(OnTerms::default()).permission();
+    let needed = act.asked(OnTerms::default(), Name::unassigned()).permission();
     call.actor.may(needed).map_err(Error::from)?;
     let (terms, errors) = (TermsForm::default(), Errors::default());
     let body = acts::ask(&detail, act, &terms, &errors, &stage.scene());
@@ -158,7 +158,12 @@ fn wish(act: Act, typed: &[(String, String)], terms: &TermsForm, now: Timestamp)
     if act == Act::Revoke && confirmed.is_none_or(|(_, words)| words.trim() != acts::REVOKE_WORD) {
         return Err(Errors::at("confirm", "type the word to go on"));
     }
-    Ok(act.asked(terms.asked(now)?))
+    let group = typed.iter().find(|(name, _)| name == "group");
+    let group = group.and_then(|(_, group)| Name::new(group).ok());
+    if act == Act::ConfirmGroup && group.is_none() {
+        return Err(Errors::at("group", "its facts propose no group"));
+    }
+    Ok(act.asked(terms.asked(now)?, group.unwrap_or_else(Name::unassigned)))
 }
 
 /// `GET /agents/{id}/edit`

@@ -122,7 +122,7 @@ fn membership(detail: &AgentDetail, scene: &Scene<'_>) -> Markup {
         @if let Some(proposed) = &registration.proposed_group {
             p { "What it reports of itself would put it into " a href={ "/groups/" (proposed) } { (proposed) } ". That takes effect when somebody confirms it, since reports are claims." }
             @if may {
-                div.buttons { (post_button(&format!("Put it into {proposed}"), &format!("/agents/{id}/act/confirm-group"), &[], scene.form_token)) }
+                div.buttons { (post_button(&format!("Put it into {proposed}"), &format!("/agents/{id}/act/confirm-group"), &[("group", proposed.as_str())], scene.form_token)) }
             }
         }
         @if may {

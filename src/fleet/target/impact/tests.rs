@@ -28,6 +28,7 @@ fn impact(fleet: &[Member]) -> Impact {
         Proposal {
             group: &group,
             renderings: &Renderings::Common(DIGEST),
+            secrets: false,
         },
         fleet,
     )
