@@ -8,7 +8,7 @@ use maud::Markup;
 use muster::admin_plane::Site;
 use muster::admin_plane::assets;
 use muster::admin_plane::pages::add_agents::{self, AddForm, JoiningView, Way};
-use muster::admin_plane::pages::agent::acts::{self, Act};
+use muster::admin_plane::pages::agent::acts::{self, Act, Asked};
 use muster::admin_plane::pages::agent::configuration::Side;
 use muster::admin_plane::pages::agent::edit::{self, AdoptForm, EditForm};
 use muster::admin_plane::pages::agent::{self, AgentTab};
@@ -527,21 +527,21 @@ fn form_pages(words: &Words<'_>) -> Vec<(&'static str, String)> {
         "agent_edit",
         in_frame("Edit", Nav::Agents, edit::edit(&detail, &form, &scene)),
     ));
-    let ask = acts::ask(
-        &detail,
-        Act::Revoke,
-        &terms(words),
-        &Errors::at("", words.reason),
-        &scene,
-    );
+    let asked = Asked {
+        act: Act::Revoke,
+        besides: 2,
+        terms: &terms(words),
+        errors: &Errors::at("", words.reason),
+    };
+    let ask = acts::ask(&detail, &asked, &scene);
     pages.push(("agent_revoke", in_frame("Revoke", Nav::Agents, ask)));
-    let ask = acts::ask(
-        &detail,
-        Act::Hold,
-        &terms(words),
-        &Errors::at("until", words.reason),
-        &scene,
-    );
+    let asked = Asked {
+        act: Act::Hold,
+        besides: 0,
+        terms: &terms(words),
+        errors: &Errors::at("until", words.reason),
+    };
+    let ask = acts::ask(&detail, &asked, &scene);
     pages.push(("agent_hold", in_frame("Hold", Nav::Agents, ask)));
     let form = AdoptForm {
         name: words.name,
@@ -765,6 +765,7 @@ fn bulk_pages(words: &Words<'_>) -> Vec<(&'static str, String)> {
         names: &names,
         picks: &[],
         count: 12,
+        besides: if act == BulkAct::Revoke { 3 } else { 0 },
         filter: words.name,
         matching: true,
         groups: &[],
@@ -778,6 +779,7 @@ fn bulk_pages(words: &Words<'_>) -> Vec<(&'static str, String)> {
     let result = BulkResult {
         done: vec![id(1)],
         refused: [(id(2), words.reason.to_owned())].into(),
+        besides: Vec::new(),
     };
     let names = [(id(2), words.name.to_owned())].into();
     let outcome = bulk::outcome(BulkAct::Restart, &result, &names, "/agents");

@@ -39,6 +39,7 @@ mod people;
 mod pki;
 mod publish;
 mod rendering;
+mod revoking;
 mod rollout_laws;
 mod rollouts;
 mod selectors;

@@ -1,7 +1,8 @@
 //! What operators do to agents, one by one or many at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::stream::{self, StreamExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,11 +15,14 @@ use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::{Delivery, Happening, Registration, RestartOrder, Standing};
 use crate::fleet::capabilities::Capabilities;
-use crate::fleet::ids::AgentId;
+use crate::fleet::ids::{AgentId, CredentialId};
 use crate::fleet::name::Name;
 use crate::fleet::suspension::{SuspensionKind, Terms};
 use crate::fleet::time::Timestamp;
 use crate::store::{AuditEntry, Batch};
+
+/// So many acts are under way at the same time, so that the store writes them together.
+pub(in crate::app) const AT_ONCE: usize = 64;
 
 /// Something to do to an agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -105,6 +109,8 @@ pub struct BulkResult {
     pub done: Vec<AgentId>,
     /// Where it wasn't, and why.
     pub refused: BTreeMap<AgentId, String>,
+    /// Agents that it reached besides: a credential that was revoked speaks for them, too.
+    pub besides: Vec<AgentId>,
 }
 
 impl AgentAct {
@@ -255,15 +261,30 @@ impl App {
             }
             AgentAct::Archive => {
                 self.edit_registration(id, entry, |r| {
-                    r.standing = Standing::Archived { at: now };
+                    let conflict_with = match r.standing {
+                        Standing::Conflict { with } => Some(with),
+                        Standing::Active | Standing::Revoked { .. } => None,
+                        Standing::Archived { .. } => {
+                            return Err(Error::Conflict("the agent is archived already".into()));
+                        }
+                    };
+                    r.standing = Standing::Archived {
+                        at: now,
+                        conflict_with,
+                    };
                     Ok(())
                 })
                 .await?;
             }
             AgentAct::Restore => {
                 let standing = |r: &mut Registration| match r.standing {
-                    Standing::Archived { .. } => {
-                        r.standing = Standing::Active;
+                    Standing::Archived { conflict_with, .. } => {
+                        // What was so before it was put away still is.
+                        r.standing = match (self.revoked_since(r.credential), conflict_with) {
+                            (Some(at), _) => Standing::Revoked { at },
+                            (None, Some(with)) => Standing::Conflict { with },
+                            (None, None) => Standing::Active,
+                        };
                         Ok(())
                     }
                     Standing::Active | Standing::Conflict { .. } | Standing::Revoked { .. } => {
@@ -284,10 +305,27 @@ impl App {
         Ok(())
     }
 
-    /// Does something to many agents. Each is done or refused by itself.
+    /// What an act on many agents would reach. Nothing is done.
     ///
     /// # Errors
     /// When the actor may not.
+    pub fn reach(&self, actor: &Actor, ids: &[AgentId], act: &AgentAct) -> Result<BulkResult, Error> {
+        actor.may(act.permission())?;
+        let mut besides = Vec::new();
+        if *act == AgentAct::Revoke {
+            besides = self.behind_credentials_of(ids);
+        }
+        Ok(BulkResult {
+            done: ids.to_vec(),
+            refused: BTreeMap::new(),
+            besides,
+        })
+    }
+
+    /// Does something to many agents, some at the same time. Each is done or refused by itself.
+    ///
+    /// # Errors
+    /// When the actor may not, or the store took nothing of it.
     pub async fn act_on_many(
         &self,
         actor: &Actor,
@@ -296,16 +334,83 @@ impl App {
     ) -> Result<BulkResult, Error> {
         actor.may(act.permission())?;
         let mut result = BulkResult::default();
-        for id in ids {
-            match self.act(actor, *id, act).await {
-                Ok(()) => result.done.push(*id),
-                Err(error @ (Error::Unavailable(_) | Error::Internal(_))) => return Err(error),
+        // A credential is revoked once, however many of those behind it were named.
+        let besides = self.reach(actor, ids, act)?.besides;
+        let named: Vec<Vec<AgentId>> = if *act == AgentAct::Revoke {
+            self.by_credential(ids)
+        } else {
+            ids.iter().map(|id| vec![*id]).collect()
+        };
+        // Boxed: the futures of all acts together are large.
+        let acts = stream::iter(named)
+            .map(|ids| async move {
+                let outcome = match ids.first() {
+                    Some(first) => Box::pin(self.act(actor, *first, act)).await,
+                    None => Ok(()),
+                };
+                (ids, outcome)
+            })
+            .buffer_unordered(AT_ONCE);
+        let mut acts = std::pin::pin!(acts);
+        let mut failed = None;
+        while let Some((ids, outcome)) = acts.next().await {
+            match outcome {
+                Ok(()) => result.done.extend(ids),
                 Err(error) => {
-                    result.refused.insert(*id, error.to_string());
+                    let why = error.to_string();
+                    result.refused.extend(ids.into_iter().map(|id| (id, why.clone())));
+                    if matches!(error, Error::Unavailable(_) | Error::Internal(_)) {
+                        failed = Some(error);
+                    }
                 }
             }
         }
-        Ok(result)
+        result.done.sort_unstable();
+        let revoked = |id: &AgentId| {
+            let agent = self.live.get(*id).map(|snapshot| snapshot.agent);
+            agent.is_some_and(|agent| self.revoked_since(agent.registration.credential).is_some())
+        };
+        result.besides = besides.into_iter().filter(revoked).collect();
+        match failed {
+            // What was done is told, although the store failed in the middle.
+            Some(error) if result.done.is_empty() => Err(error),
+            _ => Ok(result),
+        }
+    }
+
+    /// These agents, together with whom they share a credential.
+    fn by_credential(&self, ids: &[AgentId]) -> Vec<Vec<AgentId>> {
+        let mut shared: BTreeMap<CredentialId, Vec<AgentId>> = BTreeMap::new();
+        let mut gone = Vec::new();
+        for id in ids {
+            match self.live.get(*id) {
+                Some(snapshot) => {
+                    let credential = snapshot.agent.registration.credential;
+                    shared.entry(credential).or_default().push(*id);
+                }
+                None => gone.push(vec![*id]),
+            }
+        }
+        shared.into_values().chain(gone).collect()
+    }
+
+    /// The agents besides these that are let in with one of their credentials.
+    #[must_use]
+    pub fn behind_credentials_of(&self, ids: &[AgentId]) -> Vec<AgentId> {
+        let named: BTreeSet<&AgentId> = ids.iter().collect();
+        let credentials = ids.iter().filter_map(|id| self.live.get(*id));
+        let credentials: BTreeSet<CredentialId> = credentials
+            .map(|snapshot| snapshot.agent.registration.credential)
+            .collect();
+        let mut others = self.live.collect(|entry| {
+            let registration = &entry.agent.registration;
+            let other = credentials.contains(&registration.credential)
+                && !matches!(registration.standing, Standing::Revoked { .. })
+                && !named.contains(&registration.id);
+            other.then_some(registration.id)
+        });
+        others.sort_unstable();
+        others
     }
 
     async fn rename(&self, id: AgentId, entry: AuditEntry, name: &str) -> Result<(), Error> {

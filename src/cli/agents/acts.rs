@@ -246,8 +246,22 @@ async fn apply(
     }
     if matches!(act, AgentAct::Revoke) {
         let titles: Vec<_> = named.iter().map(|agent| agent.name.as_str()).collect();
-        let question = format!("Revoke {} for good?", titles.join(", "));
-        many.yes.ask(session.output, &question)?;
+        let titles = titles.join(", ");
+        let ids: Vec<_> = named.iter().map(|agent| agent.id.as_str()).collect();
+        let others = besides(session, &json!({"act": act, "ids": ids, "preview": true})).await?;
+        if others == 0 {
+            many.yes
+                .ask(session.output, &format!("Revoke {titles} for good?"))?;
+        } else {
+            let what = format!(
+                "{titles} {} revoked for good, and so {} that share{} their credentials.",
+                if named.len() == 1 { "is" } else { "are" },
+                others_of(others),
+                if others == 1 { "s" } else { "" },
+            );
+            many.yes
+                .ask_count(session.output, &what, named.len() as u64 + others)?;
+        }
     }
     match named.as_slice() {
         [agent] => one(session, agent, act).await,
@@ -276,10 +290,30 @@ async fn all(session: &mut Session<'_>, filter: &str, yes: Yes, act: &AgentAct) 
     if count == 0 {
         return Err(wrong("the filter takes no agent").into());
     }
-    yes.ask_count(session.output, &what, count)?;
+    let mut others = 0;
+    if matches!(act, AgentAct::Revoke) {
+        let wish = json!({"act": act, "filter": filter, "count": count, "preview": true});
+        others = besides(session, &wish).await?;
+    }
+    let what = if others == 0 {
+        what
+    } else {
+        format!("{what} So are {} that share their credentials.", others_of(others))
+    };
+    yes.ask_count(session.output, &what, count + others)?;
     // The server does nothing when the filter takes another number by now.
     let wish = json!({"act": act, "filter": filter, "count": count});
     several(session, &wish, &[], act).await
+}
+
+/// How many agents an act would reach besides those that it names.
+async fn besides(session: &Session<'_>, wish: &Value) -> anyhow::Result<u64> {
+    let reach: Value = session.post("/api/v1/agents/acts", wish).await?;
+    Ok(list_at(&reach, "/besides").len() as u64)
+}
+
+fn others_of(count: u64) -> String {
+    format!("{count} other{}", plural(count))
 }
 
 async fn several(
@@ -288,8 +322,8 @@ async fn several(
     named: &[Named],
     act: &AgentAct,
 ) -> anyhow::Result<()> {
-    let result: Value = session.post("/api/v1/agents/acts", wish).await?;
-    let changed = list_at(&result, "/done").len();
+    let result: Value = session.post_patiently("/api/v1/agents/acts", wish).await?;
+    let changed = list_at(&result, "/done").len() + list_at(&result, "/besides").len();
     session.say(&result, || {
         format!("{changed} agent{} {}", plural(changed as u64), done(act))
     })?;

@@ -59,7 +59,7 @@ pub const APPLYING_OVERDUE: Duration = Duration::from_mins(5);
 pub fn status(agent: &Agent, presence: Presence, config: &Judgement<'_>, now: Timestamp) -> Status {
     match agent.registration.standing {
         Standing::Revoked { at } => return say(Condition::Down, "Its credential was revoked", at),
-        Standing::Archived { at } => return say(Condition::Unknown, "Archived", at),
+        Standing::Archived { at, .. } => return say(Condition::Unknown, "Archived", at),
         Standing::Conflict { .. } => {
             let reason = "Uses the credential of another agent: acknowledged and given nothing";
             return say(Condition::Degraded, reason, agent.registration.origin.at);

@@ -99,6 +99,9 @@ pub enum Standing {
     Archived {
         /// Since when.
         at: Timestamp,
+        /// The agent whose credential it used, when it was in conflict before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        conflict_with: Option<AgentId>,
     },
     /// Its credential was revoked: not let in.
     Revoked {

@@ -122,7 +122,13 @@ async fn ask(call: Call) -> Outcome {
     let needed = act.asked(OnTerms::default(), Name::unassigned()).permission();
     call.actor.may(needed).map_err(Error::from)?;
     let (terms, errors) = (TermsForm::default(), Errors::default());
-    let body = acts::ask(&detail, act, &terms, &errors, &stage.scene());
+    let asked = acts::Asked {
+        act,
+        besides: besides(&call, act, &detail),
+        terms: &terms,
+        errors: &errors,
+    };
+    let body = acts::ask(&detail, &asked, &stage.scene());
     Ok(shown(&call, &detail, StatusCode::OK, body))
 }
 
@@ -132,7 +138,8 @@ async fn act(call: Call) -> Outcome {
     let (detail, stage) = found(&call)?;
     let typed = call.typed();
     let terms = TermsForm::of(&typed);
-    let errors = match wish(act, &typed, &terms, call.app().clock().now()) {
+    let besides = besides(&call, act, &detail);
+    let errors = match wish((act, besides), &typed, &terms, call.app().clock().now()) {
         Err(errors) => errors,
         Ok(asked) => match call.app().act(&call.actor, detail.summary.id, &asked).await {
             Ok(()) => {
@@ -148,15 +155,35 @@ async fn act(call: Call) -> Outcome {
             Err(error) => Errors::of(error)?,
         },
     };
-    let body = acts::ask(&detail, act, &terms, &errors, &stage.scene());
+    let asked = acts::Asked {
+        act,
+        besides,
+        terms: &terms,
+        errors: &errors,
+    };
+    let body = acts::ask(&detail, &asked, &stage.scene());
     Ok(shown(&call, &detail, errors.status(), body))
 }
 
+/// How many other agents an act reaches.
+fn besides(call: &Call, act: Act, detail: &AgentDetail) -> u64 {
+    if act != Act::Revoke {
+        return 0;
+    }
+    call.app().behind_credentials_of(&[detail.summary.id]).len() as u64
+}
+
 /// What is asked for, or what has to be typed first.
-fn wish(act: Act, typed: &[(String, String)], terms: &TermsForm, now: Timestamp) -> Result<AgentAct, Errors> {
+fn wish(
+    (act, besides): (Act, u64),
+    typed: &[(String, String)],
+    terms: &TermsForm,
+    now: Timestamp,
+) -> Result<AgentAct, Errors> {
     let confirmed = typed.iter().find(|(name, _)| name == "confirm");
-    if act == Act::Revoke && confirmed.is_none_or(|(_, words)| words.trim() != acts::REVOKE_WORD) {
-        return Err(Errors::at("confirm", "type the word to go on"));
+    let needed = acts::revoke_words(besides);
+    if act == Act::Revoke && confirmed.is_none_or(|(_, words)| words.trim() != needed) {
+        return Err(Errors::at("confirm", &format!("type {needed} to go on")));
     }
     let group = typed.iter().find(|(name, _)| name == "group");
     let group = group.and_then(|(_, group)| Name::new(group).ok());

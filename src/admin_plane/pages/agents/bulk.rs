@@ -181,6 +181,8 @@ pub struct BulkView<'a> {
     pub picks: &'a [AgentId],
     /// How many agents.
     pub count: u64,
+    /// How many others it reaches: they share a credential with one of these.
+    pub besides: u64,
     /// The filter, when all are meant that match it.
     pub filter: &'a str,
     /// Whether all are meant that match the filter.
@@ -199,7 +201,17 @@ pub struct BulkView<'a> {
     pub errors: &'a Errors,
 }
 
-/// The words to type before many agents are revoked.
+/// "And 497 others that share their credentials": whom revoking reaches besides; empty when nobody.
+#[must_use]
+pub fn others_behind(besides: u64, whose: &str) -> String {
+    match besides {
+        0 => String::new(),
+        1 => format!(", and 1 other that shares {whose}"),
+        _ => format!(", and {} that share {whose}", count(besides, "other", "others")),
+    }
+}
+
+/// The words to type before many agents are revoked; `count` is that of all whom it reaches.
 #[must_use]
 pub fn words_to_type(act: BulkAct, count: u64) -> Option<String> {
     (act == BulkAct::Revoke).then(|| format!("revoke {}", self::count(count, "agent", "agents")))
@@ -210,9 +222,10 @@ pub fn words_to_type(act: BulkAct, count: u64) -> Option<String> {
 pub fn ask(view: &BulkView<'_>, scene: &Scene<'_>) -> Markup {
     let whom = count(view.count, "agent", "agents");
     let verb = view.act.verb();
-    let question = format!("{verb} {whom}?");
-    let button = format!("{verb} {whom}");
-    let typed = words_to_type(view.act, view.count);
+    let others = others_behind(view.besides, "their credentials");
+    let question = format!("{verb} {whom}{others}?");
+    let button = format!("{verb} {whom}{others}");
+    let typed = words_to_type(view.act, view.count + view.besides);
     let picks: Vec<String> = view.picks.iter().map(ToString::to_string).collect();
     let expected = view.count.to_string();
     let mut fields = vec![
@@ -341,7 +354,7 @@ pub fn outcome(act: BulkAct, result: &BulkResult, names: &BTreeMap<AgentId, Stri
     }
     html! {
         (page_head(&html! { (act.verb()) " agents" }, None, None))
-        @if !result.done.is_empty() { p { (badge(Status::Healthy, Some("Done"))) " " (said(act, result.done.len())) } }
+        @if !result.done.is_empty() { p { (badge(Status::Healthy, Some("Done"))) " " (said(act, result.done.len() + result.besides.len())) } }
         @for (why, ids) in &reasons {
             div {
                 p {

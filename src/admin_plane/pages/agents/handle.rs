@@ -116,6 +116,20 @@ async fn bulk(call: Call) -> Outcome {
         return Ok(done(&back, "Nothing was done: no agent was selected."));
     }
     let count = ids.len() as u64;
+    // What revoking reaches is known for sure only where it is done; what is typed has to be that.
+    let besides = match act {
+        BulkAct::Revoke => call.app().behind_credentials_of(&ids).len() as u64,
+        BulkAct::Label
+        | BulkAct::Pin
+        | BulkAct::Restart
+        | BulkAct::Hold
+        | BulkAct::Release
+        | BulkAct::Detach
+        | BulkAct::Attach
+        | BulkAct::Retry
+        | BulkAct::Reapply
+        | BulkAct::Archive => 0,
+    };
     let mut errors = Errors::default();
     if posted.go {
         if posted.matching && posted.expected != count.to_string() {
@@ -124,7 +138,7 @@ async fn bulk(call: Call) -> Outcome {
                 "the filter matches other agents than a moment ago; look again before you go on",
             );
         }
-        if let Some(words) = bulk::words_to_type(act, count)
+        if let Some(words) = bulk::words_to_type(act, count + besides)
             && posted.confirm.trim() != words
         {
             errors.add("confirm", &format!("type {words} to go on"));
@@ -134,7 +148,8 @@ async fn bulk(call: Call) -> Outcome {
             Ok(asked) if errors.is_empty() => {
                 let result = call.app().act_on_many(&call.actor, &ids, &asked).await?;
                 if result.refused.is_empty() {
-                    return Ok(done(&back, &bulk::said(act, result.done.len())));
+                    let reached = result.done.len() + result.besides.len();
+                    return Ok(done(&back, &bulk::said(act, reached)));
                 }
                 let refused: Vec<AgentId> = result.refused.keys().copied().collect();
                 let names = names(&call, &refused);
@@ -158,6 +173,7 @@ async fn bulk(call: Call) -> Outcome {
             names: &names,
             picks: &posted.picks,
             count,
+            besides,
             filter: &posted.query,
             matching: posted.matching,
             groups: &groups,
