@@ -37,6 +37,7 @@ use identity::Who;
 use routes::{Handler, Row, Rule};
 
 use crate::app::App;
+use crate::app::audit::missing_role;
 use crate::app::clock::Stopwatch;
 use crate::fleet::hash::Digest;
 use crate::fleet::time::Timestamp;
@@ -237,7 +238,13 @@ impl AdminPlane {
         }
         let actor = match row.rule {
             Rule::Public => None,
-            rule @ (Rule::SignedIn | Rule::Needs(_) | Rule::Local) => Some(who.permitted(rule)?),
+            rule @ (Rule::SignedIn | Rule::Needs(_) | Rule::Local) => {
+                let permitted = who.permitted(rule);
+                if permitted.is_err() {
+                    self.tell_refused(row, who);
+                }
+                Some(permitted?)
+            }
         };
         if mutates
             || visit.parts.headers.contains_key(CONTENT_LENGTH)
@@ -267,6 +274,20 @@ impl AdminPlane {
         }
         // Somebody who hangs up must not cut an act in two.
         self.tracker.spawn(work).await.map_err(Failure::internal)?
+    }
+
+    /// Counts for the audit log that somebody who is known may not use a route.
+    fn tell_refused(&self, row: &Row, who: &Who) {
+        let Some(actor) = who.actor() else { return };
+        let missing = match row.rule {
+            Rule::Needs(permission) => missing_role(permission),
+            Rule::Local => "not on this host",
+            Rule::Public | Rule::SignedIn => return,
+        };
+        let reason = format!("{missing}: {} {}", row.method, row.path);
+        self.app
+            .audit
+            .refused(&actor.name, actor.address, "request", reason);
     }
 
     /// Whether requests should come here.

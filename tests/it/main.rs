@@ -26,6 +26,7 @@ mod harness;
 mod help;
 mod http;
 mod joining;
+mod labelling;
 mod laws;
 mod layers;
 mod login;

@@ -13,7 +13,7 @@ use crate::app::error::Error;
 use crate::app::terms::OnTerms;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
-use crate::fleet::agent::{Delivery, Happening, Registration, RestartOrder, Standing};
+use crate::fleet::agent::{Delivery, Happening, HoldReason, Intent, Registration, RestartOrder, Standing};
 use crate::fleet::capabilities::Capabilities;
 use crate::fleet::ids::{AgentId, CredentialId};
 use crate::fleet::name::Name;
@@ -114,7 +114,7 @@ pub struct BulkResult {
 }
 
 impl AgentAct {
-    /// The permission that it takes.
+    /// The permission that it takes. Labels that change what reaches a host take [`Permission::Publish`] besides.
     #[must_use]
     pub fn permission(&self) -> Permission {
         match self {
@@ -201,7 +201,7 @@ impl App {
     /// # Errors
     /// When the actor may not, there is no such agent, or it can't be done to this one.
     pub async fn act(&self, actor: &Actor, id: AgentId, act: &AgentAct) -> Result<(), Error> {
-        actor.may(act.permission())?;
+        self.audit.permit(actor, act.permission(), act.word())?;
         let now = self.clock.now();
         let entry = AuditEntry {
             detail: act.detail(),
@@ -209,7 +209,7 @@ impl App {
         };
         match act {
             AgentAct::Rename { name } => self.rename(id, entry, name).await?,
-            AgentAct::Label { set, remove } => self.label(id, entry, set, remove).await?,
+            AgentAct::Label { set, remove } => self.label(actor, id, entry, (set, remove)).await?,
             AgentAct::Pin { group, reason, until } => {
                 let terms = OnTerms::of(reason, *until).terms(actor, now)?;
                 self.pin(id, entry, group.clone(), terms).await?;
@@ -259,40 +259,8 @@ impl App {
                 };
                 self.edit_registration(id, entry, standing).await?;
             }
-            AgentAct::Archive => {
-                self.edit_registration(id, entry, |r| {
-                    let conflict_with = match r.standing {
-                        Standing::Conflict { with } => Some(with),
-                        Standing::Active | Standing::Revoked { .. } => None,
-                        Standing::Archived { .. } => {
-                            return Err(Error::Conflict("the agent is archived already".into()));
-                        }
-                    };
-                    r.standing = Standing::Archived {
-                        at: now,
-                        conflict_with,
-                    };
-                    Ok(())
-                })
-                .await?;
-            }
-            AgentAct::Restore => {
-                let standing = |r: &mut Registration| match r.standing {
-                    Standing::Archived { conflict_with, .. } => {
-                        // What was so before it was put away still is.
-                        r.standing = match (self.revoked_since(r.credential), conflict_with) {
-                            (Some(at), _) => Standing::Revoked { at },
-                            (None, Some(with)) => Standing::Conflict { with },
-                            (None, None) => Standing::Active,
-                        };
-                        Ok(())
-                    }
-                    Standing::Active | Standing::Conflict { .. } | Standing::Revoked { .. } => {
-                        Err(Error::Conflict("the agent is not archived".into()))
-                    }
-                };
-                self.edit_registration(id, entry, standing).await?;
-            }
+            AgentAct::Archive => self.edit_registration(id, entry, |r| archive(r, now)).await?,
+            AgentAct::Restore => self.edit_registration(id, entry, |r| self.restore(r)).await?,
             AgentAct::Rotate => self.rotate(actor, id, entry).await?,
             AgentAct::Revoke => {
                 let first = self.snapshot_of(id)?.agent.registration.credential;
@@ -300,6 +268,11 @@ impl App {
             }
         }
         self.settle(id).await?;
+        let registration = &self.snapshot_of(id)?.agent.registration;
+        if self.desired(registration).config == Intent::Hold(HoldReason::NotRendered) {
+            // It was moved: it isn't made to wait for the next look at all.
+            self.reconcile.activate();
+        }
         self.nudge(id);
         self.announce_agent(id);
         Ok(())
@@ -332,7 +305,7 @@ impl App {
         ids: &[AgentId],
         act: &AgentAct,
     ) -> Result<BulkResult, Error> {
-        actor.may(act.permission())?;
+        self.audit.permit(actor, act.permission(), act.word())?;
         let mut result = BulkResult::default();
         // A credential is revoked once, however many of those behind it were named.
         let besides = self.reach(actor, ids, act)?.besides;
@@ -413,6 +386,19 @@ impl App {
         others
     }
 
+    /// Brings an agent back from the archive. What was so before it was put away still is.
+    fn restore(&self, registration: &mut Registration) -> Result<(), Error> {
+        let Standing::Archived { conflict_with, .. } = registration.standing else {
+            return Err(Error::Conflict("the agent is not archived".into()));
+        };
+        registration.standing = match (self.revoked_since(registration.credential), conflict_with) {
+            (Some(at), _) => Standing::Revoked { at },
+            (None, Some(with)) => Standing::Conflict { with },
+            (None, None) => Standing::Active,
+        };
+        Ok(())
+    }
+
     async fn rename(&self, id: AgentId, entry: AuditEntry, name: &str) -> Result<(), Error> {
         let name = name.trim();
         if name.chars().count() > 128 || name.chars().any(char::is_control) {
@@ -431,19 +417,35 @@ impl App {
 
     async fn label(
         &self,
+        actor: &Actor,
         id: AgentId,
         entry: AuditEntry,
-        set: &BTreeMap<String, String>,
-        remove: &[String],
+        (set, remove): (&BTreeMap<String, String>, &[String]),
     ) -> Result<(), Error> {
         self.edit_registration(id, entry, |registration| {
             registration.labels.retain(|key, _| !remove.contains(key));
             registration
                 .labels
                 .extend(set.iter().map(|(key, value)| (key.clone(), value.clone())));
-            check_labels(&registration.labels)
+            check_labels(&registration.labels)?;
+            if self.labels_reach_it(id, &registration.labels)? {
+                self.audit.permit(actor, Permission::Publish, "agent.label")?;
+            }
+            Ok(())
         })
         .await
+    }
+
+    /// Whether these labels would change what an agent is sent: they move it to another group, or supply what its
+    /// configuration waits for.
+    fn labels_reach_it(&self, id: AgentId, labels: &BTreeMap<String, String>) -> Result<bool, Error> {
+        let mut now = (*self.snapshot_of(id)?.agent).clone();
+        let waits = self.desired(&now.registration).config == Intent::Hold(HoldReason::NotRendered);
+        let mut then = now.clone();
+        then.registration.labels.clone_from(labels);
+        self.place(&mut now);
+        self.place(&mut then);
+        Ok(waits || now.registration.group != then.registration.group)
     }
 
     async fn pin(&self, id: AgentId, entry: AuditEntry, group: Name, terms: Terms) -> Result<(), Error> {
@@ -591,4 +593,19 @@ impl App {
         });
         Ok(())
     }
+}
+
+fn archive(registration: &mut Registration, now: Timestamp) -> Result<(), Error> {
+    let conflict_with = match registration.standing {
+        Standing::Conflict { with } => Some(with),
+        Standing::Active | Standing::Revoked { .. } => None,
+        Standing::Archived { .. } => {
+            return Err(Error::Conflict("the agent is archived already".into()));
+        }
+    };
+    registration.standing = Standing::Archived {
+        at: now,
+        conflict_with,
+    };
+    Ok(())
 }

@@ -60,6 +60,8 @@ impl Rename {
 }
 
 /// Set and remove labels
+///
+/// Labels that move an agent to another group change what it is sent: those take the role deployer.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -298,7 +300,10 @@ async fn all(session: &mut Session<'_>, filter: &str, yes: Yes, act: &AgentAct) 
     let what = if others == 0 {
         what
     } else {
-        format!("{what} So are {} that share their credentials.", others_of(others))
+        format!(
+            "{what} So are {} that share their credentials.",
+            others_of(others)
+        )
     };
     yes.ask_count(session.output, &what, count + others)?;
     // The server does nothing when the filter takes another number by now.
