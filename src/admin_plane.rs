@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, IF_MATCH, TRANSFER_ENCODING};
 use http::request;
 use http::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
@@ -233,6 +233,10 @@ impl AdminPlane {
         let mutates = !matches!(visit.parts.method, Method::GET | Method::HEAD);
         self.rates
             .permit(row.rate, who, visit.address, self.app.clock().now())?;
+        if mutates && !row.versioned && visit.parts.headers.contains_key(IF_MATCH) {
+            let why = "If-Match counts for nothing here, so nothing was done; leave it out.";
+            return Err(crate::http::Problem::new(StatusCode::BAD_REQUEST, "if-match", why).into());
+        }
         if mutates {
             guard::same_site(&visit.parts.headers, who, visit.host())?;
         }

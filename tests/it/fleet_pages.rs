@@ -521,6 +521,7 @@ fn form_pages(words: &Words<'_>) -> Vec<(&'static str, String)> {
     let form = EditForm {
         name: words.name,
         labels: &labels,
+        opened: (words.name, &labels),
         errors: &errors,
     };
     pages.push((

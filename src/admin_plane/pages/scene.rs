@@ -72,6 +72,15 @@ impl Errors {
         errors
     }
 
+    /// Somebody else was faster: what is said of the whole form.
+    #[must_use]
+    pub fn conflict(message: &str) -> Self {
+        Self {
+            status: StatusCode::CONFLICT,
+            ..Self::at("", message)
+        }
+    }
+
     /// Adds another wrong field.
     pub fn add(&mut self, field: &str, message: &str) {
         // It may quote what was typed.

@@ -177,6 +177,46 @@ async fn every_tab_of_an_agent_has_a_page_and_its_forms_do_what_they_say() {
 }
 
 #[tokio::test]
+async fn saving_name_and_labels_leaves_what_others_changed_meanwhile() {
+    let site = Site::start().await;
+    let (id, _) = join(&site, "web-1").await;
+    let (path, edit) = (format!("/agents/{id}"), format!("/agents/{id}/edit"));
+    let opened = site.page(&edit).await;
+    assert!(opened.contains("name=\"opened_labels\" value=\"region = eu\""), "{opened}");
+    // Somebody else sets a label and a name.
+    site.done(&edit, &[("name", ""), ("labels", "region = eu\r\ntier = edge")]).await;
+    let mine = |name: &'static str, labels: &'static str| {
+        [
+            ("opened_name", ""),
+            ("opened_labels", "region = eu"),
+            ("name", name),
+            ("labels", labels),
+        ]
+    };
+    site.done(&edit, &mine("front", "region = eu")).await;
+    let page = site.page(&path).await;
+    assert!(page.contains("front") && page.contains("tier"), "{page}");
+
+    // The same on both sides is asked about, and nothing that was typed is lost.
+    let clash = site.submit(&edit, &mine("back", "region = eu\r\ntier = core\r\nx = y")).await;
+    assert_eq!(clash.status, StatusCode::CONFLICT);
+    let text = clash.text();
+    for part in ["tier = core\nx = y", "value=\"back\"", "tier is &quot;edge&quot;", "its name is &quot;front&quot;"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!site.page(&path).await.contains("core"), "nothing was saved");
+    let again = [
+        ("opened_name", "front"),
+        ("opened_labels", "region = eu\ntier = edge"),
+        ("name", "back"),
+        ("labels", "region = eu\r\ntier = core\r\nx = y"),
+    ];
+    site.done(&edit, &again).await;
+    let page = site.page(&path).await;
+    assert!(page.contains("back") && page.contains("core"), "{page}");
+}
+
+#[tokio::test]
 async fn the_list_is_narrowed_by_its_url_and_says_what_is_wrong_with_a_filter() {
     let site = Site::start().await;
     join(&site, "web-1").await;

@@ -109,6 +109,62 @@ async fn a_token_needs_no_form_token_and_the_local_socket_needs_nothing() {
 }
 
 #[tokio::test]
+async fn whoever_is_refused_for_their_role_is_in_the_audit_log_once_a_minute() {
+    let site = Site::start().await;
+    for _ in 0..20 {
+        let ask = site.call(Method::POST, "/api/v1/groups/edge/publish").role(Role::Viewer);
+        let answer = ask.json(&json!({"layers": []})).send().await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    }
+    site.app.audit.flush().await;
+    let told = || async {
+        let audit = site.get("/api/v1/audit").local().send().await.json();
+        let records = audit["records"].as_array().unwrap().clone();
+        let refused = records.into_iter().filter(|record| record["action"] == "request.refused");
+        refused.collect::<Vec<_>>()
+    };
+    let refused = told().await;
+    assert_eq!(refused.len(), 2, "the first at once, then the count: {refused:?}");
+    let details: Vec<_> = refused.iter().map(|record| record["detail"].as_str().unwrap()).collect();
+    let reason = "not a deployer: POST /api/v1/groups/{name}/publish";
+    assert!(details.contains(&reason), "{details:?}");
+    assert!(details.contains(&format!("{reason}, 19 times").as_str()), "{details:?}");
+    assert_eq!(refused[0]["actor"], "anna (token viewer)");
+}
+
+#[tokio::test]
+async fn a_stale_tag_changes_nothing_and_a_tag_is_never_ignored() {
+    let site = Site::start().await;
+    let yaml = "receivers:\n  nop:\nexporters:\n  nop:\nservice:\n  pipelines:\n    logs:\n      receivers: [nop]\n      exporters: [nop]\n";
+    let new = json!({"name": "edge", "content": {"yaml": yaml}});
+    let made = site.call(Method::POST, "/api/v1/configs").role(Role::Deployer).json(&new).send().await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    let first = made.header("etag").to_owned();
+    let path = "/api/v1/configs/edge";
+    let describe = |tag: &str| {
+        let ask = site.call(Method::PATCH, path).role(Role::Deployer);
+        ask.header("if-match", tag).json(&json!({"description": format!("under {tag}")}))
+    };
+    let described = describe(&first).send().await;
+    assert_eq!(described.status, StatusCode::OK, "{}", described.text());
+    assert_ne!(described.header("etag"), first, "what is said of it is part of it");
+    assert_eq!(describe(&first).send().await.status, StatusCode::PRECONDITION_FAILED);
+    let delete = |tag: &str| {
+        let ask = site.call(Method::DELETE, path).role(Role::Deployer);
+        ask.header("if-match", tag)
+    };
+    assert_eq!(delete(&first).send().await.status, StatusCode::PRECONDITION_FAILED);
+    let present = site.get(path).role(Role::Viewer).send().await;
+    assert_eq!(present.header("etag"), described.header("etag"));
+    // Where it counts for nothing it is refused.
+    let ask = site.call(Method::PUT, "/api/v1/secrets/pw").role(Role::Deployer);
+    let ask = ask.header("if-match", "\"1\"").json(&json!({"value": "x"}));
+    let refused = ask.send().await;
+    assert_eq!((refused.status, refused.problem().as_str()), (StatusCode::BAD_REQUEST, "if-match"));
+    assert_eq!(delete(present.header("etag")).send().await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
 async fn every_answer_carries_what_protects_it_and_says_its_request() {
     let site = Site::start().await;
     for path in ["/healthz", "/api/v1/agents", "/nothing", "/assets/app.css"] {

@@ -1,6 +1,6 @@
 //! Serves the pages of one agent, and the acts on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::StatusCode;
 use maud::Markup;
@@ -198,9 +198,11 @@ async fn edit_form(call: Call) -> Outcome {
     let (detail, stage) = found(&call)?;
     let labels = write_labels(&detail.registration.labels);
     let errors = Errors::default();
+    let name = detail.registration.name.as_deref().unwrap_or_default();
     let form = EditForm {
-        name: detail.registration.name.as_deref().unwrap_or_default(),
+        name,
         labels: &labels,
+        opened: (name, &labels),
         errors: &errors,
     };
     let body = edit::edit(&detail, &form, &stage.scene());
@@ -212,59 +214,95 @@ async fn edit_form(call: Call) -> Outcome {
 struct Edited {
     name: String,
     labels: String,
+    /// What stood there when the form was opened; left out: what stands there now.
+    opened_name: Option<String>,
+    opened_labels: Option<String>,
 }
 
 /// `POST /agents/{id}/edit`
 async fn save(call: Call) -> Outcome {
     let edited: Edited = call.form()?;
     let (detail, stage) = found(&call)?;
-    let saved = match read_labels("labels", &edited.labels) {
-        Ok(labels) => save_both(&call, &detail, &edited.name, labels).await?,
+    let saved = match wishes(&detail, &edited) {
+        Ok(wanted) => do_all(&call, &detail, wanted).await?,
         Err(errors) => Err(errors),
     };
     let errors = match saved {
         Ok(()) => return Ok(done(&super::path(&detail), "Name and labels were saved.")),
         Err(errors) => errors,
     };
+    // Whoever was told that somebody else changed it and saves again means it.
+    let conflict = errors.status() == StatusCode::CONFLICT;
+    let (name, labels) = (
+        detail.registration.name.clone().unwrap_or_default(),
+        write_labels(&detail.registration.labels),
+    );
+    let opened = (edited.opened_name.as_deref(), edited.opened_labels.as_deref());
+    let opened = if conflict { (None, None) } else { opened };
     let form = EditForm {
         name: &edited.name,
         labels: &edited.labels,
+        opened: (opened.0.unwrap_or(&name), opened.1.unwrap_or(&labels)),
         errors: &errors,
     };
     let body = edit::edit(&detail, &form, &stage.scene());
-    Ok(shown(&call, &detail, StatusCode::UNPROCESSABLE_ENTITY, body))
+    Ok(shown(&call, &detail, errors.status(), body))
 }
 
-/// Labels first: they are what can be refused by more than their form.
-async fn save_both(
+/// What the form changes: compared with what stood there when it was opened, so that what others changed since stays.
+fn wishes(detail: &AgentDetail, edited: &Edited) -> Result<Vec<AgentAct>, Errors> {
+    let wanted = read_labels("labels", &edited.labels)?;
+    let present = &detail.registration.labels;
+    let opened = match &edited.opened_labels {
+        Some(opened) => read_labels("labels", opened)?,
+        None => present.clone(),
+    };
+    let keys: BTreeSet<&String> = wanted.keys().chain(opened.keys()).collect();
+    let changed = keys.into_iter().filter(|key| wanted.get(*key) != opened.get(*key));
+    let (mut set, mut remove, mut clashes) = (BTreeMap::new(), Vec::new(), Vec::new());
+    for key in changed {
+        let (mine, now) = (wanted.get(key), present.get(key));
+        if now != opened.get(key) && now != mine {
+            let now = now.map_or_else(|| "is gone".to_owned(), |value| format!("is {value:?}"));
+            clashes.push(format!("{key} {now}"));
+        }
+        match mine {
+            Some(value) => {
+                set.insert(key.clone(), value.clone());
+            }
+            None => remove.push(key.clone()),
+        }
+    }
+    let mut acts = Vec::new();
+    // Labels first: they are what can be refused by more than their form.
+    if !set.is_empty() || !remove.is_empty() {
+        acts.push(AgentAct::Label { set, remove });
+    }
+    let now = detail.registration.name.as_deref().unwrap_or_default();
+    let opened = edited.opened_name.as_deref().unwrap_or(now).trim();
+    let mine = edited.name.trim();
+    if mine != opened {
+        if now != opened && now != mine {
+            clashes.push(format!("its name is {now:?}"));
+        }
+        acts.push(AgentAct::Rename { name: mine.to_owned() });
+    }
+    if clashes.is_empty() {
+        return Ok(acts);
+    }
+    Err(Errors::conflict(&format!(
+        "somebody else changed the same meanwhile: {}. Saving again replaces that",
+        clashes.join(", ")
+    )))
+}
+
+async fn do_all(
     call: &Call,
     detail: &AgentDetail,
-    name: &str,
-    labels: BTreeMap<String, String>,
+    acts: Vec<AgentAct>,
 ) -> Result<Result<(), Errors>, Failure> {
-    let registration = &detail.registration;
-    let (id, present) = (registration.id, &registration.labels);
-    let set: BTreeMap<String, String> = labels
-        .iter()
-        .filter(|(key, value)| present.get(*key) != Some(*value))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    let remove: Vec<String> = present
-        .keys()
-        .filter(|key| !labels.contains_key(*key))
-        .cloned()
-        .collect();
-    let mut wanted = Vec::new();
-    if !set.is_empty() || !remove.is_empty() {
-        wanted.push(AgentAct::Label { set, remove });
-    }
-    if registration.name.as_deref().unwrap_or_default() != name.trim() {
-        wanted.push(AgentAct::Rename {
-            name: name.trim().to_owned(),
-        });
-    }
-    for act in wanted {
-        if let Err(error) = call.app().act(&call.actor, id, &act).await {
+    for act in acts {
+        if let Err(error) = call.app().act(&call.actor, detail.summary.id, &act).await {
             return Ok(Err(Errors::of(error)?));
         }
     }
