@@ -2,8 +2,7 @@
 
 mod tokens;
 
-pub(super) use tokens::check_labels;
-pub use tokens::{MadeEnrolmentToken, NewEnrolmentToken};
+pub use tokens::{MadeEnrolmentToken, NewEnrolmentToken, check_labels};
 
 use std::net::IpAddr;
 

@@ -188,7 +188,10 @@ impl App {
 }
 
 /// Whether labels can be put on an agent.
-pub(in crate::app) fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), Error> {
+///
+/// # Errors
+/// What is wrong with the first that can't.
+pub fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), Error> {
     const MOST: usize = 64;
     if labels.len() > MOST {
         return Err(Error::invalid(

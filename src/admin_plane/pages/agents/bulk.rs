@@ -11,6 +11,7 @@ use crate::admin_plane::pages::parts::{
 use crate::admin_plane::pages::scene::{Errors, Scene, agents_href};
 use crate::admin_plane::pages::terms::TermsForm;
 use crate::app::agents::{AgentAct, BulkResult};
+use crate::app::enrolment::check_labels;
 use crate::app::terms::OnTerms;
 use crate::auth::permission::Permission;
 use crate::fleet::ids::AgentId;
@@ -43,13 +44,15 @@ pub enum BulkAct {
     Reapply,
     /// Put away.
     Archive,
+    /// Bring back.
+    Restore,
     /// Revoke credentials.
     Revoke,
 }
 
 impl BulkAct {
     /// All of them, the most harmless first.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Label,
         Self::Pin,
         Self::Restart,
@@ -60,6 +63,7 @@ impl BulkAct {
         Self::Detach,
         Self::Attach,
         Self::Archive,
+        Self::Restore,
         Self::Revoke,
     ];
 
@@ -85,6 +89,7 @@ impl BulkAct {
             Self::Detach => "/agents/bulk/detach",
             Self::Attach => "/agents/bulk/attach",
             Self::Archive => "/agents/bulk/archive",
+            Self::Restore => "/agents/bulk/restore",
             Self::Revoke => "/agents/bulk/revoke",
         }
     }
@@ -103,6 +108,7 @@ impl BulkAct {
             Self::Detach => "Detach",
             Self::Attach => "Attach",
             Self::Archive => "Archive",
+            Self::Restore => "Bring back",
             Self::Revoke => "Revoke",
         }
     }
@@ -120,6 +126,7 @@ impl BulkAct {
             Self::Detach => "Detached",
             Self::Attach => "Attached",
             Self::Archive => "Archived",
+            Self::Restore => "Brought back",
             Self::Revoke => "Revoked",
         }
     }
@@ -131,7 +138,12 @@ impl BulkAct {
             Self::Label | Self::Restart | Self::Hold | Self::Detach | Self::Archive => {
                 Permission::OperateAgents
             }
-            Self::Pin | Self::Release | Self::Attach | Self::Retry | Self::Reapply => Permission::Publish,
+            Self::Pin
+            | Self::Release
+            | Self::Attach
+            | Self::Retry
+            | Self::Reapply
+            | Self::Restore => Permission::Publish,
             Self::Revoke => Permission::RevokeAgents,
         }
     }
@@ -163,6 +175,7 @@ impl BulkAct {
             Self::Archive => {
                 "They disappear from lists and are sent nothing. What they run keeps running, and they can be brought back."
             }
+            Self::Restore => "They are listed again, and sent what is wanted of them.",
             Self::Revoke => {
                 "Their connections close within two seconds, and they can't come back until they are enrolled again. What they run keeps running."
             }
@@ -403,6 +416,8 @@ pub fn act_of(act: BulkAct, words: &Words<'_>, now: Timestamp) -> Result<AgentAc
             if set.is_empty() && remove.is_empty() {
                 return Err(Errors::at("set", "say which labels to set or to remove"));
             }
+            // What no agent can have is said here, before it is refused by each of them.
+            check_labels(&set).map_err(|error| Errors::at("set", &error.to_string()))?;
             AgentAct::Label { set, remove }
         }
         BulkAct::Pin => {
@@ -424,6 +439,7 @@ pub fn act_of(act: BulkAct, words: &Words<'_>, now: Timestamp) -> Result<AgentAc
         BulkAct::Release => AgentAct::Release,
         BulkAct::Retry => AgentAct::Retry,
         BulkAct::Archive => AgentAct::Archive,
+        BulkAct::Restore => AgentAct::Restore,
         BulkAct::Revoke => AgentAct::Revoke,
     })
 }

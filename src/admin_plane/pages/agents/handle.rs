@@ -40,7 +40,6 @@ struct Asked {
     q: String,
     sort: String,
     after: Option<String>,
-    archived: String,
 }
 
 /// `GET /agents`
@@ -58,7 +57,7 @@ async fn list(call: Call) -> Outcome {
         sort: sort.unwrap_or_default(),
         after: asked.after.filter(|after| !after.is_empty()),
         limit: 0,
-        archived: asked.archived == "1",
+        archived: false,
     };
     let page = match call.app().agents(&call.actor, &query) {
         Ok(page) => Ok(page),
@@ -76,12 +75,18 @@ async fn list(call: Call) -> Outcome {
         ..AgentQuery::default()
     };
     let groups = groups(&call);
+    let archived = AgentQuery {
+        filter: "standing = archived".to_owned(),
+        limit: 1,
+        ..AgentQuery::default()
+    };
+    let archived = call.app().agents(&call.actor, &archived)?;
     let fleet = call.app().agents(&call.actor, &everything)?;
     let view = AgentsView {
         filter: &query.filter,
         sort: query.sort,
         after: query.after.as_deref(),
-        archived: query.archived,
+        archived: archived.matching as u64,
         page: page.as_ref().map_err(String::as_str),
         fleet: fleet.tally,
         verdicts: &fleet.verdicts,
@@ -128,7 +133,8 @@ async fn bulk(call: Call) -> Outcome {
         | BulkAct::Attach
         | BulkAct::Retry
         | BulkAct::Reapply
-        | BulkAct::Archive => 0,
+        | BulkAct::Archive
+        | BulkAct::Restore => 0,
     };
     let mut errors = Errors::default();
     if posted.go {
