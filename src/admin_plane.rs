@@ -82,6 +82,8 @@ pub struct Site {
     pub certificate_ends: Arc<AtomicU64>,
     /// The names and addresses in the server's certificate: what `Host` may say. The first one goes into links.
     pub names: Vec<String>,
+    /// Names with `*.` in front, which stand for others: they are answered to, and never go into links.
+    pub wildcards: Vec<String>,
     /// The port of the agent plane.
     pub agent_port: u16,
     /// The port of the admin plane.
@@ -135,7 +137,7 @@ impl AdminPlane {
         let rows = routes::table().into_iter();
         let router = Router::new(rows.map(|row| (row.method.clone(), row.path, row)))?;
         Ok(Arc::new(Self {
-            hosts: guard::Hosts::new(&site.names),
+            hosts: guard::Hosts::new(site.names.iter().chain(&site.wildcards)),
             app,
             site,
             tracker,
@@ -194,7 +196,9 @@ impl AdminPlane {
             session: who.session_secret(),
             parts,
         };
-        if let Err(problem) = self.hosts.check(&visit.parts, peer.uid.is_some()) {
+        let given = self.app.given_certificate();
+        let given = |name: &str| given.as_ref().is_some_and(|given| given.names.cover(name));
+        if let Err(problem) = self.hosts.check(&visit.parts, peer.uid.is_some(), given) {
             return problem.request(id).into_response();
         }
         let path = visit.parts.uri.path().to_owned();

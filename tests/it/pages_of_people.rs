@@ -229,6 +229,7 @@ fn system_page(text: &str) -> SystemPage {
         ca_fingerprint: FINGERPRINT.into(),
         ca_expires: NOW.plus(std::time::Duration::from_hours(24 * 3_000)),
         certificate_expires: NOW.plus(std::time::Duration::from_hours(24 * 9)),
+        given_expires: Some(NOW.plus(std::time::Duration::from_hours(24 * 5))),
     }
 }
 
