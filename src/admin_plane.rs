@@ -31,12 +31,13 @@ use http::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use call::{Call, Visit};
+use call::{Call, Visit, is_fragment};
 use failure::{Failure, Outcome};
 use identity::Who;
 use routes::{Handler, Row, Rule};
 
 use crate::app::App;
+use crate::app::accounts::SETUP_LINK_FILE;
 use crate::app::audit::missing_role;
 use crate::app::clock::Stopwatch;
 use crate::fleet::hash::Digest;
@@ -185,7 +186,8 @@ impl AdminPlane {
         id: RequestId,
         told: &mut Told,
     ) -> Response {
-        let who = self.identify(&parts.headers, peer);
+        let by_itself = is_fragment(&parts.headers) || parts.uri.path() == "/events";
+        let who = self.identify(&parts.headers, peer, by_itself);
         told.actor = who.actor().map(|actor| actor.name.clone());
         let mut visit = Visit {
             plane: Arc::clone(self),
@@ -301,6 +303,16 @@ impl AdminPlane {
     /// Whether requests should come here.
     fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
+    }
+
+    /// Removes the file with the setup link: it opens nothing any more, and looks like a secret.
+    fn forget_setup_link(&self) {
+        let path = self.site.data_folder.join(SETUP_LINK_FILE);
+        if let Err(error) = std::fs::remove_file(&path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(error = %error, file = %path.display(), "the used setup link can't be removed");
+        }
     }
 
     /// The name under which links lead here.

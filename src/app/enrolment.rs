@@ -308,7 +308,7 @@ impl App {
             .identities
             .credentials()
             .iter()
-            .map(|credential| (**credential).clone())
+            .map(|credential| Credential::clone(credential).without_secret())
             .collect();
         credentials.sort_by_key(|credential| std::cmp::Reverse((credential.created_at, credential.id)));
         Ok(credentials)

@@ -767,6 +767,7 @@ fn bulk_pages(words: &Words<'_>) -> Vec<(&'static str, String)> {
         names: &names,
         picks: &[],
         count: 12,
+        expected: "12ab",
         besides: if act == BulkAct::Revoke { 3 } else { 0 },
         filter: words.name,
         matching: true,

@@ -138,12 +138,9 @@ impl BulkAct {
             Self::Label | Self::Restart | Self::Hold | Self::Detach | Self::Archive => {
                 Permission::OperateAgents
             }
-            Self::Pin
-            | Self::Release
-            | Self::Attach
-            | Self::Retry
-            | Self::Reapply
-            | Self::Restore => Permission::Publish,
+            Self::Pin | Self::Release | Self::Attach | Self::Retry | Self::Reapply | Self::Restore => {
+                Permission::Publish
+            }
             Self::Revoke => Permission::RevokeAgents,
         }
     }
@@ -194,6 +191,8 @@ pub struct BulkView<'a> {
     pub picks: &'a [AgentId],
     /// How many agents.
     pub count: u64,
+    /// Which agents, in one word: what is done is done to these and no others.
+    pub expected: &'a str,
     /// How many others it reaches: they share a credential with one of these.
     pub besides: u64,
     /// The filter, when all are meant that match it.
@@ -240,12 +239,7 @@ pub fn ask(view: &BulkView<'_>, scene: &Scene<'_>) -> Markup {
     let button = format!("{verb} {whom}{others}");
     let typed = words_to_type(view.act, view.count + view.besides);
     let picks: Vec<String> = view.picks.iter().map(ToString::to_string).collect();
-    let expected = view.count.to_string();
-    let mut fields = vec![
-        ("go", "1"),
-        ("query", view.filter),
-        ("expected", expected.as_str()),
-    ];
+    let mut fields = vec![("go", "1"), ("query", view.filter), ("expected", view.expected)];
     if view.matching {
         fields.push(("matching", "1"));
     } else {

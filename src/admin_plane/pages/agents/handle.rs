@@ -17,6 +17,7 @@ use crate::admin_plane::routes::Row;
 use crate::app::agents::{AgentQuery, AgentSort};
 use crate::app::error::Error;
 use crate::auth::permission::Permission;
+use crate::fleet::hash::Digest;
 use crate::fleet::ids::AgentId;
 use crate::fleet::name::Name;
 use crate::http::{Response, problem};
@@ -136,9 +137,10 @@ async fn bulk(call: Call) -> Outcome {
         | BulkAct::Archive
         | BulkAct::Restore => 0,
     };
+    let expected = one_word(&ids);
     let mut errors = Errors::default();
     if posted.go {
-        if posted.matching && posted.expected != count.to_string() {
+        if posted.matching && posted.expected != expected {
             errors.add(
                 "",
                 "the filter matches other agents than a moment ago; look again before you go on",
@@ -179,6 +181,7 @@ async fn bulk(call: Call) -> Outcome {
             names: &names,
             picks: &posted.picks,
             count,
+            expected: &expected,
             besides,
             filter: &posted.query,
             matching: posted.matching,
@@ -197,6 +200,12 @@ async fn bulk(call: Call) -> Outcome {
         StatusCode::UNPROCESSABLE_ENTITY
     };
     Ok(shown(&call, status, body))
+}
+
+/// Which agents, in one word: their number alone doesn't tell them from others.
+fn one_word(ids: &[AgentId]) -> String {
+    let all: Vec<u8> = ids.iter().flat_map(|id| id.0).collect();
+    Digest::of(&all).to_string()
 }
 
 /// What the bulk form posts.
