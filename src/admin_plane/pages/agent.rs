@@ -8,6 +8,7 @@ pub(in crate::admin_plane) mod handle;
 pub mod health;
 pub mod identity;
 pub mod overview;
+pub mod own;
 pub mod timeline;
 
 use maud::{Markup, html};

@@ -15,7 +15,9 @@ use super::super::terms::TermsForm;
 use super::acts::{self, Act};
 use super::configuration::Side;
 use super::edit::EditForm;
-use super::{AgentTab, components, configuration, edit, frame, health, identity, overview, timeline, topic};
+use super::{
+    AgentTab, components, configuration, edit, frame, health, identity, overview, own, timeline, topic,
+};
 use crate::admin_plane::call::{Call, View, done};
 use crate::admin_plane::failure::{Failure, Outcome};
 use crate::admin_plane::routes::Row;
@@ -27,6 +29,7 @@ use crate::auth::permission::Permission;
 use crate::fleet::config::Kind;
 use crate::fleet::ids::AgentId;
 use crate::fleet::name::Name;
+use crate::fleet::target::LayerRef;
 use crate::fleet::time::Timestamp;
 use crate::http::{Response, problem};
 
@@ -43,6 +46,8 @@ pub(in crate::admin_plane) fn rows() -> Vec<Row> {
         Row::form("/agents/{id}/edit", operate, save),
         Row::page("/agents/{id}/group", Permission::Publish, group_form),
         Row::form("/agents/{id}/group", Permission::Publish, pin),
+        Row::page("/agents/{id}/publish", Permission::Publish, own_form),
+        Row::form("/agents/{id}/publish", Permission::Publish, publish_own),
         Row::page("/agents/{id}/adopt", Permission::EditConfigs, adopt_form),
         Row::form("/agents/{id}/adopt", Permission::EditConfigs, adopt),
         // Each act takes a permission of its own, which the use case looks at.
@@ -214,9 +219,10 @@ async fn edit_form(call: Call) -> Outcome {
 struct Edited {
     name: String,
     labels: String,
-    /// What stood there when the form was opened; left out: what stands there now.
-    opened_name: Option<String>,
-    opened_labels: Option<String>,
+    /// Whether the form says what stood there when it was opened; else what stands there now counts.
+    opened: bool,
+    opened_name: String,
+    opened_labels: String,
 }
 
 /// `POST /agents/{id}/edit`
@@ -237,12 +243,15 @@ async fn save(call: Call) -> Outcome {
         detail.registration.name.clone().unwrap_or_default(),
         write_labels(&detail.registration.labels),
     );
-    let opened = (edited.opened_name.as_deref(), edited.opened_labels.as_deref());
-    let opened = if conflict { (None, None) } else { opened };
+    let opened = if conflict || !edited.opened {
+        (name.as_str(), labels.as_str())
+    } else {
+        (edited.opened_name.as_str(), edited.opened_labels.as_str())
+    };
     let form = EditForm {
         name: &edited.name,
         labels: &edited.labels,
-        opened: (opened.0.unwrap_or(&name), opened.1.unwrap_or(&labels)),
+        opened,
         errors: &errors,
     };
     let body = edit::edit(&detail, &form, &stage.scene());
@@ -253,12 +262,15 @@ async fn save(call: Call) -> Outcome {
 fn wishes(detail: &AgentDetail, edited: &Edited) -> Result<Vec<AgentAct>, Errors> {
     let wanted = read_labels("labels", &edited.labels)?;
     let present = &detail.registration.labels;
-    let opened = match &edited.opened_labels {
-        Some(opened) => read_labels("labels", opened)?,
-        None => present.clone(),
+    let opened = if edited.opened {
+        read_labels("labels", &edited.opened_labels)?
+    } else {
+        present.clone()
     };
     let keys: BTreeSet<&String> = wanted.keys().chain(opened.keys()).collect();
-    let changed = keys.into_iter().filter(|key| wanted.get(*key) != opened.get(*key));
+    let changed = keys
+        .into_iter()
+        .filter(|key| wanted.get(*key) != opened.get(*key));
     let (mut set, mut remove, mut clashes) = (BTreeMap::new(), Vec::new(), Vec::new());
     for key in changed {
         let (mine, now) = (wanted.get(key), present.get(key));
@@ -279,13 +291,19 @@ fn wishes(detail: &AgentDetail, edited: &Edited) -> Result<Vec<AgentAct>, Errors
         acts.push(AgentAct::Label { set, remove });
     }
     let now = detail.registration.name.as_deref().unwrap_or_default();
-    let opened = edited.opened_name.as_deref().unwrap_or(now).trim();
+    let opened = if edited.opened {
+        edited.opened_name.trim()
+    } else {
+        now
+    };
     let mine = edited.name.trim();
     if mine != opened {
         if now != opened && now != mine {
             clashes.push(format!("its name is {now:?}"));
         }
-        acts.push(AgentAct::Rename { name: mine.to_owned() });
+        acts.push(AgentAct::Rename {
+            name: mine.to_owned(),
+        });
     }
     if clashes.is_empty() {
         return Ok(acts);
@@ -356,6 +374,114 @@ fn group_page(
     };
     let body = edit::group(detail, &groups, &form, &stage.scene());
     shown(call, detail, errors.status(), body)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Chosen {
+    config: String,
+    revision: String,
+    allow_blank: bool,
+}
+
+impl Chosen {
+    /// The revision that is meant; `None` while no config was chosen.
+    fn layer(&self, call: &Call) -> Result<Option<LayerRef>, Errors> {
+        if self.config.is_empty() {
+            return Ok(None);
+        }
+        let gone = || Errors::at("config", "this config is gone; choose another");
+        let name = Name::new(&self.config).map_err(|_| gone())?;
+        let index = call.app().intentions.index();
+        let head = index.config(&name).ok_or_else(gone)?;
+        let revision = match self.revision.trim() {
+            "" => head.config.latest,
+            number => number
+                .parse()
+                .ok()
+                .filter(|number| head.numbered(*number).is_some())
+                .ok_or_else(|| {
+                    let newest = head.config.latest;
+                    Errors::at(
+                        "revision",
+                        &format!("{name} has no such revision; its newest is {newest}"),
+                    )
+                })?,
+        };
+        Ok(Some(LayerRef {
+            config: name,
+            revision,
+        }))
+    }
+}
+
+/// `GET /agents/{id}/publish`: which config, then what it changes.
+async fn own_form(call: Call) -> Outcome {
+    let (detail, _) = found(&call)?;
+    let chosen: Chosen = call.query()?;
+    match chosen.layer(&call) {
+        Ok(None) => which_page(&call, &detail, &Errors::default()),
+        Err(errors) => which_page(&call, &detail, &errors),
+        Ok(Some(layer)) => {
+            let (terms, errors) = (TermsForm::default(), Errors::default());
+            let form = own::OwnForm {
+                terms: &terms,
+                allow_blank: false,
+                errors: &errors,
+            };
+            own_page(&call, &detail, &layer, &form)
+        }
+    }
+}
+
+/// `POST /agents/{id}/publish`: gives it a configuration of its own.
+async fn publish_own(call: Call) -> Outcome {
+    let (detail, _) = found(&call)?;
+    let typed = call.typed();
+    let terms = TermsForm::of(&typed);
+    let chosen: Chosen = call.form()?;
+    let layer = match chosen.layer(&call) {
+        Ok(Some(layer)) => layer,
+        Ok(None) => return which_page(&call, &detail, &Errors::at("config", "choose a config")),
+        Err(errors) => return which_page(&call, &detail, &errors),
+    };
+    let errors = match terms.asked(call.app().clock().now()) {
+        Err(errors) => errors,
+        Ok(OnTerms { reason, until }) => {
+            let (id, what) = (detail.summary.id, (&layer, reason.as_str()));
+            let blank = chosen.allow_blank;
+            match call
+                .app()
+                .publish_to_agent(&call.actor, id, what, blank, until)
+                .await
+            {
+                Ok(()) => {
+                    let words = format!("Revision {} of {} is its own now.", layer.revision, layer.config);
+                    return Ok(done(&super::path(&detail), &words));
+                }
+                Err(error) => Errors::of(error)?,
+            }
+        }
+    };
+    let form = own::OwnForm {
+        terms: &terms,
+        allow_blank: chosen.allow_blank,
+        errors: &errors,
+    };
+    own_page(&call, &detail, &layer, &form)
+}
+
+fn which_page(call: &Call, detail: &AgentDetail, errors: &Errors) -> Outcome {
+    let configs = call.app().intentions.configs(&call.actor)?;
+    let names: Vec<Name> = configs.into_iter().map(|summary| summary.config.name).collect();
+    let body = own::which(detail, &names, errors);
+    Ok(shown(call, detail, errors.status(), body))
+}
+
+fn own_page(call: &Call, detail: &AgentDetail, layer: &LayerRef, form: &own::OwnForm<'_>) -> Outcome {
+    let preview = call.app().own_preview(&call.actor, detail.summary.id, layer)?;
+    let body = own::ask(detail, &preview, form, &Stage::of(call).scene());
+    Ok(shown(call, detail, form.errors.status(), body))
 }
 
 /// `GET /agents/{id}/adopt`: as what to keep what it runs.

@@ -128,6 +128,7 @@ fn membership(detail: &AgentDetail, scene: &Scene<'_>) -> Markup {
         @if may {
             div.buttons {
                 (button_link("Pin to a group", &format!("/agents/{id}/group"), false))
+                (button_link("Publish to this agent alone", &format!("/agents/{id}/publish"), false))
                 @if registration.pin.is_some() { (post_button("Let selectors decide again", &format!("/agents/{id}/act/unpin"), &[], scene.form_token)) }
             }
         }
