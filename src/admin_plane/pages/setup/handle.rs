@@ -40,7 +40,7 @@ fn render(visit: &Visit, form: &SetupForm, errors: &Errors) -> Response {
             )
         }
     };
-    visit.bare(status, "Set up", None, &body)
+    errors.onto(visit.bare(status, "Set up", None, &body))
 }
 
 async fn show(visit: Visit) -> Outcome {
