@@ -429,9 +429,12 @@ fn rollout_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
     vec![
         (
             "rollouts",
-            rollouts::rollouts(std::slice::from_ref(&detail.summary), &admin),
+            rollouts::rollouts(std::slice::from_ref(&detail.summary), None, &admin),
         ),
-        ("rollouts_none", rollouts::rollouts(&[], &scene(Role::Viewer))),
+        (
+            "rollouts_none",
+            rollouts::rollouts(&[], None, &scene(Role::Viewer)),
+        ),
         ("rollout", rollouts::rollout(&detail, &admin)),
         (
             "rollout_for_a_viewer",
