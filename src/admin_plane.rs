@@ -25,18 +25,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, IF_MATCH, TRANSFER_ENCODING};
 use http::request;
 use http::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use call::{Call, Visit};
+use call::{Call, Visit, is_fragment};
 use failure::{Failure, Outcome};
 use identity::Who;
 use routes::{Handler, Row, Rule};
 
 use crate::app::App;
+use crate::app::accounts::SETUP_LINK_FILE;
+use crate::app::audit::missing_role;
 use crate::app::clock::Stopwatch;
 use crate::fleet::hash::Digest;
 use crate::fleet::time::Timestamp;
@@ -81,6 +83,8 @@ pub struct Site {
     pub certificate_ends: Arc<AtomicU64>,
     /// The names and addresses in the server's certificate: what `Host` may say. The first one goes into links.
     pub names: Vec<String>,
+    /// Names with `*.` in front, which stand for others: they are answered to, and never go into links.
+    pub wildcards: Vec<String>,
     /// The port of the agent plane.
     pub agent_port: u16,
     /// The port of the admin plane.
@@ -134,7 +138,7 @@ impl AdminPlane {
         let rows = routes::table().into_iter();
         let router = Router::new(rows.map(|row| (row.method.clone(), row.path, row)))?;
         Ok(Arc::new(Self {
-            hosts: guard::Hosts::new(&site.names),
+            hosts: guard::Hosts::new(site.names.iter().chain(&site.wildcards)),
             app,
             site,
             tracker,
@@ -182,7 +186,8 @@ impl AdminPlane {
         id: RequestId,
         told: &mut Told,
     ) -> Response {
-        let who = self.identify(&parts.headers, peer);
+        let by_itself = is_fragment(&parts.headers) || parts.uri.path() == "/events";
+        let who = self.identify(&parts.headers, peer, by_itself);
         told.actor = who.actor().map(|actor| actor.name.clone());
         let mut visit = Visit {
             plane: Arc::clone(self),
@@ -193,7 +198,9 @@ impl AdminPlane {
             session: who.session_secret(),
             parts,
         };
-        if let Err(problem) = self.hosts.check(&visit.parts, peer.uid.is_some()) {
+        let given = self.app.given_certificate();
+        let given = |name: &str| given.as_ref().is_some_and(|given| given.names.cover(name));
+        if let Err(problem) = self.hosts.check(&visit.parts, peer.uid.is_some(), given) {
             return problem.request(id).into_response();
         }
         let path = visit.parts.uri.path().to_owned();
@@ -232,12 +239,22 @@ impl AdminPlane {
         let mutates = !matches!(visit.parts.method, Method::GET | Method::HEAD);
         self.rates
             .permit(row.rate, who, visit.address, self.app.clock().now())?;
+        if mutates && !row.versioned && visit.parts.headers.contains_key(IF_MATCH) {
+            let why = "If-Match counts for nothing here, so nothing was done; leave it out.";
+            return Err(crate::http::Problem::new(StatusCode::BAD_REQUEST, "if-match", why).into());
+        }
         if mutates {
             guard::same_site(&visit.parts.headers, who, visit.host())?;
         }
         let actor = match row.rule {
             Rule::Public => None,
-            rule @ (Rule::SignedIn | Rule::Needs(_) | Rule::Local) => Some(who.permitted(rule)?),
+            rule @ (Rule::SignedIn | Rule::Needs(_) | Rule::Local) => {
+                let permitted = who.permitted(rule);
+                if permitted.is_err() {
+                    self.tell_refused(row, who);
+                }
+                Some(permitted?)
+            }
         };
         if mutates
             || visit.parts.headers.contains_key(CONTENT_LENGTH)
@@ -269,9 +286,33 @@ impl AdminPlane {
         self.tracker.spawn(work).await.map_err(Failure::internal)?
     }
 
+    /// Counts for the audit log that somebody who is known may not use a route.
+    fn tell_refused(&self, row: &Row, who: &Who) {
+        let Some(actor) = who.actor() else { return };
+        let missing = match row.rule {
+            Rule::Needs(permission) => missing_role(permission),
+            Rule::Local => "not on this host",
+            Rule::Public | Rule::SignedIn => return,
+        };
+        let reason = format!("{missing}: {} {}", row.method, row.path);
+        self.app
+            .audit
+            .refused(&actor.name, actor.address, "request", reason);
+    }
+
     /// Whether requests should come here.
     fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
+    }
+
+    /// Removes the file with the setup link: it opens nothing any more, and looks like a secret.
+    fn forget_setup_link(&self) {
+        let path = self.site.data_folder.join(SETUP_LINK_FILE);
+        if let Err(error) = std::fs::remove_file(&path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(error = %error, file = %path.display(), "the used setup link can't be removed");
+        }
     }
 
     /// The name under which links lead here.

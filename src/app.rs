@@ -7,6 +7,7 @@ pub mod adopt;
 pub mod agents;
 pub mod audit;
 mod background;
+pub mod certificates;
 pub mod changes;
 pub mod claims;
 pub mod clock;
@@ -126,6 +127,7 @@ pub struct App {
     pulse_rows: AtomicU64,
     /// When pulses were last written, as a [`Timestamp`].
     pulses_at: AtomicU64,
+    given_certificate: arc_swap::ArcSwapOption<certificates::GivenCertificate>,
     /// The groups' rules under which all agents were settled last, and when.
     settled: Mutex<Option<(Digest, Timestamp)>>,
 }

@@ -17,6 +17,7 @@ use crate::admin_plane::pages::help::{Manual, SettingHelp};
 use crate::admin_plane::{self, AdminPlane, Site};
 use crate::agent_plane::{self, AgentPlane};
 use crate::app::accounts::SetupStatus;
+use crate::app::certificates::GivenCertificate;
 use crate::app::clock::Clock;
 use crate::app::tasks::{Activation, Tasks};
 use crate::app::vault::Keys;
@@ -115,6 +116,7 @@ impl Server {
             now,
         )?);
         let certificate = own_certificate(settings, &authority, clock)?;
+        let given = given_certificate(settings, clock)?;
         let metrics = Arc::new(Metrics::new());
         let app_settings = app::Settings {
             http_silence: settings.presence.http_silence,
@@ -156,7 +158,7 @@ impl Server {
         };
         server.serve_agents(settings, agent_listener, &certificate, files)?;
         let ends = Arc::new(AtomicU64::new(certificate.expires().0));
-        server.serve_people(settings, admin_listener, &certificate, &ends, clock)?;
+        server.serve_people(settings, admin_listener, (&certificate, given), &ends, clock)?;
         server.keep_certificate(certificate, ends, clock);
         server.ready.store(true, Ordering::Release);
         Ok(server)
@@ -226,7 +228,7 @@ impl Server {
         &self,
         settings: &Settings,
         listener: Listener,
-        own: &ServerCertificate,
+        (own, given): (&ServerCertificate, Option<ServerCertificate>),
         ends: &Arc<AtomicU64>,
         clock: &Clock,
     ) -> anyhow::Result<()> {
@@ -237,6 +239,7 @@ impl Server {
             ca_expires: self.authority.expires(),
             certificate_ends: Arc::clone(ends),
             names: host_names(settings)?,
+            wildcards: wildcards(settings),
             agent_port: self.agent_address.port(),
             admin_port: self.admin_address.port(),
             message_limit_bytes: settings.limits.message_size.bytes(),
@@ -250,11 +253,11 @@ impl Server {
             stop: self.people_stop.clone(),
             ready: Arc::clone(&self.ready),
         })?;
-        let resolver = match &settings.admin_plane.tls {
+        let resolver = match given {
             None => own.resolver(),
-            Some(files) => {
-                let given = ServerCertificate::from_files(&files.certificate, &files.key, clock.now())?;
+            Some(given) => {
                 let resolver = given.resolver();
+                note_given(&self.app, &given);
                 self.follow_files(given, clock);
                 resolver
             }
@@ -326,11 +329,15 @@ impl Server {
     /// Takes up a given certificate's files when they change.
     fn follow_files(&self, certificate: ServerCertificate, clock: &Clock) {
         let (certificate, clock) = (Arc::new(certificate), clock.clone());
+        let app = Arc::clone(&self.app);
         self.tasks.spawn_loop("certificate files", Activation::new(), Duration::from_secs(10), move || {
-            let (certificate, clock) = (Arc::clone(&certificate), clock.clone());
+            let (certificate, clock, app) = (Arc::clone(&certificate), clock.clone(), Arc::clone(&app));
             async move {
                 match certificate.reload_if_changed(clock.now()) {
-                    Ok(true) => tracing::info!("took up the changed certificate of the admin plane"),
+                    Ok(true) => {
+                        note_given(&app, &certificate);
+                        tracing::info!("took up the changed certificate of the admin plane");
+                    }
                     Ok(false) => {}
                     Err(error) => {
                         tracing::error!(error = %error, "the changed certificate can't be used; the one before stays");
@@ -438,20 +445,48 @@ pub fn manual() -> Manual {
     }
 }
 
-/// The names under which people may call the admin plane.
+/// The certificate that was given for the admin plane, if one was.
+fn given_certificate(settings: &Settings, clock: &Clock) -> anyhow::Result<Option<ServerCertificate>> {
+    let Some(files) = &settings.admin_plane.tls else {
+        return Ok(None);
+    };
+    let given = ServerCertificate::from_files(&files.certificate, &files.key, clock.now())?;
+    Ok(Some(given))
+}
+
+/// Tells the use cases what a given certificate says.
+fn note_given(app: &App, given: &ServerCertificate) {
+    app.note_given_certificate(GivenCertificate {
+        names: given.names(),
+        expires: given.expires(),
+    });
+}
+
+/// The names that stand for others: answered to, and no good for links.
+fn wildcards(settings: &Settings) -> Vec<String> {
+    let wild = settings.names.iter().filter(|name| name.starts_with("*."));
+    wild.cloned().collect()
+}
+
+/// The names under which people may call the admin plane, without wildcards.
 fn host_names(settings: &Settings) -> anyhow::Result<Vec<String>> {
     let own = own_names(settings)?;
     let addresses = own.addresses().iter().map(ToString::to_string);
     // Links use the first: what the operator calls it, else the host's name.
     let (local, named): (Vec<String>, Vec<String>) =
         own.dns().iter().cloned().partition(|name| name == "localhost");
-    let mut all = settings.names.clone();
+    let mut all: Vec<String> = settings
+        .names
+        .iter()
+        .filter(|name| !name.starts_with("*."))
+        .cloned()
+        .collect();
     all.extend(
         named
             .into_iter()
             .chain(local)
             .chain(addresses)
-            .filter(|name| !settings.names.contains(name)),
+            .filter(|name| !name.starts_with("*.") && !settings.names.contains(name)),
     );
     Ok(all)
 }

@@ -178,7 +178,7 @@
 
   // --- Keyboard -----------------------------------------------------------------------------------------------------
 
-  const places = { o: "/", a: "/agents", g: "/groups", c: "/configs" };
+  const places = { o: "/", a: "/agents", g: "/groups", c: "/configs", r: "/rollouts" };
   const help = one("#help");
   let pending = 0;
   document.addEventListener("keydown", (event) => {

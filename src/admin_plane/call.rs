@@ -150,7 +150,7 @@ impl Visit {
 
     /// Whether a region of a page is fetched again.
     pub(super) fn is_fragment(&self) -> bool {
-        self.parts.headers.contains_key("hx-request")
+        is_fragment(&self.parts.headers)
     }
 
     /// A page for somebody who isn't signed in.
@@ -275,6 +275,11 @@ impl Call {
         }
         response
     }
+}
+
+/// Whether a page asks by itself for one of its regions.
+pub(super) fn is_fragment(headers: &http::HeaderMap) -> bool {
+    headers.contains_key("hx-request")
 }
 
 /// A whole document.

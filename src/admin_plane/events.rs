@@ -182,7 +182,7 @@ impl Stream {
             uid: self.call.local_uid(),
             ..crate::http::Peer::default()
         };
-        let present = self.plane.identify(&self.call.parts.headers, &peer);
+        let present = self.plane.identify(&self.call.parts.headers, &peer, true);
         present
             .actor()
             .is_some_and(|actor| actor.role == self.call.actor.role)

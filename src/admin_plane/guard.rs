@@ -19,18 +19,31 @@ use crate::http::Problem;
 pub(super) struct Hosts(BTreeSet<String>);
 
 impl Hosts {
-    pub(super) fn new(names: &[String]) -> Self {
-        let mut hosts: BTreeSet<String> = names.iter().map(|name| bare(name)).collect();
+    pub(super) fn new<'a>(names: impl Iterator<Item = &'a String>) -> Self {
+        let mut hosts: BTreeSet<String> = names.map(|name| bare(name)).collect();
         hosts.insert("localhost".to_owned());
         Self(hosts)
     }
 
+    /// Whether it is one of the names; a `*.` among them stands for one label.
+    fn covers(&self, name: &str) -> bool {
+        let wildcard = name.split_once('.').map(|(_, rest)| format!("*.{rest}"));
+        let known = self.0.contains(name) || wildcard.is_some_and(|wildcard| self.0.contains(&wildcard));
+        known && !name.contains('*')
+    }
+
     /// Refuses names that we don't answer to, which pages of others could have been made to point here. An address is
     /// always one of ours: nobody else's name hides behind it. On the local socket names mean nothing.
-    pub(super) fn check(&self, parts: &request::Parts, local: bool) -> Result<(), Problem> {
+    /// `given` are the names of a certificate that was given.
+    pub(super) fn check(
+        &self,
+        parts: &request::Parts,
+        local: bool,
+        given: impl Fn(&str) -> bool,
+    ) -> Result<(), Problem> {
         let known = host(parts).map(host_only).is_some_and(|name| {
             let name = bare(name);
-            self.0.contains(&name) || name.parse::<IpAddr>().is_ok()
+            self.covers(&name) || name.parse::<IpAddr>().is_ok() || given(&name)
         });
         if known || local {
             return Ok(());
@@ -140,8 +153,8 @@ mod tests {
 
     #[test]
     fn only_our_names_and_plain_addresses_are_answered_to() {
-        let hosts = Hosts::new(&["Muster.example.com".to_owned()]);
-        let fits = |host: &str| hosts.check(&parts(&[host], "/"), false).is_ok();
+        let hosts = Hosts::new(["Muster.example.com".to_owned()].iter());
+        let fits = |host: &str| hosts.check(&parts(&[host], "/"), false, |_| false).is_ok();
         for ours in [
             "muster.example.com",
             "MUSTER.example.com.:4321",
@@ -160,19 +173,25 @@ mod tests {
         ] {
             assert!(!fits(other), "{other}");
         }
-        assert!(hosts.check(&parts(&[], "/"), false).is_err());
+        assert!(hosts.check(&parts(&[], "/"), false, |_| false).is_err());
         assert!(
             hosts
-                .check(&parts(&["localhost", "localhost"], "/"), false)
+                .check(&parts(&["localhost", "localhost"], "/"), false, |_| false)
                 .is_err()
         );
-        assert!(hosts.check(&parts(&[], "https://localhost:1/x"), false).is_ok());
         assert!(
             hosts
-                .check(&parts(&["evil.example"], "https://localhost:1/x"), false)
+                .check(&parts(&[], "https://localhost:1/x"), false, |_| false)
                 .is_ok()
         );
-        assert!(hosts.check(&parts(&[], "/"), true).is_ok());
+        assert!(
+            hosts
+                .check(&parts(&["evil.example"], "https://localhost:1/x"), false, |_| {
+                    false
+                })
+                .is_ok()
+        );
+        assert!(hosts.check(&parts(&[], "/"), true, |_| false).is_ok());
     }
 
     #[test]

@@ -30,8 +30,9 @@ pub(super) enum Who {
 }
 
 impl AdminPlane {
-    /// Who makes a request. A secret that doesn't hold makes nobody, whatever else the request carries.
-    pub(super) fn identify(&self, headers: &HeaderMap, peer: &Peer) -> Who {
+    /// Who makes a request. A secret that doesn't hold makes nobody, whatever else the request carries. What a page asks
+    /// by itself is no use of a session: an open tab alone keeps nobody signed in.
+    pub(super) fn identify(&self, headers: &HeaderMap, peer: &Peer, by_itself: bool) -> Who {
         let address = peer.address.map(|address| address.ip());
         if let Some(value) = headers.get(AUTHORIZATION) {
             let token = value.to_str().ok().and_then(|text| text.split_once(' '));
@@ -45,8 +46,15 @@ impl AdminPlane {
         }
         let secret =
             cookie(headers, SESSION_COOKIE).and_then(|text| Secret::parse(SecretKind::Session, text).ok());
-        let known =
-            secret.and_then(|secret| Some((self.app.accounts.actor_by_session(&secret, address)?, secret)));
+        let known = secret.and_then(|secret| {
+            let accounts = &self.app.accounts;
+            let actor = if by_itself {
+                accounts.actor_behind_session(&secret, address)
+            } else {
+                accounts.actor_by_session(&secret, address)
+            };
+            Some((actor?, secret))
+        });
         known.map_or(Who::Nobody, |(actor, secret)| Who::Session(actor, secret))
     }
 

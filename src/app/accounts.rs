@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 pub use login::SignedIn;
-pub use setup::SetupStatus;
+pub use setup::{SETUP_LINK_FILE, SetupStatus};
 pub use tokens::NewToken;
 
 use hashing::Hashing;

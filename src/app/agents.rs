@@ -8,6 +8,7 @@ mod standing;
 mod suspend;
 mod view;
 
+pub(super) use acts::AT_ONCE;
 pub use acts::{AgentAct, BulkResult};
 pub use configuration::{AgentConfiguration, Said, Wanted};
 pub use identity::{AgentIdentity, Rotation};

@@ -3,6 +3,7 @@
 //! Acts are told in the batch that does them; what they say begins with [`entry`]. Refusals change nothing, so they are
 //! counted in memory and told in batches of their own: the first at once, then once a minute.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -84,24 +85,24 @@ impl Audit {
     /// [`Error::Forbidden`] names the role that it takes.
     pub fn permit(&self, actor: &Actor, permission: Permission, act: &'static str) -> Result<(), Error> {
         actor.may(permission).map_err(|denied| {
-            let reason = match permission.least_role() {
-                Role::Viewer => "not a viewer",
-                Role::Operator => "not an operator",
-                Role::Deployer => "not a deployer",
-                Role::Admin => "not an admin",
-            };
-            self.refused(&actor.name, actor.address, act, reason);
+            self.refused(&actor.name, actor.address, act, missing_role(permission));
             denied.into()
         })
     }
 
     /// Counts that `actor` was refused to do `act`, and tells it now or within a minute. Who was not identified goes by a
     /// fixed word: never by a name of their choice.
-    pub fn refused(&self, actor: &str, address: Option<IpAddr>, act: &'static str, reason: &'static str) {
+    pub fn refused(
+        &self,
+        actor: &str,
+        address: Option<IpAddr>,
+        act: &'static str,
+        reason: impl Into<Cow<'static, str>>,
+    ) {
         let refusal = Refusal {
             actor: actor.to_owned(),
             act,
-            reason,
+            reason: reason.into(),
         };
         let now = self.0.clock.now();
         let report = self.refusals().count(refusal, address, now);
@@ -128,6 +129,17 @@ impl Audit {
     fn refusals(&self) -> MutexGuard<'_, Refusals> {
         // Counting doesn't panic; if it did, the counts would still be counts.
         self.0.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What somebody without the permission isn't.
+#[must_use]
+pub fn missing_role(permission: Permission) -> &'static str {
+    match permission.least_role() {
+        Role::Viewer => "not a viewer",
+        Role::Operator => "not an operator",
+        Role::Deployer => "not a deployer",
+        Role::Admin => "not an admin",
     }
 }
 

@@ -101,7 +101,7 @@ impl App {
                     pin: registration.pin.as_ref(),
                     token_group: registration.token_group.as_ref(),
                 };
-                let decided = membership(&candidate, index.groups().map(|head| &head.group));
+                let decided = membership(&candidate, index.claimants());
                 for other in decided.tied_with {
                     *claims.ties.entry(other).or_default() += 1;
                 }

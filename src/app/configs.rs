@@ -292,15 +292,24 @@ impl Intentions {
 
     /// Changes what is said of a config; its revisions stay as they are.
     ///
+    /// `expected` is the entity tag that was looked at; `None` changes whatever is there.
+    ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Invalid`] says what must change.
-    pub async fn edit_config(&self, actor: &Actor, name: &str, edit: ConfigEdit) -> Result<(), Error> {
+    /// [`Error::NotFound`]; [`Error::Invalid`] says what must change; [`Error::Stale`] when it was changed since.
+    pub async fn edit_config(
+        &self,
+        actor: &Actor,
+        name: &str,
+        edit: ConfigEdit,
+        expected: Option<u64>,
+    ) -> Result<(), Error> {
         actor.may(Permission::EditConfigs)?;
         let ConfigEdit { description } = edit;
         short("description", description.as_deref().unwrap_or_default())?;
         let mut writing = self.begin().await?;
         let mut index = writing.index();
         let head = Arc::clone(named(&index, name)?);
+        unchanged(&head, expected)?;
         let Some(description) = description.filter(|text| *text != head.config.description) else {
             return Ok(());
         };
@@ -333,13 +342,22 @@ impl Intentions {
 
     /// Deletes a config that nothing uses. What was published from it before stays readable.
     ///
+    /// `expected` is the entity tag that was looked at; `None` deletes whatever is there.
+    ///
     /// # Errors
-    /// [`Error::Conflict`] names the groups or agents that use it.
-    pub async fn delete_config(&self, actor: &Actor, name: &str, fleet: &[Arc<Agent>]) -> Result<(), Error> {
+    /// [`Error::Conflict`] names the groups or agents that use it; [`Error::Stale`] when it was changed since.
+    pub async fn delete_config(
+        &self,
+        actor: &Actor,
+        name: &str,
+        expected: Option<u64>,
+        fleet: &[Arc<Agent>],
+    ) -> Result<(), Error> {
         actor.may(Permission::EditConfigs)?;
         let mut writing = self.begin().await?;
         let mut index = writing.index();
         let head = Arc::clone(named(&index, name)?);
+        unchanged(&head, expected)?;
         let groups = index.groups_with(&head.config.name);
         if !groups.is_empty() {
             let groups: Vec<_> = groups.iter().map(Name::as_str).collect();
@@ -375,6 +393,15 @@ impl Intentions {
         index.remove_config(&head.config.name);
         writing.install(index, [Topic::Configs], false);
         Ok(())
+    }
+
+    /// How often a config's record was written: the value of its `ETag`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn config_tag(&self, actor: &Actor, name: &str) -> Result<u64, Error> {
+        actor.may(Permission::ViewFleet)?;
+        Ok(named(&self.index(), name)?.revision)
     }
 
     /// The number of a config's newest revision.
@@ -434,6 +461,15 @@ impl ConfigHead {
     fn config_revision(&self) -> Result<Revision, Error> {
         let newest = self.latest().cloned();
         newest.ok_or_else(|| Error::not_found("revision of config", &self.config.name))
+    }
+}
+
+/// Refuses when the config is not as it was looked at.
+fn unchanged(head: &ConfigHead, expected: Option<u64>) -> Result<(), Error> {
+    if expected.is_none_or(|expected| expected == head.revision) {
+        Ok(())
+    } else {
+        Err(Error::Stale)
     }
 }
 

@@ -2,15 +2,16 @@
 
 mod tokens;
 
-pub(super) use tokens::check_labels;
-pub use tokens::{MadeEnrolmentToken, NewEnrolmentToken};
+pub use tokens::{MadeEnrolmentToken, NewEnrolmentToken, check_labels};
 
 use std::net::IpAddr;
 
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::App;
+use super::agents::AT_ONCE;
 use super::audit_entry;
 use super::changes::Topic;
 use super::error::Error;
@@ -257,15 +258,19 @@ impl App {
         for credential in self.identities.line(first) {
             self.close_links_of(credential.id);
         }
-        let agents = self
-            .live
-            .ids(|entry| entry.agent.registration.credential == first);
+        // Who was put away or revoked before stays so; coming back from the archive looks at the credential.
+        let agents = self.live.ids(|entry| {
+            let registration = &entry.agent.registration;
+            let standing = registration.standing;
+            registration.credential == first
+                && matches!(standing, Standing::Active | Standing::Conflict { .. })
+        });
         let mut agents: Vec<AgentId> = agents.into_iter().collect();
         agents.sort_unstable();
-        for agent in agents {
-            self.mark_revoked(actor, agent, now).await?;
-        }
-        Ok(())
+        let marks = stream::iter(agents)
+            .map(|agent| self.mark_revoked(actor, agent, now))
+            .buffer_unordered(AT_ONCE);
+        marks.try_collect().await
     }
 
     async fn mark_revoked(&self, actor: &Actor, agent: AgentId, now: Timestamp) -> Result<(), Error> {
@@ -311,7 +316,7 @@ impl App {
             .identities
             .credentials()
             .iter()
-            .map(|credential| (**credential).clone())
+            .map(|credential| Credential::clone(credential).without_secret())
             .collect();
         credentials.sort_by_key(|credential| std::cmp::Reverse((credential.created_at, credential.id)));
         Ok(credentials)
@@ -368,6 +373,18 @@ impl App {
                 link.close(super::connections::CloseReason::Revoked);
             }
         }
+    }
+
+    /// Since when the agent whose first credential is `first` is shut out: all of its line were revoked. `None` = it
+    /// isn't.
+    pub(super) fn revoked_since(&self, first: CredentialId) -> Option<Timestamp> {
+        let line = self.identities.line(first).into_iter();
+        let revoked = line.map(|credential| match credential.state {
+            CredentialState::Revoked { at } => Some(at),
+            CredentialState::Active | CredentialState::Quarantined { .. } => None,
+        });
+        let revoked: Option<Vec<Timestamp>> = revoked.collect();
+        revoked?.into_iter().max()
     }
 
     /// Whether a credential is accepted now.

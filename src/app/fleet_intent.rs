@@ -8,6 +8,7 @@ use super::audit_entry;
 use super::error::Error;
 use super::intentions::{Preview, PublishResult};
 use super::live::Snapshot;
+use super::own_targets::OwnPreview;
 use super::publish::Publish;
 use super::terms::OnTerms;
 use crate::auth::actor::Actor;
@@ -100,6 +101,15 @@ impl App {
             .filter(|problem| !general.contains(problem))
             .map(|problem| problem.message)
             .collect()
+    }
+
+    /// What giving one agent a configuration of its own would change.
+    ///
+    /// # Errors
+    /// When the actor may not, or there is no such agent or revision.
+    pub fn own_preview(&self, actor: &Actor, id: AgentId, revision: &LayerRef) -> Result<OwnPreview, Error> {
+        let agent = self.snapshot_of(id)?.agent;
+        self.intentions.own_preview(actor, &agent, revision)
     }
 
     /// Gives one agent a configuration of its own, before its group's; until then, or for good.

@@ -145,6 +145,13 @@ impl Intentions {
             |id| index.target_intent(id, registration.id),
             |name| index.delivered_intent(name, registration.id),
         );
+        if let Intent::Want(_) = &desired.config
+            && !desired.own
+            && index.shuts_out(&registration.group, &registration.because)
+        {
+            // It is about to fall out of the group; until then nothing goes to it.
+            desired.config = Intent::Hold(HoldReason::OwnWord);
+        }
         if let (Intent::Want(_), Some(reason)) = (&desired.config, self.held.load().as_deref()) {
             desired.config = Intent::Hold(*reason);
         }

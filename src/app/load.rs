@@ -76,6 +76,7 @@ impl App {
             compare: Activation::new(),
             pulse_rows: AtomicU64::new(0),
             pulses_at: AtomicU64::new(0),
+            given_certificate: arc_swap::ArcSwapOption::empty(),
             settled: Mutex::default(),
             store,
         };

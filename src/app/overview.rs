@@ -83,6 +83,9 @@ impl App {
         }
         let index = self.intentions.index();
         troubles.look_at_intent(&index, self.intentions.held());
+        if let Some(given) = self.given_certificate() {
+            troubles.look_at_certificate(given.expires, now);
+        }
         if actor.may(Permission::EnrolAgents).is_ok() {
             troubles.look_at_access(&self.tokens.all(), &self.identities.credentials(), now);
         }

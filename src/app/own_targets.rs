@@ -8,15 +8,57 @@ use super::publish::may_be_blank;
 use super::rendering::Draft;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
-use crate::fleet::agent::Agent;
+use crate::fleet::agent::{Agent, Intent};
 use crate::fleet::config::yaml::{self, Limits};
-use crate::fleet::config::{ConfigMap, Content};
+use crate::fleet::config::{ConfigMap, Content, Diff, Problem, Variable};
 use crate::fleet::ids::{AgentId, TargetId};
 use crate::fleet::name::Name;
 use crate::fleet::target::{Frozen, LayerRef, Scope};
 use crate::store::Batch;
 
+/// What publishing a revision to one agent would change.
+#[derive(Clone, Debug)]
+pub struct OwnPreview {
+    /// The revision.
+    pub layer: LayerRef,
+    /// What changes in what is wanted of the agent.
+    pub diff: Diff,
+    /// What is worth a look in it.
+    pub warnings: Vec<Problem>,
+    /// What it uses and the agent doesn't have: it can't be published to it.
+    pub missing: Vec<Variable>,
+}
+
 impl Intentions {
+    /// What publishing a revision to one agent would change. Nothing is done.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such config or revision.
+    pub fn own_preview(
+        &self,
+        actor: &Actor,
+        agent: &Agent,
+        revision: &LayerRef,
+    ) -> Result<OwnPreview, Error> {
+        actor.may(Permission::ViewFleet)?;
+        let index = self.index();
+        let draft = self.draft(&index, std::slice::from_ref(revision))?;
+        let (after, missing) = match draft.shown_for(&index, agent) {
+            Ok(shown) => (shown.content, Vec::new()),
+            Err(missing) => (draft.unresolved().content, missing),
+        };
+        let before = match self.behind_holds(&agent.registration).config {
+            Intent::Want(offer) => (*offer.shown).clone(),
+            Intent::Hold(_) | Intent::Unmanaged => ConfigMap::default(),
+        };
+        Ok(OwnPreview {
+            layer: revision.clone(),
+            diff: Diff::between(&before, &after),
+            warnings: configs::check(&draft.to_check()),
+            missing,
+        })
+    }
+
     /// Freezes a revision as an agent's own. The caller records the target in the agent's registration.
     ///
     /// # Errors

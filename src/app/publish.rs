@@ -19,7 +19,7 @@ use super::rollouts::Wanted;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::{Agent, Offer};
-use crate::fleet::config::{ConfigMap, Diff, Problem};
+use crate::fleet::config::{ConfigMap, Diff, Problem, Variable};
 use crate::fleet::group::{Group, unassigned};
 use crate::fleet::hash::ConfigHash;
 use crate::fleet::ids::{AgentId, TargetId};
@@ -444,7 +444,16 @@ fn impact(head: &GroupHead, draft: &Draft, rendered: &RenderedFleet, fleet: &[Me
         Some(digest) => Renderings::Common(digest),
         None => rendered.renderings(),
     };
-    Impact::of(Proposal { group, renderings }, fleet)
+    let secret = |variable: &Variable| matches!(variable, Variable::Secret(_));
+    let secrets = draft.variables().iter().any(secret);
+    Impact::of(
+        Proposal {
+            group,
+            renderings,
+            secrets,
+        },
+        fleet,
+    )
 }
 
 /// The renderings of single agents.

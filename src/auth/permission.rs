@@ -11,7 +11,8 @@ pub enum Permission {
     ViewFleet,
     /// Look at configurations as agents report them, which may hold secrets.
     ViewEffectiveConfig,
-    /// Label, rename, pin, archive agents; restart them.
+    /// Label, rename, hold, detach, archive agents; restart them. Labels that move an agent to another group take
+    /// `publish` besides.
     OperateAgents,
     /// Make and edit groups.
     EditGroups,

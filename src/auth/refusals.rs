@@ -1,6 +1,7 @@
 //! Counts refusals, so that whoever is refused a thousand times a second fills no log: the first is told at once, then
 //! one report a minute with the count. Pure: the time is an argument.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,7 +16,7 @@ pub struct Refusal {
     /// What they tried, as in `session.login`.
     pub act: &'static str,
     /// Why it was refused.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
 }
 
 /// Refusals that are to be told now.
@@ -131,7 +132,7 @@ mod tests {
         Refusal {
             actor: actor.to_owned(),
             act: "session.login",
-            reason: "wrong password",
+            reason: "wrong password".into(),
         }
     }
 

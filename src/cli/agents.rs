@@ -44,8 +44,7 @@ enum Act {
     Pin(acts::Pin),
     /// Let selectors decide again which group it is in
     Unpin(acts::Selection),
-    /// Put it into the group that its facts propose
-    ConfirmGroup(acts::Selection),
+    ConfirmGroup(acts::ConfirmGroup),
     /// Restart it, once
     Restart(acts::Selection),
     /// Offer once more what it refused
@@ -94,7 +93,7 @@ impl Args {
             Act::Adopt(args) => return args.run(session).await,
             Act::Pin(args) => return args.run(session).await,
             Act::Unpin(selection) => (selection, AgentAct::Unpin),
-            Act::ConfirmGroup(selection) => (selection, AgentAct::ConfirmGroup),
+            Act::ConfirmGroup(args) => return args.run(session).await,
             Act::Restart(selection) => (selection, AgentAct::Restart),
             Act::Retry(selection) => (selection, AgentAct::Retry),
             Act::Hold(args) => return args.run(session).await,

@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use anyhow::Context as _;
 
 use super::output::{Output, OutputArgs};
+use crate::app::clock::Clock;
+use crate::pki::ServerCertificate;
 use crate::settings::{self, Environment, SettingsFlags};
 
 /// Check the settings, and show what holds and where it came from
@@ -32,6 +34,9 @@ impl Args {
             for path in [&tls.certificate, &tls.key] {
                 File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
             }
+            // As the server does it at its start.
+            ServerCertificate::from_files(&tls.certificate, &tls.key, Clock::system().now())
+                .context("admin_plane.tls_cert and tls_key")?;
         }
         if let Some(collector) = &effective.settings.validation.collector {
             let wrong = || format!("validation.collector: {} can't be run", collector.display());

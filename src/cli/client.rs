@@ -25,6 +25,8 @@ pub use refusal::Refusal;
 
 /// How long a connection, and then an answer, may take.
 const DEADLINE: Duration = Duration::from_mins(1);
+/// The same for an act on many agents: each of them is made durable.
+const PATIENT: Duration = Duration::from_mins(30);
 
 /// Where public authorities lie on common systems.
 const SYSTEM_AUTHORITIES: [&str; 4] = [
@@ -128,6 +130,7 @@ pub enum ClientError {
 pub struct Client {
     target: Target,
     token: Option<Secret<String>>,
+    deadline: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -187,7 +190,17 @@ impl Client {
         Ok(Self {
             target: Target::Remote { host, port, tls },
             token,
+            deadline: DEADLINE,
         })
+    }
+
+    /// The same client, for what may take long.
+    #[must_use]
+    pub fn patient(&self) -> Self {
+        Self {
+            deadline: PATIENT,
+            ..self.clone()
+        }
     }
 
     /// The client of the server on this machine that has the data folder `data`, or the one that `MUSTER_DATA` names, or
@@ -199,6 +212,7 @@ impl Client {
         Self {
             target: Target::Local(socket),
             token: None,
+            deadline: DEADLINE,
         }
     }
 
@@ -271,9 +285,12 @@ impl Client {
         let request = request
             .body(Full::new(json.unwrap_or_default()))
             .map_err(|error| ClientError::Request(error.into()))?;
-        let answer = tokio::time::timeout(DEADLINE, transport::exchange(&self.target, request))
+        let answer = tokio::time::timeout(self.deadline, transport::exchange(&self.target, request))
             .await
-            .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer within 60 s")))
+            .unwrap_or_else(|_| {
+                let why = format!("no answer within {} s", self.deadline.as_secs());
+                Err(io::Error::new(io::ErrorKind::TimedOut, why))
+            })
             .map_err(|source| self.unreachable(source))?;
         if answer.status() < StatusCode::MULTIPLE_CHOICES {
             Ok(answer)

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::fleet::rollout::Strategy;
 use crate::fleet::target::{LayerRef, in_words};
 
 /// One column of a listing or one line of a card.
@@ -18,6 +19,7 @@ enum Kind {
     Plain,
     Time,
     Layers,
+    Strategy,
 }
 
 /// The field at `pointer` as it is.
@@ -47,6 +49,15 @@ pub(super) const fn layers(heading: &'static str, pointer: &'static str) -> Colu
     }
 }
 
+/// The strategy at `pointer`, as it is written.
+pub(super) const fn strategy(heading: &'static str, pointer: &'static str) -> Column {
+    Column {
+        heading,
+        pointer,
+        kind: Kind::Strategy,
+    }
+}
+
 impl Column {
     /// What is shown of `row`; empty when the field is missing.
     pub(super) fn of(&self, row: &Value) -> String {
@@ -60,6 +71,9 @@ impl Column {
                 let layers: Vec<LayerRef> = serde_json::from_value(value.clone()).unwrap_or_default();
                 in_words(&layers)
             }
+            Kind::Strategy => serde_json::from_value::<Strategy>(value.clone())
+                .map(|strategy| strategy.to_string())
+                .unwrap_or_default(),
         }
     }
 }

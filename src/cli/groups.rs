@@ -5,13 +5,14 @@ use serde_json::{Value, json};
 
 use super::agents::naming::resolve;
 use super::client::segment;
-use super::columns::{Column, field, layers, list_at, number_at, text_at, time};
+use super::columns::{Column, field, layers, list_at, number_at, strategy, text_at, time};
 use super::configs::Which;
 use super::confirm::Yes;
 use super::output::Output;
 use super::session::{Reach, Session, card, with_query, wrong};
 use super::shown;
 use super::terms::Terms;
+use crate::fleet::rollout::Strategy;
 use crate::settings::Environment;
 
 /// Look at groups, make and change them
@@ -79,13 +80,14 @@ async fn list(session: &mut Session<'_>) -> anyhow::Result<()> {
     )
 }
 
-const CARD: [Column; 18] = [
+const CARD: [Column; 19] = [
     field("Name", "/name"),
     field("Description", "/description"),
     field("Selectors", "/selectors"),
     field("Priority", "/priority"),
     field("Joins by facts", "/joins_by_facts"),
     field("Layers", "/layers"),
+    strategy("Rolls out", "/strategy"),
     field("Agents", "/members/all"),
     field("Current", "/members/current"),
     field("Waiting", "/members/waiting"),
@@ -153,6 +155,10 @@ struct Fields {
     /// Whether what agents say of themselves is enough to join
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     joins_by_facts: Option<bool>,
+    /// How what is published reaches its agents: `all at once`, or stages with how far each goes and how long its agents
+    /// must stay well, such as: 1 for 3m; 10% for 1m; all
+    #[arg(long, value_name = "STAGES")]
+    strategy: Option<Strategy>,
 }
 
 impl Fields {
@@ -168,6 +174,7 @@ impl Fields {
             ("layers", (!self.layers.is_empty()).then(|| json!(self.layers))),
             ("priority", self.priority.map(Value::from)),
             ("joins_by_facts", self.joins_by_facts.map(Value::from)),
+            ("strategy", self.strategy.map(|strategy| json!(strategy))),
         ];
         fields.extend(
             given
@@ -212,6 +219,9 @@ struct Edit {
     /// Claim no agents any more: only those that are pinned into it stay
     #[arg(long, conflicts_with = "selectors")]
     no_selectors: bool,
+    /// Roll out by the default for a group of its size again
+    #[arg(long, conflicts_with = "strategy")]
+    default_strategy: bool,
 }
 
 impl Edit {
@@ -219,6 +229,9 @@ impl Edit {
         let mut body = self.fields.into_json();
         if self.no_selectors {
             body.insert("selectors".to_owned(), json!([]));
+        }
+        if self.default_strategy {
+            body.insert("strategy".to_owned(), Value::Null);
         }
         if body.is_empty() {
             return Err(wrong("say what is to change").into());
@@ -352,6 +365,21 @@ impl Release {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_field_that_the_api_takes_has_a_flag() {
+        let fields = Fields {
+            description: Some("x".to_owned()),
+            selectors: vec!["label.a = b".to_owned()],
+            priority: Some(1),
+            layers: vec!["base".to_owned()],
+            joins_by_facts: Some(true),
+            strategy: Some("all at once".parse().unwrap()),
+        };
+        let mut sent: Vec<_> = fields.into_json().keys().cloned().collect();
+        sent.sort();
+        assert_eq!(sent, super::super::tree::group_fields());
+    }
 
     #[test]
     fn what_is_not_given_is_not_sent() {

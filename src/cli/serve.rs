@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::output::Output;
+use crate::app::accounts::SETUP_LINK_FILE;
 use crate::app::clock::Clock;
 use crate::observability::logs;
 use crate::pki::fingerprint_pairs;
@@ -55,10 +56,16 @@ async fn welcome(server: &Server, settings: &Settings, output: &mut Output) -> a
     );
     let setup = server.setup_link().await?;
     if !std::io::stdout().is_terminal() {
-        if let SetupLink::Fresh(link) = &setup {
-            let path = settings.data.join("setup-link");
-            keep(&path, link).with_context(|| format!("cannot write {}", path.display()))?;
-            tracing::info!(file = %path.display(), "nobody has claimed this server; the link for that is in a file");
+        let path = settings.data.join(SETUP_LINK_FILE);
+        match &setup {
+            SetupLink::Fresh(link) => {
+                keep(&path, link).with_context(|| format!("cannot write {}", path.display()))?;
+                tracing::info!(file = %path.display(), "nobody has claimed this server; the link for that is in a file");
+            }
+            SetupLink::Outstanding => tracing::info!(
+                "nobody has claimed this server; the link was shown at an earlier start, and `muster setup-token` makes a new one"
+            ),
+            SetupLink::Claimed => {}
         }
         return Ok(());
     }

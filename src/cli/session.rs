@@ -59,6 +59,15 @@ impl Session<'_> {
         self.client.post(path, body).await
     }
 
+    /// The same, for what may take long.
+    pub(super) async fn post_patiently<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<T, ClientError> {
+        self.client.patient().post(path, body).await
+    }
+
     /// Deletes the resource at `path`.
     pub(super) async fn delete(&self, path: &str) -> Result<Value, ClientError> {
         self.client

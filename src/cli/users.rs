@@ -51,7 +51,7 @@ impl Args {
 
 /// Set a new password, and end the account's sessions in browsers
 ///
-/// Makes a password and prints it this once, to be changed after signing in; or takes one from standard input.
+/// On the server's host: an API token may not. Makes a password and prints it this once, to be changed after signing in; or takes one from standard input.
 #[derive(clap::Args, Debug)]
 struct ResetPassword {
     /// The account's name

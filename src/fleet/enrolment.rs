@@ -147,6 +147,15 @@ pub enum TokenRefusal {
 }
 
 impl EnrolmentToken {
+    /// The token as it may be shown: nothing of its secret.
+    #[must_use]
+    pub fn without_secret(self) -> Self {
+        Self {
+            secret_digest: Digest([0; 32]),
+            ..self
+        }
+    }
+
     /// Whether the token lets somebody in from `address` at `now`.
     ///
     /// # Errors

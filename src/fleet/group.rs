@@ -34,7 +34,8 @@ pub struct Group {
     /// Decides between groups that claim the same agent: the higher wins.
     #[serde(default)]
     pub priority: i32,
-    /// Whether what agents say of themselves is enough to join. Otherwise selectors that look at facts only propose.
+    /// Whether what agents say of themselves is enough to join. Otherwise, and while what is published holds secrets,
+    /// selectors that look at facts only propose.
     #[serde(default)]
     pub joins_by_facts: bool,
     /// The configs that are rendered for its agents, from base to most specific.
@@ -94,6 +95,24 @@ pub struct Candidate<'a> {
     pub pin: Option<&'a Name>,
     /// The group that its enrolment token states.
     pub token_group: Option<&'a Name>,
+}
+
+/// A group that may claim agents, and on whose word.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimant<'a> {
+    /// The group.
+    pub group: &'a Group,
+    /// Whether what agents say of themselves is enough now. Never where secrets are sent, whatever the group says.
+    pub joins_by_facts: bool,
+}
+
+impl<'a> From<&'a Group> for Claimant<'a> {
+    fn from(group: &'a Group) -> Self {
+        Self {
+            group,
+            joins_by_facts: group.joins_by_facts,
+        }
+    }
 }
 
 /// Where an agent belongs.
@@ -177,11 +196,18 @@ impl Group {
 /// Where an agent belongs: by its pin, else by its token's group, else by selectors over labels, else by selectors over
 /// facts where the group allows that; else nowhere. Among groups with an equal claim the priority decides, then the
 /// name. A pin to a group that doesn't exist (any more) counts as none. The order of `groups` doesn't matter.
-pub fn membership<'a>(candidate: &Candidate<'_>, groups: impl IntoIterator<Item = &'a Group>) -> Membership {
+pub fn membership<'a, C: Into<Claimant<'a>>>(
+    candidate: &Candidate<'_>,
+    groups: impl IntoIterator<Item = C>,
+) -> Membership {
     let (mut pinned, mut by_token) = (false, false);
     let (mut labelled, mut by_facts, mut proposals) =
         (Claims::default(), Claims::default(), Claims::default());
-    for group in groups {
+    for claimant in groups {
+        let Claimant {
+            group,
+            joins_by_facts,
+        } = claimant.into();
         if group.name.as_str() == UNASSIGNED {
             continue;
         }
@@ -190,7 +216,7 @@ pub fn membership<'a>(candidate: &Candidate<'_>, groups: impl IntoIterator<Item 
         if let Some(selector) = group.claim(candidate, false) {
             labelled.add(group, selector);
         } else if let Some(selector) = group.claim(candidate, true) {
-            let claims = if group.joins_by_facts {
+            let claims = if joins_by_facts {
                 &mut by_facts
             } else {
                 &mut proposals

@@ -156,6 +156,16 @@ impl Purpose {
 pub const ROTATED_FOR: Duration = Duration::from_hours(24 * 30);
 
 impl Credential {
+    /// The credential as it may be shown: nothing of its secret.
+    #[must_use]
+    pub fn without_secret(self) -> Self {
+        Self {
+            secret_digest: None,
+            salt: None,
+            ..self
+        }
+    }
+
     /// The first credential of the agent: what its record names.
     #[must_use]
     pub fn first(&self) -> CredentialId {

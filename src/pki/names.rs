@@ -32,6 +32,11 @@ impl Names {
         names
     }
 
+    /// The names in a certificate.
+    pub(super) fn of(dns: BTreeSet<String>, addresses: BTreeSet<IpAddr>) -> Self {
+        Self { dns, addresses }
+    }
+
     /// Adds a host name (`*.` in front is allowed) or an address.
     ///
     /// # Errors

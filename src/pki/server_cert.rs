@@ -197,6 +197,14 @@ impl ServerCertificate {
         self.resolver.current.load().not_after
     }
 
+    /// The names and addresses in the certificate in use.
+    pub fn names(&self) -> Names {
+        let shown = self.resolver.current.load();
+        let leaf = shown.key.end_entity_cert().ok();
+        leaf.and_then(|der| certificate::read(der))
+            .map_or_else(Names::default, |facts| Names::of(facts.dns, facts.addresses))
+    }
+
     /// The SHA-256 of the certificate in use.
     pub fn fingerprint(&self) -> Digest {
         let shown = self.resolver.current.load();

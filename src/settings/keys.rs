@@ -295,5 +295,8 @@ fn is_host(name: &str) -> bool {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
-    name.len() <= 253 && name.strip_prefix("*.").unwrap_or(name).split('.').all(label)
+    // A name whose last label is a number would be an address that isn't one, such as 10.0.0.256.
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let numeric_end = last.bytes().all(|byte| byte.is_ascii_digit());
+    name.len() <= 253 && !numeric_end && name.strip_prefix("*.").unwrap_or(name).split('.').all(label)
 }

@@ -99,6 +99,38 @@ async fn an_api_token_never_exceeds_its_maker_and_never_makes_another() {
 }
 
 #[tokio::test]
+async fn neither_an_api_token_nor_a_stolen_session_becomes_a_sign_in_of_its_own() {
+    let (people, own) = People::claimed().await;
+    let (secret, _) = people
+        .accounts
+        .create_token(&own.actor, token("ci", Role::Admin))
+        .await
+        .unwrap();
+    let script = people.accounts.actor_by_token(&secret, None).unwrap();
+    let new = Password::new(OTHER);
+    for actor in [&script, &own.actor] {
+        let error = people
+            .accounts
+            .reset_password(actor, "anna", &new)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Error::NotAllowed(_)), "{error:?}");
+    }
+    let signed_in = people.login("anna", PASSWORD).await;
+    signed_in.expect("the password is what it was");
+    let refused = people.acts().await;
+    let refused = refused
+        .iter()
+        .filter(|act| *act == "account.reset_password.refused");
+    assert_eq!(refused.count(), 2);
+    people
+        .accounts
+        .reset_password(&host(), "anna", &new)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_wanted_token_is_said_at_its_field() {
     let (people, own) = People::claimed().await;
     let create = |wanted| people.accounts.create_token(&own.actor, wanted);

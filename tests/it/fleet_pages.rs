@@ -8,7 +8,7 @@ use maud::Markup;
 use muster::admin_plane::Site;
 use muster::admin_plane::assets;
 use muster::admin_plane::pages::add_agents::{self, AddForm, JoiningView, Way};
-use muster::admin_plane::pages::agent::acts::{self, Act};
+use muster::admin_plane::pages::agent::acts::{self, Act, Asked};
 use muster::admin_plane::pages::agent::configuration::Side;
 use muster::admin_plane::pages::agent::edit::{self, AdoptForm, EditForm};
 use muster::admin_plane::pages::agent::{self, AgentTab};
@@ -237,7 +237,7 @@ fn agents_page(words: &Words<'_>, page: Result<&AgentPage, &str>, filter: &str) 
         filter,
         sort: AgentSort::Status,
         after: None,
-        archived: false,
+        archived: 2,
         page,
         fleet: fleet(),
         verdicts: &verdicts,
@@ -521,27 +521,28 @@ fn form_pages(words: &Words<'_>) -> Vec<(&'static str, String)> {
     let form = EditForm {
         name: words.name,
         labels: &labels,
+        opened: (words.name, &labels),
         errors: &errors,
     };
     pages.push((
         "agent_edit",
         in_frame("Edit", Nav::Agents, edit::edit(&detail, &form, &scene)),
     ));
-    let ask = acts::ask(
-        &detail,
-        Act::Revoke,
-        &terms(words),
-        &Errors::at("", words.reason),
-        &scene,
-    );
+    let asked = Asked {
+        act: Act::Revoke,
+        besides: 2,
+        terms: &terms(words),
+        errors: &Errors::at("", words.reason),
+    };
+    let ask = acts::ask(&detail, &asked, &scene);
     pages.push(("agent_revoke", in_frame("Revoke", Nav::Agents, ask)));
-    let ask = acts::ask(
-        &detail,
-        Act::Hold,
-        &terms(words),
-        &Errors::at("until", words.reason),
-        &scene,
-    );
+    let asked = Asked {
+        act: Act::Hold,
+        besides: 0,
+        terms: &terms(words),
+        errors: &Errors::at("until", words.reason),
+    };
+    let ask = acts::ask(&detail, &asked, &scene);
     pages.push(("agent_hold", in_frame("Hold", Nav::Agents, ask)));
     let form = AdoptForm {
         name: words.name,
@@ -589,6 +590,7 @@ fn site() -> Site {
         ca_expires: NOW,
         certificate_ends: Arc::default(),
         names: vec!["muster.example.net".to_owned()],
+        wildcards: Vec::new(),
         agent_port: 4320,
         admin_port: 4321,
         message_limit_bytes: 1 << 20,
@@ -765,6 +767,8 @@ fn bulk_pages(words: &Words<'_>) -> Vec<(&'static str, String)> {
         names: &names,
         picks: &[],
         count: 12,
+        expected: "12ab",
+        besides: if act == BulkAct::Revoke { 3 } else { 0 },
         filter: words.name,
         matching: true,
         groups: &[],
@@ -778,6 +782,7 @@ fn bulk_pages(words: &Words<'_>) -> Vec<(&'static str, String)> {
     let result = BulkResult {
         done: vec![id(1)],
         refused: [(id(2), words.reason.to_owned())].into(),
+        besides: Vec::new(),
     };
     let names = [(id(2), words.name.to_owned())].into();
     let outcome = bulk::outcome(BulkAct::Restart, &result, &names, "/agents");
@@ -872,7 +877,7 @@ fn whoever_only_looks_is_offered_no_act() {
         filter: "",
         sort: AgentSort::Status,
         after: None,
-        archived: false,
+        archived: 0,
         page: Ok(&list),
         fleet: fleet(),
         verdicts: &verdicts,

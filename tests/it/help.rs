@@ -16,6 +16,7 @@ fn site() -> Site {
         ca_expires: Timestamp::EPOCH,
         certificate_ends: Arc::default(),
         names: vec!["muster.example.net".to_owned()],
+        wildcards: Vec::new(),
         agent_port: 4320,
         admin_port: 4321,
         message_limit_bytes: 1 << 20,

@@ -142,6 +142,7 @@ fn group(texts: &Texts) -> GroupSummary {
         published: Some(target(texts, 3, Some(14), 720)),
         newer: vec![layer("edge-base", 15)],
         changed_inputs: 2,
+        sends_secrets: false,
         members: MemberCounts {
             all: 48,
             current: 35,
@@ -428,9 +429,12 @@ fn rollout_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
     vec![
         (
             "rollouts",
-            rollouts::rollouts(std::slice::from_ref(&detail.summary), &admin),
+            rollouts::rollouts(std::slice::from_ref(&detail.summary), None, &admin),
         ),
-        ("rollouts_none", rollouts::rollouts(&[], &scene(Role::Viewer))),
+        (
+            "rollouts_none",
+            rollouts::rollouts(&[], None, &scene(Role::Viewer)),
+        ),
         ("rollout", rollouts::rollout(&detail, &admin)),
         (
             "rollout_for_a_viewer",

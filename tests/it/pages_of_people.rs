@@ -138,6 +138,7 @@ fn credential(id: u8, text: &str, state: CredentialState, many: bool) -> Credent
 fn enrolment_page(text: &str) -> EnrolmentPage {
     let quarantined = CredentialState::Quarantined { at: before(600) };
     EnrolmentPage {
+        from: 0,
         tokens: vec![
             token(1, text, 3, 1),
             token(2, text, 20, 1),
@@ -229,6 +230,7 @@ fn system_page(text: &str) -> SystemPage {
         ca_fingerprint: FINGERPRINT.into(),
         ca_expires: NOW.plus(std::time::Duration::from_hours(24 * 3_000)),
         certificate_expires: NOW.plus(std::time::Duration::from_hours(24 * 9)),
+        given_expires: Some(NOW.plus(std::time::Duration::from_hours(24 * 5))),
     }
 }
 

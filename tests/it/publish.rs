@@ -548,7 +548,10 @@ async fn what_can_not_run_again_is_not_adopted() {
 #[tokio::test]
 async fn a_config_in_use_is_not_deleted_and_an_unused_one_is() {
     let world = published().await;
-    let refused = world.intentions.delete_config(&operator(), "base", &[]).await;
+    let refused = world
+        .intentions
+        .delete_config(&operator(), "base", None, &[])
+        .await;
     assert!(matches!(refused, Err(Error::Conflict(why)) if why.contains("edge")));
     let (name, target) = world
         .intentions
@@ -559,12 +562,12 @@ async fn a_config_in_use_is_not_deleted_and_an_unused_one_is() {
     own.registration.own_target = Some(target);
     let refused = world
         .intentions
-        .delete_config(&operator(), name.as_str(), &[Arc::new(own)])
+        .delete_config(&operator(), name.as_str(), None, &[Arc::new(own)])
         .await;
     assert!(matches!(refused, Err(Error::Conflict(_))));
     world
         .intentions
-        .delete_config(&operator(), name.as_str(), &[])
+        .delete_config(&operator(), name.as_str(), None, &[])
         .await
         .unwrap();
     let left = world.restarted().intentions.configs(&operator()).unwrap();
@@ -592,7 +595,7 @@ async fn who_may_not_is_refused_before_anything_happens() {
             .edit_group(&viewer, "edge", GroupEdit::default(), None, known)
             .await
             .err(),
-        intentions.delete_config(&viewer, "base", &[]).await.err(),
+        intentions.delete_config(&viewer, "base", None, &[]).await.err(),
         intentions.release_all(&operator()).await.err(),
     ];
     for refusal in refusals {
@@ -617,7 +620,7 @@ async fn every_change_is_in_the_audit_log() {
         .unwrap();
     world
         .intentions
-        .delete_config(&operator(), "base", &[])
+        .delete_config(&operator(), "base", None, &[])
         .await
         .unwrap();
     let acts = [

@@ -11,6 +11,36 @@ use muster::fleet::ids::{AccountId, SessionId};
 use crate::people::{PASSWORD, People, token, visitor};
 
 #[tokio::test]
+async fn what_a_page_asks_by_itself_keeps_nobody_signed_in() {
+    let (people, own) = People::claimed().await;
+    let accounts = &people.accounts;
+    let idle = Duration::from_hours(23);
+    people.clock.advance(idle);
+    assert!(
+        accounts.actor_behind_session(&own.secret, None).is_some(),
+        "it holds"
+    );
+    people.clock.advance(Duration::from_hours(1));
+    assert!(
+        accounts.actor_behind_session(&own.secret, None).is_none(),
+        "looking was no use of it"
+    );
+    assert!(accounts.actor_by_session(&own.secret, None).is_none());
+
+    let again = people.login("anna", PASSWORD).await.unwrap();
+    people.clock.advance(idle);
+    assert!(people.accounts.actor_by_session(&again.secret, None).is_some());
+    people.clock.advance(idle);
+    assert!(
+        people
+            .accounts
+            .actor_behind_session(&again.secret, None)
+            .is_some(),
+        "a use was one"
+    );
+}
+
+#[tokio::test]
 async fn an_ended_session_is_worth_nothing_with_the_next_request() {
     let (people, own) = People::claimed().await;
     let other = people.login("anna", PASSWORD).await.unwrap();

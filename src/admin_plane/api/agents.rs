@@ -97,6 +97,9 @@ pub(in crate::admin_plane) struct ActOnMany {
     /// How many agents the filter took when it was looked at; nothing is done when it takes another number now.
     #[serde(default)]
     count: Option<usize>,
+    /// Only tells whom it would reach: nothing is done.
+    #[serde(default)]
+    preview: bool,
 }
 
 pub(in crate::admin_plane) async fn act_on_many(
@@ -125,6 +128,9 @@ pub(in crate::admin_plane) async fn act_on_many(
     };
     if ids.len() > MOST {
         return Err(Error::invalid("ids", format!("one request acts on at most {MOST} agents")).into());
+    }
+    if wish.preview {
+        return Ok(Answer::ok(call.app().reach(&call.actor, &ids, &wish.act)?));
     }
     Ok(Answer::ok(
         call.app().act_on_many(&call.actor, &ids, &wish.act).await?,

@@ -23,18 +23,17 @@ pub(in crate::admin_plane) async fn list(call: Call, _: Nothing, _: Nothing) -> 
 }
 
 pub(in crate::admin_plane) async fn one(call: Call, _: Nothing, _: Nothing) -> Given<ConfigDetail> {
-    let config = call.app().intentions.config(&call.actor, call.param("name"))?;
-    let revision = config.summary.config.latest;
-    Ok(Answer::ok(config).at_revision(revision))
+    let (intentions, name) = (&call.app().intentions, call.param("name"));
+    // The tag first: what was changed in between is then changed under another tag.
+    let tag = intentions.config_tag(&call.actor, name)?;
+    Ok(Answer::ok(intentions.config(&call.actor, name)?).at_revision(tag))
 }
 
 pub(in crate::admin_plane) async fn create(call: Call, _: Nothing, new: NewConfig) -> Given<Saved> {
     let saved = call.app().intentions.create_config(&call.actor, new).await?;
-    let (location, number) = (
-        format!("/api/v1/configs/{}", saved.revision.config),
-        saved.revision.number,
-    );
-    Ok(Answer::created(saved, location).at_revision(number))
+    let location = format!("/api/v1/configs/{}", saved.revision.config);
+    let tag = tag_of(&call, saved.revision.config.as_str());
+    Ok(Answer::created(saved, location).at_revision(tag))
 }
 
 pub(in crate::admin_plane) async fn save(call: Call, _: Nothing, new: NewRevision) -> Given<Saved> {
@@ -51,21 +50,27 @@ pub(in crate::admin_plane) async fn save(call: Call, _: Nothing, new: NewRevisio
     } else {
         Answer::ok(saved)
     };
-    Ok(answer.at_revision(number))
+    Ok(answer.at_revision(tag_of(&call, name)))
+}
+
+/// The entity tag of a config that was changed just now; 0, which none has, when it is gone again.
+fn tag_of(call: &Call, name: &str) -> u64 {
+    let tag = call.app().intentions.config_tag(&call.actor, name);
+    tag.unwrap_or_default()
 }
 
 pub(in crate::admin_plane) async fn edit(call: Call, _: Nothing, edit: ConfigEdit) -> Given<ConfigDetail> {
     let (intentions, name) = (&call.app().intentions, call.param("name"));
-    intentions.edit_config(&call.actor, name, edit).await?;
-    let config = intentions.config(&call.actor, name)?;
-    let revision = config.summary.config.latest;
-    Ok(Answer::ok(config).at_revision(revision))
+    let expected = call.if_match()?;
+    intentions.edit_config(&call.actor, name, edit, expected).await?;
+    let tag = intentions.config_tag(&call.actor, name)?;
+    Ok(Answer::ok(intentions.config(&call.actor, name)?).at_revision(tag))
 }
 
 pub(in crate::admin_plane) async fn delete(call: Call, _: Nothing, _: Nothing) -> Given<()> {
     let app = call.app();
     app.intentions
-        .delete_config(&call.actor, call.param("name"), &app.fleet())
+        .delete_config(&call.actor, call.param("name"), call.if_match()?, &app.fleet())
         .await?;
     Ok(Answer::done())
 }

@@ -8,6 +8,7 @@ pub(in crate::admin_plane) mod handle;
 pub mod health;
 pub mod identity;
 pub mod overview;
+pub mod own;
 pub mod timeline;
 
 use maud::{Markup, html};
@@ -249,6 +250,9 @@ pub fn hold_words(reason: HoldReason) -> Markup {
         }
         HoldReason::NothingToGoBackTo => {
             "A rollout to its group failed, and the agent never applied anything of this server that it could be brought back to. What it runs keeps running."
+        }
+        HoldReason::OwnWord => {
+            "It is in its group by its own word, and what the group publishes holds secrets: somebody has to put it there. What it runs keeps running."
         }
         HoldReason::NotRendered => {
             "What its group has was published before it came, and could not be rendered for it: a label, a fact or a secret that it uses is missing. What it runs keeps running."

@@ -21,6 +21,8 @@ use crate::fleet::agent::presence::Presence;
 use crate::fleet::name::Name;
 use crate::fleet::time::Timestamp;
 
+/// The filter that lists archived agents.
+const ARCHIVED: &str = "standing = archived";
 /// So many labels of an agent are shown in its row.
 const LABELS_SHOWN: usize = 3;
 
@@ -33,8 +35,8 @@ pub struct AgentsView<'a> {
     pub sort: AgentSort,
     /// Where this part of the list begins; `None` = at its beginning.
     pub after: Option<&'a str>,
-    /// Whether archived agents are listed too.
-    pub archived: bool,
+    /// How many agents are archived, which are listed only when they are asked for.
+    pub archived: u64,
     /// The agents, or what is wrong with the filter.
     pub page: Result<&'a AgentPage, &'a str>,
     /// How the whole fleet is.
@@ -130,31 +132,29 @@ fn state(fleet: &Tally) -> Markup {
 }
 
 impl AgentsView<'_> {
-    /// This list with another filter, order or beginning.
-    fn href(&self, filter: &str, sort: AgentSort, after: Option<&str>) -> String {
-        let archived = self.archived.then(|| "archived=1".to_owned());
-        let parts = [
-            (!filter.is_empty()).then(|| format!("q={}", encoded(filter))),
-            (sort != AgentSort::default()).then(|| format!("sort={}", sort_word(sort))),
-            archived,
-            after.map(|after| format!("after={}", encoded(after))),
-        ];
-        let query: Vec<String> = parts.into_iter().flatten().collect();
-        if query.is_empty() {
-            return "/agents".to_owned();
-        }
-        format!("/agents?{}", query.join("&"))
-    }
-
     /// Whether there is no agent to be listed in any way. The page is whole all the same, for the first one may come while
     /// it is open; what is of no use before is hidden by its style.
     fn is_of_nobody(&self) -> bool {
-        self.fleet.total() == 0 && self.filter.is_empty() && !self.archived
+        self.fleet.total() == 0 && self.filter.is_empty() && self.archived == 0
     }
 
     fn here(&self) -> String {
-        self.href(self.filter, self.sort, self.after)
+        list_href(self.filter, self.sort, self.after)
     }
+}
+
+/// The list with a filter, order or beginning.
+fn list_href(filter: &str, sort: AgentSort, after: Option<&str>) -> String {
+    let parts = [
+        (!filter.is_empty()).then(|| format!("q={}", encoded(filter))),
+        (sort != AgentSort::default()).then(|| format!("sort={}", sort_word(sort))),
+        after.map(|after| format!("after={}", encoded(after))),
+    ];
+    let query: Vec<String> = parts.into_iter().flatten().collect();
+    if query.is_empty() {
+        return "/agents".to_owned();
+    }
+    format!("/agents?{}", query.join("&"))
 }
 
 /// The word of an order in the URL.
@@ -197,13 +197,15 @@ fn filters(view: &AgentsView<'_>) -> Markup {
         .groups
         .iter()
         .map(|(name, count)| (name.as_str(), format!("group = {name}"), *count));
+    let archived = ("Archived", ARCHIVED.to_owned(), view.archived);
     let chips: Vec<(&str, u64, String, bool)> = conditions
         .chain(verdicts)
         .chain(groups)
+        .chain([archived])
         .filter(|(words, filter, count)| *count > 0 || filter == view.filter || *words == "All")
         .map(|(words, filter, count)| {
             let current = filter == view.filter;
-            (words, count, view.href(&filter, view.sort, None), current)
+            (words, count, list_href(&filter, view.sort, None), current)
         })
         .collect();
     let chips: Vec<Chip<'_>> = chips
@@ -219,9 +221,6 @@ fn filters(view: &AgentsView<'_>) -> Markup {
     if view.sort != AgentSort::default() {
         keep.push(("sort", sort_word(view.sort)));
     }
-    if view.archived {
-        keep.push(("archived", "1"));
-    }
     let error = view.page.err().map(visible_text);
     let here = view.here();
     filter_bar(&FilterBar {
@@ -236,6 +235,17 @@ fn filters(view: &AgentsView<'_>) -> Markup {
 }
 
 fn nothing_matches(view: &AgentsView<'_>) -> Markup {
+    if view.filter.is_empty() {
+        return empty(&Empty {
+            title: "No agent is in use",
+            words: html! { "All of them are archived." },
+            fill: Some(button_link(
+                "Show archived agents",
+                &super::scene::agents_href(ARCHIVED),
+                false,
+            )),
+        });
+    }
     empty(&Empty {
         title: "No agent matches",
         words: html! {
@@ -247,7 +257,7 @@ fn nothing_matches(view: &AgentsView<'_>) -> Markup {
 
 fn list(view: &AgentsView<'_>, page: &AgentPage, scene: &Scene<'_>) -> Markup {
     let sorted = |sort: AgentSort| {
-        let href = view.href(view.filter, sort, None);
+        let href = list_href(view.filter, sort, None);
         let shown = (view.sort == sort).then_some(match sort {
             AgentSort::Status | AgentSort::LastSeen => Sort::Down,
             AgentSort::Name | AgentSort::Group | AgentSort::Version => Sort::Up,
@@ -313,11 +323,11 @@ fn list(view: &AgentsView<'_>, page: &AgentPage, scene: &Scene<'_>) -> Markup {
         },
     ];
     let rows: Vec<Row> = page.agents.iter().map(|agent| row(agent, scene)).collect();
-    let first = view.after.map(|_| view.href(view.filter, view.sort, None));
+    let first = view.after.map(|_| list_href(view.filter, view.sort, None));
     let next = page
         .next
         .as_deref()
-        .map(|next| view.href(view.filter, view.sort, Some(next)));
+        .map(|next| list_href(view.filter, view.sort, Some(next)));
     table(&Table {
         id: "agents",
         caption: "Agents",
@@ -418,7 +428,9 @@ struct Bar<'a> {
 fn bulk_bar<'a>(view: &AgentsView<'a>, page: &AgentPage, scene: &Scene<'a>) -> Bar<'a> {
     let actions = bulk::BulkAct::ALL
         .into_iter()
-        .filter(|act| scene.may(act.permission()));
+        .filter(|act| scene.may(act.permission()))
+        // Only who asks for a standing sees archived agents.
+        .filter(|act| *act != bulk::BulkAct::Restore || view.filter.contains("standing"));
     Bar {
         actions: actions
             .map(|act| BulkAction {

@@ -24,6 +24,8 @@ pub struct EnrolmentPage {
     pub credentials: Vec<CredentialView>,
     /// Agents in conflict with another.
     pub conflicts: Vec<ConflictView>,
+    /// How many credentials stand before those that are listed.
+    pub from: usize,
 }
 
 /// The page.
@@ -35,12 +37,12 @@ pub fn enrolment(view: &EnrolmentPage, scene: &Scene<'_>) -> Markup {
     };
     html! {
         (page_head(&html! { "Enrolment" }, None, Some(&actions)))
-        (live("enrolment", &["enrolment", "agents"], "/enrolment", &html! {
+        (live("enrolment", &["enrolment", "agents"], &credentials::href(view.from), &html! {
             @if !view.conflicts.is_empty() {
                 (section("In conflict", None, &credentials::conflicts(&view.conflicts, scene)))
             }
             (section("Tokens", None, &tokens::list(&view.tokens, scene)))
-            (section("Credentials", None, &credentials::list(&view.credentials, scene)))
+            (section("Credentials", None, &credentials::list(&view.credentials, view.from, scene)))
         }))
     }
 }

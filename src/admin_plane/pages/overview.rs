@@ -8,8 +8,8 @@ use super::agents::no_agents;
 use super::layers::layer_links;
 use super::layout::{page_head, section};
 use super::parts::{
-    Banner, BannerKind, Event, Problem, Status, banner, count, live, post_button, problems, tally, timeline,
-    visible,
+    Banner, BannerKind, Event, Problem, Status, ago, banner, count, duration_words, live, post_button,
+    problems, tally, timeline, visible,
 };
 use super::scene::{Scene, agents_href, encoded};
 use crate::app::overview::{Few, Overview, Recent, RecentKind, Trouble, TroubleKind};
@@ -18,6 +18,7 @@ use crate::fleet::agent::HoldReason;
 use crate::fleet::name::Name;
 use crate::fleet::suspension::Terms;
 use crate::fleet::target::LayerRef;
+use crate::fleet::time::Timestamp;
 
 /// What the page listens to.
 const TOPICS: [&str; 4] = ["agents", "groups", "configs", "enrolment"];
@@ -84,7 +85,7 @@ fn fleet_held(reason: HoldReason) -> Markup {
         @match reason {
             HoldReason::StoreWentBack => "Nothing is sent to any agent: agents know a newer state than this server's store, so the store went back in time, after a restore or an old snapshot. Look at what is published before you release the fleet.",
             HoldReason::Operator | HoldReason::Group => "Nothing is sent to any agent: the fleet is held by an operator.",
-            HoldReason::NothingLeft | HoldReason::Unreadable | HoldReason::NotRendered | HoldReason::NothingToGoBackTo => "Nothing is sent to any agent: what they should run can't be read from the store.",
+            HoldReason::NothingLeft | HoldReason::Unreadable | HoldReason::NotRendered | HoldReason::NothingToGoBackTo | HoldReason::OwnWord => "Nothing is sent to any agent: what they should run can't be read from the store.",
         }
         " " a href={ (agents_href("held = \"went back\"")) } { "Agents that are held" }
     }
@@ -195,6 +196,7 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
             "Coming back",
             html! { (few(agents, "status = degraded, presence = online")) " came back with a credential that was replaced, " (verb(agents, "doesn't", "don't")) " take the present one, and " (verb(agents, "is", "are")) " given nothing else: give " (verb(agents, "it", "them")) " a new one, or enrol " (verb(agents, "its host", "their hosts")) " again" },
         ),
+        TroubleKind::CertificateEnding { at } => (Status::Degraded, "Ends", certificate_ending(*at, scene)),
         TroubleKind::Proposed { group } => (
             Status::Unknown,
             "Waiting",
@@ -236,6 +238,14 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
             "Unassigned",
             html! { (few(agents, "group = unassigned, presence = online")) " " (verb(agents, "belongs", "belong")) " to no group and " (verb(agents, "is", "are")) " sent nothing" },
         ),
+    }
+}
+
+fn certificate_ending(at: Timestamp, scene: &Scene<'_>) -> Markup {
+    html! {
+        "The certificate that was given for these pages (" a href="/system" { "admin_plane.tls_cert" } ") "
+        @if at <= scene.now { "ended " (ago(at, scene.now)) } @else { "ends in " (duration_words(at.since(scene.now))) }
+        ": put a new one in its place; it is taken up by itself"
     }
 }
 

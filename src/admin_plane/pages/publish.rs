@@ -306,6 +306,7 @@ fn held(hold: crate::fleet::agent::HoldReason) -> &'static str {
         HoldReason::StoreWentBack => "This server's store went back in time; release the agent on its page",
         HoldReason::Unreadable => "Its configuration can't be read from the store",
         HoldReason::NotRendered => "Its configuration is not rendered yet",
+        HoldReason::OwnWord => "It is in the group by its own word; put it there before it is sent secrets",
         HoldReason::NothingToGoBackTo => "A rollout failed, and there is nothing to bring it back to",
     }
 }

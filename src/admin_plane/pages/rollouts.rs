@@ -11,20 +11,21 @@ use maud::{Markup, html};
 
 use super::layout::page_head;
 use super::parts::{
-    Column, Empty, ProgressPart, Row, Status, Table, ago, badge, button_link, count, empty, live, progress,
-    status_line, table, visible,
+    Column, Empty, Pager, ProgressPart, Row, Status, Table, ago, badge, button_link, count, empty, live,
+    progress, status_line, table, visible,
 };
 use super::scene::{Scene, encoded};
 use crate::app::rollouts::RolloutSummary;
 use crate::auth::permission::Permission;
+use crate::fleet::ids::RolloutId;
 use crate::fleet::rollout::{Counts, Ended, State};
 
 /// The most rollouts that are listed.
 const MOST_LISTED: usize = 100;
 
-/// The list.
+/// The list, newest first: those before `before`, or from the newest on.
 #[must_use]
-pub fn rollouts(all: &[RolloutSummary], scene: &Scene<'_>) -> Markup {
+pub fn rollouts(all: &[RolloutSummary], before: Option<RolloutId>, scene: &Scene<'_>) -> Markup {
     let open = all.iter().filter(|summary| !summary.rollout.is_ended()).count();
     let state = html! { (all.len()) ", " (open) " under way" };
     let action = scene
@@ -32,11 +33,18 @@ pub fn rollouts(all: &[RolloutSummary], scene: &Scene<'_>) -> Markup {
         .then(|| button_link("Publish", "/publish", true));
     html! {
         (page_head(&html! { "Rollouts" }, (!all.is_empty()).then_some(&state), action.as_ref()))
-        (live("rollouts", &["rollouts"], "/rollouts", &list(all, scene)))
+        (live("rollouts", &["rollouts"], &href(before), &list(all, before, scene)))
     }
 }
 
-fn list(all: &[RolloutSummary], scene: &Scene<'_>) -> Markup {
+fn href(before: Option<RolloutId>) -> String {
+    match before {
+        Some(before) => format!("/rollouts?before={before}"),
+        None => "/rollouts".to_owned(),
+    }
+}
+
+fn list(all: &[RolloutSummary], before: Option<RolloutId>, scene: &Scene<'_>) -> Markup {
     if all.is_empty() {
         return empty(&Empty {
             title: "No rollouts yet",
@@ -67,7 +75,13 @@ fn list(all: &[RolloutSummary], scene: &Scene<'_>) -> Markup {
             ],
         }
     };
-    let rows: Vec<_> = all.iter().take(MOST_LISTED).map(row).collect();
+    let mut older = all
+        .iter()
+        .filter(|summary| before.is_none_or(|before| summary.rollout.id < before));
+    let listed: Vec<&RolloutSummary> = older.by_ref().take(MOST_LISTED).collect();
+    let next = listed.last().map(|last| href(Some(last.rollout.id)));
+    let next = next.filter(|_| older.next().is_some());
+    let rows: Vec<_> = listed.into_iter().map(row).collect();
     table(&Table {
         id: "rollout-list",
         caption: "Rollouts, newest first",
@@ -104,7 +118,11 @@ fn list(all: &[RolloutSummary], scene: &Scene<'_>) -> Markup {
         rows: &rows,
         picks: false,
         noun: ("rollout", "rollouts"),
-        pager: None,
+        pager: Some(Pager {
+            first: before.map(|_| "/rollouts"),
+            next: next.as_deref(),
+            total: Some(all.len() as u64),
+        }),
     })
 }
 

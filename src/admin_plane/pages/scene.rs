@@ -1,6 +1,9 @@
 //! What page functions share: who looks and when, links with a query, and what went wrong with a form.
 
-use http::StatusCode;
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
 use maud::{Markup, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -8,6 +11,7 @@ use super::parts::{FieldError, error_summary, visible_text};
 use crate::app::error::Error;
 use crate::auth::permission::{Permission, Role};
 use crate::fleet::time::Timestamp;
+use crate::http::Response;
 
 /// What a page function is given besides its view.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +65,8 @@ pub fn sentence(message: &str) -> String {
 pub struct Errors {
     found: Vec<(String, String)>,
     status: StatusCode,
+    /// When it may be tried again, where that is what is wrong.
+    retry_after: Option<Duration>,
 }
 
 impl Errors {
@@ -70,6 +76,15 @@ impl Errors {
         let mut errors = Self::default();
         errors.add(field, message);
         errors
+    }
+
+    /// Somebody else was faster: what is said of the whole form.
+    #[must_use]
+    pub fn conflict(message: &str) -> Self {
+        Self {
+            status: StatusCode::CONFLICT,
+            ..Self::at("", message)
+        }
     }
 
     /// Adds another wrong field.
@@ -111,7 +126,15 @@ impl Errors {
         } else {
             errors.add("", &error.to_string());
         }
-        Ok(Self { status, ..errors })
+        let mut retry_after = None;
+        if let Error::TooMany { retry_after: wait } = &error {
+            retry_after = Some(*wait);
+        }
+        Ok(Self {
+            status,
+            retry_after,
+            ..errors
+        })
     }
 
     /// Puts what is said of fields that begin with `from` to the field `to`: entries of a list to the list.
@@ -131,6 +154,17 @@ impl Errors {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// The answer with which the form is shown again, with when it may be tried again where that is what is wrong.
+    #[must_use]
+    pub fn onto(&self, mut response: Response) -> Response {
+        if let Some(wait) = self.retry_after {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            let seconds = HeaderValue::from(seconds);
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        response
     }
 
     /// Whether nothing is wrong.

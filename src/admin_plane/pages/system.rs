@@ -10,11 +10,9 @@ use super::parts::{
     table, visible,
 };
 use super::scene::{Scene, bytes, quiet};
+use crate::app::certificates::WORTH_A_LOOK;
 use crate::app::system::{ServerState, TableState};
 use crate::fleet::time::Timestamp;
-
-/// How long before its end a certificate is worth a look.
-const WORTH_A_LOOK: std::time::Duration = std::time::Duration::from_hours(24 * 14);
 
 /// What the page shows.
 #[derive(Clone, Debug)]
@@ -35,6 +33,8 @@ pub struct SystemPage {
     pub ca_expires: Timestamp,
     /// When the server's own certificate ends.
     pub certificate_expires: Timestamp,
+    /// When the certificate that was given for the admin plane ends; `None` = it shows the server's own.
+    pub given_expires: Option<Timestamp>,
 }
 
 /// The page.
@@ -53,12 +53,11 @@ pub fn system(view: &SystemPage, scene: &Scene<'_>) -> Markup {
                 Fact::new("Agents connect to", html! { "port " (view.agent_port) ", " (count(view.state.connections, "connection", "connections")) " open" }),
             ])))
             (section("Trust", Some(&html! { a href="/ca.pem" { "Download ca.pem" } }), &html! {
-                (facts(&[
-                    Fact::new("CA fingerprint", copy_inline(&view.ca_fingerprint, "the fingerprint of the authority")),
-                    Fact::new("CA certificate", ends(view.ca_expires, scene.now)),
-                    Fact::new("Server certificate", ends(view.certificate_expires, scene.now)),
-                ]))
+                (facts(&trust(view, scene)))
                 p.soft { "The server renews its own certificate by itself. Agents trust the authority that has this fingerprint." }
+                @if view.given_expires.is_some() {
+                    p.soft { "These pages show the certificate that was given as files. Whoever gave it renews it there; the server takes it up by itself." }
+                }
             }))
         }
         (section("Store", None, &store(view)))
@@ -71,6 +70,19 @@ pub fn system(view: &SystemPage, scene: &Scene<'_>) -> Markup {
             ]))
         }))
     }
+}
+
+fn trust<'a>(view: &'a SystemPage, scene: &Scene<'_>) -> Vec<Fact<'a>> {
+    let fingerprint = copy_inline(&view.ca_fingerprint, "the fingerprint of the authority");
+    let mut rows = vec![
+        Fact::new("CA fingerprint", fingerprint),
+        Fact::new("CA certificate", ends(view.ca_expires, scene.now)),
+        Fact::new("Server certificate", ends(view.certificate_expires, scene.now)),
+    ];
+    if let Some(given) = view.given_expires {
+        rows.push(Fact::new("Certificate of these pages", ends(given, scene.now)));
+    }
+    rows
 }
 
 fn ends(at: Timestamp, now: Timestamp) -> Markup {

@@ -287,14 +287,16 @@ fn of_configs() -> [Row; 11] {
             EditConfigs,
             "Change what is said of a config",
             configs::edit,
-        ),
+        )
+        .versioned(),
         Row::api(
             DELETE,
             "/api/v1/configs/{name}",
             EditConfigs,
             "Delete a config",
             configs::delete,
-        ),
+        )
+        .versioned(),
         Row::api(
             POST,
             "/api/v1/configs/{name}/revisions",

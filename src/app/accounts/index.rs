@@ -133,11 +133,18 @@ impl Index {
     /// Whose live session it is, and notes the use.
     pub(super) fn uses(&self, secret: &Secret, now: Timestamp) -> Option<(&Account, &Session)> {
         let held = self.sessions.get(self.by_digest.get(&secret.digest())?)?;
+        let found = self.holds(secret, now)?;
+        held.used_at.fetch_max(now.0, Ordering::Relaxed);
+        Some(found)
+    }
+
+    /// Whose live session it is. Looking is no use of it.
+    pub(super) fn holds(&self, secret: &Secret, now: Timestamp) -> Option<(&Account, &Session)> {
+        let held = self.sessions.get(self.by_digest.get(&secret.digest())?)?;
         let account = self.accounts.get(&held.session.account)?;
         if account.disabled_at.is_some() || !held.session.is_live(held.used_at(), now) {
             return None;
         }
-        held.used_at.fetch_max(now.0, Ordering::Relaxed);
         Some((account, &held.session))
     }
 

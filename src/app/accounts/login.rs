@@ -165,6 +165,18 @@ impl Accounts {
         self.actor(secret, SecretKind::Session, address)
     }
 
+    /// Who the secret of a browser session stands for, without noting a use: what a page asks by itself keeps nobody signed
+    /// in who went away.
+    #[must_use]
+    pub fn actor_behind_session(&self, secret: &Secret, address: Option<IpAddr>) -> Option<Actor> {
+        if secret.kind() != SecretKind::Session {
+            return None;
+        }
+        let index = self.index();
+        let (account, session) = index.holds(secret, self.now())?;
+        Some(actor_of(account, session, address))
+    }
+
     /// Who an API token stands for; `None` when it stands for nobody (any more). Notes the use.
     #[must_use]
     pub fn actor_by_token(&self, secret: &Secret, address: Option<IpAddr>) -> Option<Actor> {

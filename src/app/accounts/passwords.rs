@@ -5,7 +5,7 @@ use super::{Accounts, Change, Edit, Index, invalid};
 use crate::app::audit::entry;
 use crate::app::error::Error;
 use crate::auth::account::Account;
-use crate::auth::actor::Actor;
+use crate::auth::actor::{Actor, Via};
 use crate::auth::password::{Password, PasswordHash};
 use crate::auth::permission::Permission;
 use crate::fleet::time::Timestamp;
@@ -68,13 +68,30 @@ impl Accounts {
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Invalid`] names the field `new_password`; [`Error::Forbidden`] without
-    /// [`Permission::ManageAccounts`].
+    /// [`Permission::ManageAccounts`]; [`Error::NotAllowed`] for an API token, which must not become a session that
+    /// outlives it, and for one's own account, which takes the present password.
     pub async fn reset_password(&self, actor: &Actor, name: &str, new: &Password) -> Result<(), Error> {
         const ACT: &str = "account.reset_password";
         self.0.audit.permit(actor, Permission::ManageAccounts, ACT)?;
+        let refuse = |reason, why| {
+            self.0.audit.refused(&actor.name, actor.address, ACT, reason);
+            Err(Error::NotAllowed(why))
+        };
+        if matches!(actor.via, Via::Token { .. }) {
+            return refuse(
+                "an API token",
+                "an API token can't set a password; do it on the server's host, or signed in",
+            );
+        }
         let name = name.trim().to_lowercase();
         let account = self.index().account_named(&name).cloned();
         let account = account.ok_or_else(|| Error::not_found("account", &name))?;
+        if actor.account() == Some(account.id) {
+            return refuse(
+                "their own account",
+                "change your own password with the present one, on the page of your account",
+            );
+        }
         new.check(&account.name)
             .map_err(|weakness| invalid("new_password", &weakness))?;
         let password_hash = self.0.hashing.hash(new).await?;

@@ -29,6 +29,9 @@ pub enum SetupStatus {
     Closed,
 }
 
+/// The file in the data folder that holds the setup link where no terminal can show it.
+pub const SETUP_LINK_FILE: &str = "setup-link";
+
 impl Accounts {
     /// Whether somebody can claim this server.
     #[must_use]

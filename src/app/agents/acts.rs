@@ -1,7 +1,8 @@
 //! What operators do to agents, one by one or many at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::stream::{self, StreamExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,13 +13,16 @@ use crate::app::error::Error;
 use crate::app::terms::OnTerms;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
-use crate::fleet::agent::{Delivery, Happening, Registration, RestartOrder, Standing};
+use crate::fleet::agent::{Delivery, Happening, HoldReason, Intent, Registration, RestartOrder, Standing};
 use crate::fleet::capabilities::Capabilities;
-use crate::fleet::ids::AgentId;
+use crate::fleet::ids::{AgentId, CredentialId};
 use crate::fleet::name::Name;
 use crate::fleet::suspension::{SuspensionKind, Terms};
 use crate::fleet::time::Timestamp;
 use crate::store::{AuditEntry, Batch};
+
+/// So many acts are under way at the same time, so that the store writes them together.
+pub(in crate::app) const AT_ONCE: usize = 64;
 
 /// Something to do to an agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -51,8 +55,11 @@ pub enum AgentAct {
     },
     /// Let selectors decide again.
     Unpin,
-    /// Put it into the group that its facts propose.
-    ConfirmGroup,
+    /// Put it into the group that its facts propose, as long as they propose that one.
+    ConfirmGroup {
+        /// The group that was looked at.
+        group: Name,
+    },
     /// Restart it, once.
     Restart,
     /// Offer once more what it refused.
@@ -102,10 +109,12 @@ pub struct BulkResult {
     pub done: Vec<AgentId>,
     /// Where it wasn't, and why.
     pub refused: BTreeMap<AgentId, String>,
+    /// Agents that it reached besides: a credential that was revoked speaks for them, too.
+    pub besides: Vec<AgentId>,
 }
 
 impl AgentAct {
-    /// The permission that it takes.
+    /// The permission that it takes. Labels that change what reaches a host take [`Permission::Publish`] besides.
     #[must_use]
     pub fn permission(&self) -> Permission {
         match self {
@@ -113,7 +122,7 @@ impl AgentAct {
             // These change what reaches a host.
             Self::Pin { .. }
             | Self::Unpin
-            | Self::ConfirmGroup
+            | Self::ConfirmGroup { .. }
             | Self::Retry
             | Self::Reapply
             | Self::Release
@@ -138,7 +147,7 @@ impl AgentAct {
             Self::Label { .. } => "agent.label",
             Self::Pin { .. } => "agent.pin",
             Self::Unpin => "agent.unpin",
-            Self::ConfirmGroup => "agent.confirm_group",
+            Self::ConfirmGroup { .. } => "agent.confirm_group",
             Self::Restart => "agent.restart",
             Self::Retry => "agent.retry",
             Self::Reapply => "agent.reapply",
@@ -169,8 +178,8 @@ impl AgentAct {
                 format!("{group}; {terms}").trim_end_matches("; ").to_owned()
             }
             Self::Hold { reason, until } | Self::Detach { reason, until } => OnTerms::told(reason, *until),
+            Self::ConfirmGroup { group } => group.to_string(),
             Self::Unpin
-            | Self::ConfirmGroup
             | Self::Restart
             | Self::Retry
             | Self::Reapply
@@ -192,7 +201,7 @@ impl App {
     /// # Errors
     /// When the actor may not, there is no such agent, or it can't be done to this one.
     pub async fn act(&self, actor: &Actor, id: AgentId, act: &AgentAct) -> Result<(), Error> {
-        actor.may(act.permission())?;
+        self.audit.permit(actor, act.permission(), act.word())?;
         let now = self.clock.now();
         let entry = AuditEntry {
             detail: act.detail(),
@@ -200,7 +209,7 @@ impl App {
         };
         match act {
             AgentAct::Rename { name } => self.rename(id, entry, name).await?,
-            AgentAct::Label { set, remove } => self.label(id, entry, set, remove).await?,
+            AgentAct::Label { set, remove } => self.label(actor, id, entry, (set, remove)).await?,
             AgentAct::Pin { group, reason, until } => {
                 let terms = OnTerms::of(reason, *until).terms(actor, now)?;
                 self.pin(id, entry, group.clone(), terms).await?;
@@ -213,11 +222,9 @@ impl App {
                 })
                 .await?;
             }
-            AgentAct::ConfirmGroup => {
-                let proposed = self.snapshot_of(id)?.agent.registration.proposed_group.clone();
-                let group = proposed.ok_or_else(|| Error::Conflict("its facts propose no group".into()))?;
+            AgentAct::ConfirmGroup { group } => {
                 let terms = OnTerms::default().terms(actor, now)?;
-                self.pin(id, entry, group, terms).await?;
+                self.confirm_group(id, entry, group, terms).await?;
             }
             AgentAct::Restart => self.order_restart(actor, id, entry).await?,
             AgentAct::Retry => self.retry(id, entry).await?,
@@ -252,25 +259,8 @@ impl App {
                 };
                 self.edit_registration(id, entry, standing).await?;
             }
-            AgentAct::Archive => {
-                self.edit_registration(id, entry, |r| {
-                    r.standing = Standing::Archived { at: now };
-                    Ok(())
-                })
-                .await?;
-            }
-            AgentAct::Restore => {
-                let standing = |r: &mut Registration| match r.standing {
-                    Standing::Archived { .. } => {
-                        r.standing = Standing::Active;
-                        Ok(())
-                    }
-                    Standing::Active | Standing::Conflict { .. } | Standing::Revoked { .. } => {
-                        Err(Error::Conflict("the agent is not archived".into()))
-                    }
-                };
-                self.edit_registration(id, entry, standing).await?;
-            }
+            AgentAct::Archive => self.edit_registration(id, entry, |r| archive(r, now)).await?,
+            AgentAct::Restore => self.edit_registration(id, entry, |r| self.restore(r)).await?,
             AgentAct::Rotate => self.rotate(actor, id, entry).await?,
             AgentAct::Revoke => {
                 let first = self.snapshot_of(id)?.agent.registration.credential;
@@ -278,33 +268,135 @@ impl App {
             }
         }
         self.settle(id).await?;
+        let registration = &self.snapshot_of(id)?.agent.registration;
+        if self.desired(registration).config == Intent::Hold(HoldReason::NotRendered) {
+            // It was moved: it isn't made to wait for the next look at all.
+            self.reconcile.activate();
+        }
         self.nudge(id);
         self.announce_agent(id);
         Ok(())
     }
 
-    /// Does something to many agents. Each is done or refused by itself.
+    /// What an act on many agents would reach. Nothing is done.
     ///
     /// # Errors
     /// When the actor may not.
+    pub fn reach(&self, actor: &Actor, ids: &[AgentId], act: &AgentAct) -> Result<BulkResult, Error> {
+        actor.may(act.permission())?;
+        let mut besides = Vec::new();
+        if *act == AgentAct::Revoke {
+            besides = self.behind_credentials_of(ids);
+        }
+        Ok(BulkResult {
+            done: ids.to_vec(),
+            refused: BTreeMap::new(),
+            besides,
+        })
+    }
+
+    /// Does something to many agents, some at the same time. Each is done or refused by itself.
+    ///
+    /// # Errors
+    /// When the actor may not, or the store took nothing of it.
     pub async fn act_on_many(
         &self,
         actor: &Actor,
         ids: &[AgentId],
         act: &AgentAct,
     ) -> Result<BulkResult, Error> {
-        actor.may(act.permission())?;
+        self.audit.permit(actor, act.permission(), act.word())?;
         let mut result = BulkResult::default();
-        for id in ids {
-            match self.act(actor, *id, act).await {
-                Ok(()) => result.done.push(*id),
-                Err(error @ (Error::Unavailable(_) | Error::Internal(_))) => return Err(error),
+        // A credential is revoked once, however many of those behind it were named.
+        let besides = self.reach(actor, ids, act)?.besides;
+        let named: Vec<Vec<AgentId>> = if *act == AgentAct::Revoke {
+            self.by_credential(ids)
+        } else {
+            ids.iter().map(|id| vec![*id]).collect()
+        };
+        // Boxed: the futures of all acts together are large.
+        let acts = stream::iter(named)
+            .map(|ids| async move {
+                let outcome = match ids.first() {
+                    Some(first) => Box::pin(self.act(actor, *first, act)).await,
+                    None => Ok(()),
+                };
+                (ids, outcome)
+            })
+            .buffer_unordered(AT_ONCE);
+        let mut acts = std::pin::pin!(acts);
+        let mut failed = None;
+        while let Some((ids, outcome)) = acts.next().await {
+            match outcome {
+                Ok(()) => result.done.extend(ids),
                 Err(error) => {
-                    result.refused.insert(*id, error.to_string());
+                    let why = error.to_string();
+                    result.refused.extend(ids.into_iter().map(|id| (id, why.clone())));
+                    if matches!(error, Error::Unavailable(_) | Error::Internal(_)) {
+                        failed = Some(error);
+                    }
                 }
             }
         }
-        Ok(result)
+        result.done.sort_unstable();
+        let revoked = |id: &AgentId| {
+            let agent = self.live.get(*id).map(|snapshot| snapshot.agent);
+            agent.is_some_and(|agent| self.revoked_since(agent.registration.credential).is_some())
+        };
+        result.besides = besides.into_iter().filter(revoked).collect();
+        match failed {
+            // What was done is told, although the store failed in the middle.
+            Some(error) if result.done.is_empty() => Err(error),
+            _ => Ok(result),
+        }
+    }
+
+    /// These agents, together with whom they share a credential.
+    fn by_credential(&self, ids: &[AgentId]) -> Vec<Vec<AgentId>> {
+        let mut shared: BTreeMap<CredentialId, Vec<AgentId>> = BTreeMap::new();
+        let mut gone = Vec::new();
+        for id in ids {
+            match self.live.get(*id) {
+                Some(snapshot) => {
+                    let credential = snapshot.agent.registration.credential;
+                    shared.entry(credential).or_default().push(*id);
+                }
+                None => gone.push(vec![*id]),
+            }
+        }
+        shared.into_values().chain(gone).collect()
+    }
+
+    /// The agents besides these that are let in with one of their credentials.
+    #[must_use]
+    pub fn behind_credentials_of(&self, ids: &[AgentId]) -> Vec<AgentId> {
+        let named: BTreeSet<&AgentId> = ids.iter().collect();
+        let credentials = ids.iter().filter_map(|id| self.live.get(*id));
+        let credentials: BTreeSet<CredentialId> = credentials
+            .map(|snapshot| snapshot.agent.registration.credential)
+            .collect();
+        let mut others = self.live.collect(|entry| {
+            let registration = &entry.agent.registration;
+            let other = credentials.contains(&registration.credential)
+                && !matches!(registration.standing, Standing::Revoked { .. })
+                && !named.contains(&registration.id);
+            other.then_some(registration.id)
+        });
+        others.sort_unstable();
+        others
+    }
+
+    /// Brings an agent back from the archive. What was so before it was put away still is.
+    fn restore(&self, registration: &mut Registration) -> Result<(), Error> {
+        let Standing::Archived { conflict_with, .. } = registration.standing else {
+            return Err(Error::Conflict("the agent is not archived".into()));
+        };
+        registration.standing = match (self.revoked_since(registration.credential), conflict_with) {
+            (Some(at), _) => Standing::Revoked { at },
+            (None, Some(with)) => Standing::Conflict { with },
+            (None, None) => Standing::Active,
+        };
+        Ok(())
     }
 
     async fn rename(&self, id: AgentId, entry: AuditEntry, name: &str) -> Result<(), Error> {
@@ -325,19 +417,35 @@ impl App {
 
     async fn label(
         &self,
+        actor: &Actor,
         id: AgentId,
         entry: AuditEntry,
-        set: &BTreeMap<String, String>,
-        remove: &[String],
+        (set, remove): (&BTreeMap<String, String>, &[String]),
     ) -> Result<(), Error> {
         self.edit_registration(id, entry, |registration| {
             registration.labels.retain(|key, _| !remove.contains(key));
             registration
                 .labels
                 .extend(set.iter().map(|(key, value)| (key.clone(), value.clone())));
-            check_labels(&registration.labels)
+            check_labels(&registration.labels)?;
+            if self.labels_reach_it(id, &registration.labels)? {
+                self.audit.permit(actor, Permission::Publish, "agent.label")?;
+            }
+            Ok(())
         })
         .await
+    }
+
+    /// Whether these labels would change what an agent is sent: they move it to another group, or supply what its
+    /// configuration waits for.
+    fn labels_reach_it(&self, id: AgentId, labels: &BTreeMap<String, String>) -> Result<bool, Error> {
+        let mut now = (*self.snapshot_of(id)?.agent).clone();
+        let waits = self.desired(&now.registration).config == Intent::Hold(HoldReason::NotRendered);
+        let mut then = now.clone();
+        then.registration.labels.clone_from(labels);
+        self.place(&mut now);
+        self.place(&mut then);
+        Ok(waits || now.registration.group != then.registration.group)
     }
 
     async fn pin(&self, id: AgentId, entry: AuditEntry, group: Name, terms: Terms) -> Result<(), Error> {
@@ -353,6 +461,39 @@ impl App {
             Ok(())
         })
         .await?;
+        self.happen(id, Happening::Pinned { group, terms: told }, at);
+        Ok(())
+    }
+
+    /// Pins an agent to the group that its facts propose. What an agent says of itself may change at any moment, so it is
+    /// compared with what was looked at, in the turn that writes it.
+    async fn confirm_group(
+        &self,
+        id: AgentId,
+        entry: AuditEntry,
+        group: &Name,
+        terms: Terms,
+    ) -> Result<(), Error> {
+        if !self.intentions.has_group(group) {
+            return Err(Error::not_found("group", group));
+        }
+        let at = entry.at;
+        let told = terms.clone();
+        self.edit_registration(id, entry, |registration| {
+            match &registration.proposed_group {
+                None => return Err(Error::Conflict("its facts propose no group".into())),
+                Some(now) if now != group => {
+                    let why = format!("its facts propose {now} by now, not {group}; look at it again");
+                    return Err(Error::Conflict(why));
+                }
+                Some(_) => {}
+            }
+            registration.pin = Some(group.clone());
+            registration.pin_terms = Some(terms);
+            Ok(())
+        })
+        .await?;
+        let group = group.clone();
         self.happen(id, Happening::Pinned { group, terms: told }, at);
         Ok(())
     }
@@ -452,4 +593,19 @@ impl App {
         });
         Ok(())
     }
+}
+
+fn archive(registration: &mut Registration, now: Timestamp) -> Result<(), Error> {
+    let conflict_with = match registration.standing {
+        Standing::Conflict { with } => Some(with),
+        Standing::Active | Standing::Revoked { .. } => None,
+        Standing::Archived { .. } => {
+            return Err(Error::Conflict("the agent is archived already".into()));
+        }
+    };
+    registration.standing = Standing::Archived {
+        at: now,
+        conflict_with,
+    };
+    Ok(())
 }

@@ -10,7 +10,6 @@ use crate::app::live::Snapshot;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::enrolment::EnrolmentToken;
-use crate::fleet::hash::Digest;
 use crate::fleet::identity::{Credential, CredentialState, Purpose};
 use crate::fleet::ids::{AgentId, CredentialId};
 use crate::fleet::time::Timestamp;
@@ -85,11 +84,7 @@ impl App {
         let line = self.identities.line(first);
         let mut credentials: Vec<Credential> = line
             .iter()
-            .map(|credential| Credential {
-                secret_digest: None,
-                salt: None,
-                ..(**credential).clone()
-            })
+            .map(|credential| Credential::clone(credential).without_secret())
             .collect();
         let now = self.clock.now();
         credentials
@@ -114,10 +109,7 @@ impl App {
             in_use,
             cannot_rotate: self.check_rotatable(id).err().map(|error| error.to_string()),
             shared_by: shared.len(),
-            token: token.map(|token| EnrolmentToken {
-                secret_digest: Digest([0; 32]),
-                ..token
-            }),
+            token: token.map(EnrolmentToken::without_secret),
         })
     }
 

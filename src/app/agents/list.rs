@@ -34,7 +34,7 @@ pub struct AgentQuery {
     pub after: Option<String>,
     /// The most agents; 0 = 100, and never more than 1,000.
     pub limit: usize,
-    /// Whether archived agents are listed too.
+    /// Whether archived agents are listed too; a filter by `standing` lists them anyhow.
     pub archived: bool,
 }
 
@@ -194,10 +194,17 @@ impl App {
             .requirements()
             .iter()
             .any(|required| required.key.source == Some(Source::Fact));
+        // Whoever asks for a standing means archived agents, too.
+        let archived_too = query.archived
+            || filter
+                .selector
+                .requirements()
+                .iter()
+                .any(|required| required.key.source.is_none() && required.key.name == "standing");
         let mut rows = Vec::with_capacity(snapshots.len());
         for snapshot in snapshots {
             let archived = matches!(snapshot.agent.registration.standing, Standing::Archived { .. });
-            if archived && !query.archived {
+            if archived && !archived_too {
                 continue;
             }
             let judged = self.intentions.judge(&snapshot.agent);

@@ -73,11 +73,9 @@ impl App {
             pin: registration.pin.as_ref(),
             token_group: registration.token_group.as_ref(),
         };
-        let decided = membership(
-            &candidate,
-            self.intentions.index().groups().map(|head| &head.group),
-        );
-        registration.settle(decided, |group| self.intentions.has_group(group));
+        let index = self.intentions.index();
+        let decided = membership(&candidate, index.claimants());
+        registration.settle(decided, |group| index.keeps_by_facts(group));
     }
 
     /// Moves an agent to the group that it belongs to now, durably.

@@ -86,7 +86,7 @@ impl App {
         self.changes.announce(Topic::Enrolment);
         Ok(MadeEnrolmentToken {
             secret: secret.expose().to_owned(),
-            token,
+            token: token.without_secret(),
         })
     }
 
@@ -151,7 +151,8 @@ impl App {
     /// When the actor may not.
     pub fn enrolment_tokens(&self, actor: &Actor) -> Result<Vec<EnrolmentToken>, Error> {
         actor.may(Permission::EnrolAgents)?;
-        let mut tokens = self.tokens.all();
+        let tokens = self.tokens.all().into_iter();
+        let mut tokens: Vec<_> = tokens.map(EnrolmentToken::without_secret).collect();
         tokens.sort_by_key(|token| std::cmp::Reverse((token.created_at, token.id)));
         Ok(tokens)
     }
@@ -188,7 +189,10 @@ impl App {
 }
 
 /// Whether labels can be put on an agent.
-pub(in crate::app) fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), Error> {
+///
+/// # Errors
+/// What is wrong with the first that can't.
+pub fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), Error> {
     const MOST: usize = 64;
     if labels.len() > MOST {
         return Err(Error::invalid(

@@ -9,7 +9,7 @@ use crate::app::secrets::{SecretHead, SecretRecord};
 use crate::app::vault::{Keys, Sealed};
 use crate::fleet::agent::{HoldReason, Intent, Offer};
 use crate::fleet::config::{Config, ConfigMap, Revision, Variable};
-use crate::fleet::group::Group;
+use crate::fleet::group::{Because, Claimant, Group};
 use crate::fleet::hash::Digest;
 use crate::fleet::ids::{AgentId, RolloutId, TargetId};
 use crate::fleet::name::Name;
@@ -323,16 +323,70 @@ impl Index {
         self.groups.values()
     }
 
-    /// A digest of what decides which group claims an agent: all of the groups but what was published to them.
+    /// All groups as those that claim agents: what agents say of themselves is no key to secrets.
+    pub fn claimants(&self) -> impl Iterator<Item = Claimant<'_>> {
+        self.groups().map(|head| Claimant {
+            group: &head.group,
+            joins_by_facts: head.group.joins_by_facts && !self.sends_secrets(&head.group),
+        })
+    }
+
+    /// Whether a group sends secrets: what is published to it holds some, or what its latest rollout brings or would
+    /// go back to.
+    #[must_use]
+    pub fn sends_secrets(&self, group: &Group) -> bool {
+        let rollout = group
+            .rollout
+            .and_then(|id| self.rollout(id))
+            .map(|head| &head.rollout);
+        let rolled = rollout
+            .filter(|rollout| rollout.governs)
+            .map_or([None, None], |rollout| {
+                let back = rollout.from.filter(|_| !rollout.is_ended());
+                [Some(rollout.target), back]
+            });
+        let targets = rolled.into_iter().chain([group.target]).flatten();
+        targets.into_iter().any(|target| self.holds_secrets(target))
+    }
+
+    /// Whether what a target sends holds secrets.
+    #[must_use]
+    pub fn holds_secrets(&self, target: TargetId) -> bool {
+        let content = self.target(target).and_then(|target| target.content.as_ref());
+        let secret = |variable: &Variable| matches!(variable, Variable::Secret(_));
+        content.is_some_and(|content| content.variables().iter().any(secret))
+    }
+
+    /// Whether an agent that came into a group by its own word stays when it says something else.
+    #[must_use]
+    pub fn keeps_by_facts(&self, group: &Name) -> bool {
+        self.group(group)
+            .is_some_and(|head| !self.sends_secrets(&head.group))
+    }
+
+    /// Whether nothing of a group may go to an agent: it came by its own word, and secrets are sent there.
+    #[must_use]
+    pub fn shuts_out(&self, group: &Name, because: &Because) -> bool {
+        matches!(because, Because::Fact(_))
+            && self
+                .group(group)
+                .is_some_and(|head| self.sends_secrets(&head.group))
+    }
+
+    /// A digest of what decides which group claims an agent: all of the groups but what was published to them, and of
+    /// that whether it holds secrets.
     #[must_use]
     pub fn rules(&self) -> Digest {
-        let rules: Vec<Group> = self
+        let rules: Vec<(Group, bool)> = self
             .groups()
-            .map(|head| Group {
-                target: None,
-                hold: None,
-                updated_at: Timestamp::EPOCH,
-                ..head.group.clone()
+            .map(|head| {
+                let rules = Group {
+                    target: None,
+                    hold: None,
+                    updated_at: Timestamp::EPOCH,
+                    ..head.group.clone()
+                };
+                (rules, self.sends_secrets(&head.group))
             })
             .collect();
         // None of ours fails; if one did, groups would be looked at again later.

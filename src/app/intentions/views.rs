@@ -32,6 +32,8 @@ pub struct GroupSummary {
     /// Agents that would be sent something else if just this was published again: a label, a fact or a secret that it
     /// uses has changed since.
     pub changed_inputs: u32,
+    /// Whether what it sends holds secrets: facts then only propose agents, whatever `joins_by_facts` says.
+    pub sends_secrets: bool,
     /// Its agents, by how far they are.
     pub members: MemberCounts,
 }
@@ -189,6 +191,7 @@ impl GroupSummary {
             published,
             newer,
             changed_inputs: changed_inputs(index, head, fleet),
+            sends_secrets: index.sends_secrets(&head.group),
             members,
         }
     }

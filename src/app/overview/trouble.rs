@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Few;
+use crate::app::certificates::WORTH_A_LOOK;
 use crate::app::intentions::Index;
 use crate::app::live::Snapshot;
 use crate::fleet::agent::health::{Condition, Status};
@@ -93,6 +94,11 @@ pub enum TroubleKind {
     Conflict,
     /// Agents are back with a replaced credential, don't take the present one, and are given nothing.
     Recovering,
+    /// The certificate that was given for the admin plane ends soon, or has ended.
+    CertificateEnding {
+        /// When.
+        at: Timestamp,
+    },
     /// Agents wait for somebody to confirm the group that they propose.
     Proposed {
         /// The group.
@@ -160,6 +166,14 @@ impl Found {
 }
 
 impl Troubles {
+    /// Looks at the certificate that somebody has to renew.
+    pub(super) fn look_at_certificate(&mut self, ends: Timestamp, now: Timestamp) {
+        if ends.since(now) < WORTH_A_LOOK {
+            let kind = TroubleKind::CertificateEnding { at: ends };
+            self.found.entry(kind).or_default();
+        }
+    }
+
     /// Looks at one agent.
     pub(super) fn look(
         &mut self,
@@ -189,7 +203,8 @@ impl Troubles {
                 | HoldReason::NothingLeft
                 | HoldReason::Unreadable
                 | HoldReason::NotRendered
-                | HoldReason::NothingToGoBackTo,
+                | HoldReason::NothingToGoBackTo
+                | HoldReason::OwnWord,
             )
             | None => {}
         }

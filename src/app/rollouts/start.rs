@@ -5,7 +5,7 @@ use crate::app::intentions::{Index, Intentions, RolloutHead};
 use crate::app::publish::IfRunning;
 use crate::auth::actor::Actor;
 use crate::fleet::agent::Intent;
-use crate::fleet::group::Group;
+use crate::fleet::group::{Because, Group};
 use crate::fleet::hash::Digest;
 use crate::fleet::ids::{AgentId, RolloutId, TargetId};
 use crate::fleet::name::Name;
@@ -170,6 +170,13 @@ impl Intentions {
     ) -> Rollout {
         let now = self.now();
         rollout.from = group.target;
+        // Whoever is in the group by its own word falls out of it where secrets are sent.
+        let secret = index.holds_secrets(rollout.target) || index.sends_secrets(group);
+        let known = |member: &&&target::Member| {
+            !(secret && matches!(member.agent.registration.because, Because::Fact(_)))
+        };
+        let fleet: Vec<&target::Member> = fleet.iter().filter(known).copied().collect();
+        let fleet = fleet.as_slice();
         rollout.members = u32::try_from(fleet.len()).unwrap_or(u32::MAX);
         let mut members = freeze(index, &rollout, fleet);
         let back = members.values().filter_map(|member| member.base);

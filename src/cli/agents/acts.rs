@@ -60,6 +60,8 @@ impl Rename {
 }
 
 /// Set and remove labels
+///
+/// Labels that move an agent to another group change what it is sent: those take the role deployer.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -164,6 +166,25 @@ impl Pin {
     }
 }
 
+/// Put agents into the group that their facts propose
+///
+/// What agents say of themselves may change: those whose facts propose another group by then are refused.
+#[derive(clap::Args, Debug)]
+pub(super) struct ConfirmGroup {
+    /// The group that they propose
+    #[arg(long, value_parser = Name::new)]
+    group: Name,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+impl ConfirmGroup {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let act = AgentAct::ConfirmGroup { group: self.group };
+        self.selection.run(session, &act).await
+    }
+}
+
 /// Keep what an agent runs as a new config, or as a new revision of one
 ///
 /// Nothing is sent to anybody; publish the config to do that.
@@ -227,8 +248,22 @@ async fn apply(
     }
     if matches!(act, AgentAct::Revoke) {
         let titles: Vec<_> = named.iter().map(|agent| agent.name.as_str()).collect();
-        let question = format!("Revoke {} for good?", titles.join(", "));
-        many.yes.ask(session.output, &question)?;
+        let titles = titles.join(", ");
+        let ids: Vec<_> = named.iter().map(|agent| agent.id.as_str()).collect();
+        let others = besides(session, &json!({"act": act, "ids": ids, "preview": true})).await?;
+        if others == 0 {
+            many.yes
+                .ask(session.output, &format!("Revoke {titles} for good?"))?;
+        } else {
+            let what = format!(
+                "{titles} {} revoked for good, and so {} that share{} their credentials.",
+                if named.len() == 1 { "is" } else { "are" },
+                others_of(others),
+                if others == 1 { "s" } else { "" },
+            );
+            many.yes
+                .ask_count(session.output, &what, named.len() as u64 + others)?;
+        }
     }
     match named.as_slice() {
         [agent] => one(session, agent, act).await,
@@ -257,10 +292,33 @@ async fn all(session: &mut Session<'_>, filter: &str, yes: Yes, act: &AgentAct) 
     if count == 0 {
         return Err(wrong("the filter takes no agent").into());
     }
-    yes.ask_count(session.output, &what, count)?;
+    let mut others = 0;
+    if matches!(act, AgentAct::Revoke) {
+        let wish = json!({"act": act, "filter": filter, "count": count, "preview": true});
+        others = besides(session, &wish).await?;
+    }
+    let what = if others == 0 {
+        what
+    } else {
+        format!(
+            "{what} So are {} that share their credentials.",
+            others_of(others)
+        )
+    };
+    yes.ask_count(session.output, &what, count + others)?;
     // The server does nothing when the filter takes another number by now.
     let wish = json!({"act": act, "filter": filter, "count": count});
     several(session, &wish, &[], act).await
+}
+
+/// How many agents an act would reach besides those that it names.
+async fn besides(session: &Session<'_>, wish: &Value) -> anyhow::Result<u64> {
+    let reach: Value = session.post("/api/v1/agents/acts", wish).await?;
+    Ok(list_at(&reach, "/besides").len() as u64)
+}
+
+fn others_of(count: u64) -> String {
+    format!("{count} other{}", plural(count))
 }
 
 async fn several(
@@ -269,8 +327,8 @@ async fn several(
     named: &[Named],
     act: &AgentAct,
 ) -> anyhow::Result<()> {
-    let result: Value = session.post("/api/v1/agents/acts", wish).await?;
-    let changed = list_at(&result, "/done").len();
+    let result: Value = session.post_patiently("/api/v1/agents/acts", wish).await?;
+    let changed = list_at(&result, "/done").len() + list_at(&result, "/besides").len();
     session.say(&result, || {
         format!("{changed} agent{} {}", plural(changed as u64), done(act))
     })?;
@@ -305,7 +363,7 @@ fn done(act: &AgentAct) -> &'static str {
         AgentAct::Label { .. } => "labelled",
         AgentAct::Pin { .. } => "pinned",
         AgentAct::Unpin => "unpinned",
-        AgentAct::ConfirmGroup => "put into the proposed group",
+        AgentAct::ConfirmGroup { .. } => "put into the proposed group",
         AgentAct::Restart => "told to restart",
         AgentAct::Retry => "offered it once more",
         AgentAct::Reapply => "offered once more what is wanted",

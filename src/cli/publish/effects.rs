@@ -1,5 +1,6 @@
 //! What a publication would do to single agents, in words.
 
+use crate::fleet::agent::HoldReason;
 use crate::fleet::target::{AffectedAgent, Blocker, Effect};
 use crate::observability::plain::plain;
 
@@ -45,6 +46,10 @@ fn words(because: &Blocker) -> String {
                 variables.join(", ")
             )
         }
+        Blocker::Held {
+            hold: HoldReason::OwnWord,
+        } => "in the group by its own word, which brings no secrets; `muster agents pin` puts it there"
+            .to_owned(),
         Blocker::Held { .. } => "held; `muster agents release` sends again".to_owned(),
     }
 }

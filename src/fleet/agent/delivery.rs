@@ -93,6 +93,8 @@ pub enum HoldReason {
     NothingToGoBackTo,
     /// It joined after what its group has was rendered, and is not rendered yet, or can't be: a variable is missing.
     NotRendered,
+    /// It is in its group by its own word, and the group sends secrets.
+    OwnWord,
 }
 
 /// A restart that an operator asked for.

@@ -59,7 +59,7 @@ pub const APPLYING_OVERDUE: Duration = Duration::from_mins(5);
 pub fn status(agent: &Agent, presence: Presence, config: &Judgement<'_>, now: Timestamp) -> Status {
     match agent.registration.standing {
         Standing::Revoked { at } => return say(Condition::Down, "Its credential was revoked", at),
-        Standing::Archived { at } => return say(Condition::Unknown, "Archived", at),
+        Standing::Archived { at, .. } => return say(Condition::Unknown, "Archived", at),
         Standing::Conflict { .. } => {
             let reason = "Uses the credential of another agent: acknowledged and given nothing";
             return say(Condition::Degraded, reason, agent.registration.origin.at);
@@ -209,7 +209,7 @@ impl super::HoldReason {
     pub fn is_trouble(self) -> bool {
         match self {
             Self::StoreWentBack | Self::Unreadable | Self::NotRendered | Self::NothingToGoBackTo => true,
-            Self::Operator | Self::Group | Self::NothingLeft => false,
+            Self::Operator | Self::Group | Self::NothingLeft | Self::OwnWord => false,
         }
     }
 
@@ -224,6 +224,7 @@ impl super::HoldReason {
             Self::Unreadable => "unreadable",
             Self::NothingToGoBackTo => "nothing before",
             Self::NotRendered => "not rendered",
+            Self::OwnWord => "own word",
         }
     }
 
@@ -238,6 +239,7 @@ impl super::HoldReason {
             Self::Unreadable => "the configuration can't be read from the store",
             Self::NothingToGoBackTo => "a rollout failed, and there is nothing to bring it back to",
             Self::NotRendered => "the configuration is not rendered for it",
+            Self::OwnWord => "it is in its group by its own word, and the group sends secrets",
         }
     }
 }

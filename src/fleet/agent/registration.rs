@@ -99,6 +99,9 @@ pub enum Standing {
     Archived {
         /// Since when.
         at: Timestamp,
+        /// The agent whose credential it used, when it was in conflict before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        conflict_with: Option<AgentId>,
     },
     /// Its credential was revoked: not let in.
     Revoked {
@@ -151,8 +154,9 @@ impl Registration {
     }
 
     /// Takes on a membership. What an agent says of itself takes effect by itself only while it is in no group: later it
-    /// proposes, and it takes nothing away. `exists` tells whether a group is still there. Whether anything changed.
-    pub fn settle(&mut self, membership: Membership, exists: impl Fn(&Name) -> bool) -> bool {
+    /// proposes, and it takes nothing away. `keeps` tells whether a group is still there and keeps whom it has by their own
+    /// word: one that sends secrets doesn't. Whether anything changed.
+    pub fn settle(&mut self, membership: Membership, keeps: impl Fn(&Name) -> bool) -> bool {
         let Membership {
             group,
             because,
@@ -163,7 +167,7 @@ impl Registration {
         let stays = by_own_word
             && matches!(self.because, Because::Fact(_))
             && self.group != group
-            && exists(&self.group);
+            && keeps(&self.group);
         let (group, because, proposed) = if stays {
             let proposed = matches!(because, Because::Fact(_)).then_some(group).or(proposed);
             (

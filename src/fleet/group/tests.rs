@@ -51,7 +51,10 @@ fn an_agent_that_no_group_claims_is_unassigned() {
     let agent = Agent::new("dev", "linux");
     let found = membership(&agent.candidate(), [&group("a", 0, true, &["label.env = prod"])]);
     assert_eq!((found.group, found.because), (unassigned(), Because::Nothing));
-    assert_eq!(membership(&agent.candidate(), []).group, unassigned());
+    assert_eq!(
+        membership(&agent.candidate(), [] as [&Group; 0]).group,
+        unassigned()
+    );
 }
 
 #[test]

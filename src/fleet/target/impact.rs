@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::fleet::agent::{Agent, HoldReason};
 use crate::fleet::capabilities::Capabilities;
 use crate::fleet::config::Variable;
+use crate::fleet::group::Because;
 use crate::fleet::hash::Digest;
 use crate::fleet::ids::AgentId;
 use crate::fleet::name::Name;
@@ -37,6 +38,8 @@ pub struct Proposal<'a> {
     pub group: &'a Name,
     /// What each agent would be sent.
     pub renderings: &'a Renderings,
+    /// Whether the contents hold secrets: nothing goes to agents that are in the group by their own word.
+    pub secrets: bool,
 }
 
 /// What agents would be sent.
@@ -182,7 +185,7 @@ impl Impact {
             .map(|member| AffectedAgent {
                 id: member.agent.id(),
                 title: member.agent.title(),
-                effect: effect(proposal.renderings.of(member.agent.id()), member),
+                effect: effect(&proposal, member),
             })
             .collect();
         agents.sort_by(|a, b| (rank(&a.effect), &a.title, a.id).cmp(&(rank(&b.effect), &b.title, b.id)));
@@ -286,8 +289,9 @@ fn confirmation(nobody: bool, lacking: bool, reached: u32, fleet: u32) -> Option
     })
 }
 
-fn effect(digest: Result<Digest, &[Variable]>, member: &Member) -> Effect {
+fn effect(proposal: &Proposal<'_>, member: &Member) -> Effect {
     let agent = &member.agent;
+    let digest = proposal.renderings.of(agent.id());
     let blocked = |because| Effect::Blocked { because };
     if !agent.registration.is_served() {
         return blocked(Blocker::NotServed);
@@ -302,6 +306,11 @@ fn effect(digest: Result<Digest, &[Variable]>, member: &Member) -> Effect {
     }
     if agent.registration.own_target.is_some() {
         return Effect::OwnTarget;
+    }
+    if proposal.secrets && matches!(agent.registration.because, Because::Fact(_)) {
+        return blocked(Blocker::Held {
+            hold: HoldReason::OwnWord,
+        });
     }
     let digest = match digest {
         Ok(digest) => digest,

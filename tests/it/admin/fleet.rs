@@ -3,6 +3,7 @@
 use http::{Method, StatusCode};
 use muster::app::enrolment::Enrol;
 use muster::auth::form_token::form_token;
+use muster::auth::permission::Role;
 
 use super::site::{Answer, NAME, Site};
 
@@ -177,6 +178,114 @@ async fn every_tab_of_an_agent_has_a_page_and_its_forms_do_what_they_say() {
 }
 
 #[tokio::test]
+async fn a_configuration_of_its_own_is_shown_before_it_is_published_to_one_agent() {
+    let site = Site::start().await;
+    let (id, _) = join(&site, "web-1").await;
+    let (path, publish) = (format!("/agents/{id}"), format!("/agents/{id}/publish"));
+    assert!(site.page(&path).await.contains(&publish), "the page leads there");
+    let content = YAML.replace("logs", "traces");
+    let made = site
+        .submit(
+            "/configs/-/new",
+            &[("name", "special"), ("kind", "collector"), ("content", &content)],
+        )
+        .await;
+    assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text());
+    assert!(site.page(&publish).await.contains("<option value=\"special\">"));
+    let asked = site.page(&format!("{publish}?config=special")).await;
+    for part in [
+        "traces",
+        "Publish revision 1 of special to web-1",
+        "name=\"revision\" value=\"1\"",
+    ] {
+        assert!(asked.contains(part), "{part}: {asked}");
+    }
+    let nowhere = site.look(&format!("{publish}?config=special&revision=7")).await;
+    assert_eq!(nowhere.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(nowhere.text().contains("its newest is 1"), "{}", nowhere.text());
+
+    let fields = [
+        ("config", "special"),
+        ("revision", "1"),
+        ("reason", "a <try>"),
+        ("ends", "soon"),
+    ];
+    let wrong = site.submit(&publish, &fields).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text().contains("a &lt;try&gt;"), "what was typed stays");
+    let fields = [
+        ("config", "special"),
+        ("revision", "1"),
+        ("reason", "a <try>"),
+        ("ends", "4h"),
+    ];
+    assert_eq!(site.done(&publish, &fields).await, path);
+    let page = site.page(&path).await;
+    assert!(
+        page.contains("It has a configuration of its own") && page.contains("a &lt;try&gt;"),
+        "{page}"
+    );
+    assert!(
+        site.page(&format!("{path}/configuration?view=wanted"))
+            .await
+            .contains("traces")
+    );
+}
+
+#[tokio::test]
+async fn saving_name_and_labels_leaves_what_others_changed_meanwhile() {
+    let site = Site::start().await;
+    let (id, _) = join(&site, "web-1").await;
+    let (path, edit) = (format!("/agents/{id}"), format!("/agents/{id}/edit"));
+    let opened = site.page(&edit).await;
+    assert!(
+        opened.contains("name=\"opened_labels\" value=\"region = eu\""),
+        "{opened}"
+    );
+    // Somebody else sets a label and a name.
+    site.done(&edit, &[("name", ""), ("labels", "region = eu\r\ntier = edge")])
+        .await;
+    let mine = |name: &'static str, labels: &'static str| {
+        [
+            ("opened", "1"),
+            ("opened_name", ""),
+            ("opened_labels", "region = eu"),
+            ("name", name),
+            ("labels", labels),
+        ]
+    };
+    site.done(&edit, &mine("front", "region = eu")).await;
+    let page = site.page(&path).await;
+    assert!(page.contains("front") && page.contains("tier"), "{page}");
+
+    // The same on both sides is asked about, and nothing that was typed is lost.
+    let clash = site
+        .submit(&edit, &mine("back", "region = eu\r\ntier = core\r\nx = y"))
+        .await;
+    assert_eq!(clash.status, StatusCode::CONFLICT);
+    let text = clash.text().replace('\r', "");
+    for part in [
+        "tier = core\nx = y",
+        "value=\"back\"",
+        "tier is &quot;edge&quot;",
+        "its name is &quot;front&quot;",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!site.page(&path).await.contains("core"), "nothing was saved");
+    let again = [
+        ("opened", "1"),
+        ("opened_name", "front"),
+        ("opened_labels", "region = eu\ntier = edge"),
+        ("name", "back"),
+        ("labels", "region = eu\r\ntier = core\r\nx = y"),
+    ];
+    site.done(&edit, &again).await;
+    let page = site.page(&path).await;
+    assert!(page.contains("back") && page.contains("core"), "{page}");
+}
+
+#[tokio::test]
 async fn the_list_is_narrowed_by_its_url_and_says_what_is_wrong_with_a_filter() {
     let site = Site::start().await;
     join(&site, "web-1").await;
@@ -231,11 +340,23 @@ async fn acts_on_many_ask_first_and_count_those_that_match() {
         "nothing is done yet"
     );
 
+    let matching = [("matching", "1"), ("query", "web")];
+    let asked = site.submit("/agents/bulk/hold", &matching).await;
+    let expected = between(asked.text(), "name=\"expected\" value=\"", "\"").to_owned();
     let all = [("matching", "1"), ("query", "web"), ("go", "1")];
+    // As many, and not the same.
+    let others = between(
+        site.submit("/agents/bulk/hold", &[("matching", "1"), ("query", "web-1")])
+            .await
+            .text(),
+        "name=\"expected\" value=\"",
+        "\"",
+    )
+    .to_owned();
     let changed = site
         .submit(
             "/agents/bulk/hold",
-            &[all.as_slice(), &[("expected", "3")]].concat(),
+            &[all.as_slice(), &[("expected", others.as_str())]].concat(),
         )
         .await;
     assert_eq!(
@@ -246,7 +367,7 @@ async fn acts_on_many_ask_first_and_count_those_that_match() {
     let done = site
         .done(
             "/agents/bulk/hold",
-            &[all.as_slice(), &[("expected", "2")]].concat(),
+            &[all.as_slice(), &[("expected", expected.as_str())]].concat(),
         )
         .await;
     assert_eq!(done, "/agents?q=web");
@@ -275,6 +396,104 @@ async fn acts_on_many_ask_first_and_count_those_that_match() {
     assert_eq!(
         site.submit("/agents/bulk/explode", &[]).await.status,
         StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test]
+async fn the_api_serves_nothing_of_the_secrets_of_credentials_and_tokens() {
+    let site = Site::start().await;
+    join(&site, "web-1").await;
+    let made = site
+        .call(Method::POST, "/api/v1/enrolment-tokens")
+        .role(Role::Deployer);
+    let made = made.json(&serde_json::json!({})).send().await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    let nothing = "0".repeat(64);
+    assert_eq!(made.json()["token"]["secret_digest"], nothing.as_str());
+    let tokens = site
+        .get("/api/v1/enrolment-tokens")
+        .role(Role::Deployer)
+        .send()
+        .await
+        .json();
+    for token in tokens["tokens"].as_array().unwrap() {
+        assert_eq!(token["secret_digest"], nothing.as_str());
+    }
+    let credentials = site
+        .get("/api/v1/credentials")
+        .role(Role::Deployer)
+        .send()
+        .await
+        .json();
+    for credential in credentials["credentials"].as_array().unwrap() {
+        for field in ["secret_digest", "salt"] {
+            assert!(
+                credential.get(field).is_none_or(serde_json::Value::is_null),
+                "{credential}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn archived_agents_are_found_by_a_link_and_brought_back_together() {
+    let site = Site::start().await;
+    let (one, _) = join(&site, "web-1").await;
+    let (two, _) = join(&site, "web-2").await;
+    let archived = "/agents?q=standing%20%3D%20archived";
+    assert!(!site.page("/agents").await.contains(archived), "there are none");
+    // Also an agent whose credential was revoked, on its page.
+    site.done(&format!("/agents/{one}/act/revoke"), &[("confirm", "revoke")])
+        .await;
+    assert!(
+        site.page(&format!("/agents/{one}"))
+            .await
+            .contains("Archive this agent")
+    );
+    for id in [&one, &two] {
+        site.done(&format!("/agents/{id}/act/archive"), &[]).await;
+    }
+    let page = site.page("/agents").await;
+    assert!(
+        page.contains(archived) && page.contains("All of them are archived"),
+        "{page}"
+    );
+    let page = site.page(archived).await;
+    assert!(
+        page.contains(">web-1</a>") && page.contains("/agents/bulk/restore"),
+        "{page}"
+    );
+    let matching = [("matching", "1"), ("query", "standing = archived")];
+    let asked = site.submit("/agents/bulk/restore", &matching).await;
+    assert!(asked.text().contains("Bring back 2 agents"), "{}", asked.text());
+    let expected = between(asked.text(), "name=\"expected\" value=\"", "\"").to_owned();
+    let go = [matching.as_slice(), &[("go", "1"), ("expected", &expected)]].concat();
+    site.done("/agents/bulk/restore", &go).await;
+    let page = site.page("/agents").await;
+    assert!(page.contains(">web-1</a>") && page.contains(">web-2</a>") && !page.contains(archived));
+    assert!(
+        site.page(&format!("/agents/{one}"))
+            .await
+            .contains("Its credential was revoked")
+    );
+}
+
+#[tokio::test]
+async fn labels_that_nobody_can_have_are_told_at_their_field_before_anything_is_done() {
+    let site = Site::start().await;
+    let (one, _) = join(&site, "web-1").await;
+    let fields = [
+        ("pick", one.as_str()),
+        ("go", "1"),
+        ("set", "re gion = eu"),
+        ("remove", "old"),
+    ];
+    let wrong = site.submit("/agents/bulk/label", &fields).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let text = wrong.text();
+    assert!(
+        text.contains("set-error") && text.contains("re gion = eu") && text.contains("value=\"old\""),
+        "{text}"
     );
 }
 

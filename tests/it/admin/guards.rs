@@ -15,6 +15,10 @@ async fn a_name_that_is_not_ours_is_misdirected() {
         (NAME, 200),
         ("Muster.Example.com:4321", 200),
         ("localhost", 200),
+        ("a.example.org:4321", 200),
+        ("a.b.example.org", 421),
+        ("example.org", 421),
+        ("*.example.org", 421),
         ("198.51.100.1:4321", 200),
         ("[::1]", 200),
         ("evil.example", 421),
@@ -39,6 +43,29 @@ async fn a_name_that_is_not_ours_is_misdirected() {
             .status,
         200
     );
+}
+
+#[tokio::test]
+async fn the_names_of_a_given_certificate_are_ours_for_as_long_as_it_is_shown() {
+    let site = Site::start().await;
+    let status = |host: &'static str| {
+        let ask = site.get("/healthz").header("host", host);
+        async move { ask.send().await.status.as_u16() }
+    };
+    assert_eq!(status("muster.corp").await, 421);
+    for (name, other) in [("muster.corp", "console.corp"), ("console.corp", "muster.corp")] {
+        let mut names = muster::pki::Names::default();
+        names.add(name).unwrap();
+        let expires = site
+            .app
+            .clock()
+            .now()
+            .plus(std::time::Duration::from_hours(24 * 90));
+        let given = muster::app::certificates::GivenCertificate { names, expires };
+        site.app.note_given_certificate(given);
+        assert_eq!((status(name).await, status(other).await), (200, 421));
+        assert_eq!(status(NAME).await, 200);
+    }
 }
 
 #[tokio::test]
@@ -105,6 +132,98 @@ async fn a_token_needs_no_form_token_and_the_local_socket_needs_nothing() {
     assert!(
         actors.iter().any(|actor| actor.ends_with("on this host")),
         "{actors:?}"
+    );
+}
+
+#[tokio::test]
+async fn whoever_is_refused_for_their_role_is_in_the_audit_log_once_a_minute() {
+    let site = Site::start().await;
+    for _ in 0..20 {
+        let ask = site
+            .call(Method::POST, "/api/v1/groups/edge/publish")
+            .role(Role::Viewer);
+        let answer = ask.json(&json!({"layers": []})).send().await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    }
+    site.app.audit.flush().await;
+    let told = || async {
+        let audit = site.get("/api/v1/audit").local().send().await.json();
+        let records = audit["records"].as_array().unwrap().clone();
+        let refused = records
+            .into_iter()
+            .filter(|record| record["action"] == "request.refused");
+        refused.collect::<Vec<_>>()
+    };
+    let refused = told().await;
+    assert_eq!(refused.len(), 2, "the first at once, then the count: {refused:?}");
+    let details: Vec<_> = refused
+        .iter()
+        .map(|record| record["detail"].as_str().unwrap())
+        .collect();
+    let reason = "not a deployer: POST /api/v1/groups/{name}/publish";
+    assert!(details.contains(&reason), "{details:?}");
+    assert!(
+        details.contains(&format!("{reason}, 19 times").as_str()),
+        "{details:?}"
+    );
+    assert_eq!(refused[0]["actor"], "anna (token viewer)");
+}
+
+#[tokio::test]
+async fn a_stale_tag_changes_nothing_and_a_tag_is_never_ignored() {
+    let site = Site::start().await;
+    let yaml = "receivers:\n  nop:\nexporters:\n  nop:\nservice:\n  pipelines:\n    logs:\n      receivers: [nop]\n      exporters: [nop]\n";
+    let new = json!({"name": "edge", "yaml": yaml});
+    let made = site
+        .call(Method::POST, "/api/v1/configs")
+        .role(Role::Deployer)
+        .json(&new)
+        .send()
+        .await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    let first = made.header("etag").to_owned();
+    let path = "/api/v1/configs/edge";
+    let describe = |tag: &str| {
+        let ask = site.call(Method::PATCH, path).role(Role::Deployer);
+        ask.header("if-match", tag)
+            .json(&json!({"description": format!("under {tag}")}))
+    };
+    let described = describe(&first).send().await;
+    assert_eq!(described.status, StatusCode::OK, "{}", described.text());
+    assert_ne!(
+        described.header("etag"),
+        first,
+        "what is said of it is part of it"
+    );
+    assert_eq!(
+        describe(&first).send().await.status,
+        StatusCode::PRECONDITION_FAILED
+    );
+    let delete = |tag: &str| {
+        let ask = site.call(Method::DELETE, path).role(Role::Deployer);
+        ask.header("if-match", tag)
+    };
+    assert_eq!(
+        delete(&first).send().await.status,
+        StatusCode::PRECONDITION_FAILED
+    );
+    let present = site.get(path).role(Role::Viewer).send().await;
+    assert_eq!(present.header("etag"), described.header("etag"));
+    // Where it counts for nothing it is refused.
+    let ask = site
+        .call(Method::POST, "/api/v1/agents/acts")
+        .role(Role::Deployer);
+    let ask = ask
+        .header("if-match", "\"1\"")
+        .json(&json!({"act": {"act": "restart"}, "ids": []}));
+    let refused = ask.send().await;
+    assert_eq!(
+        (refused.status, refused.problem().as_str()),
+        (StatusCode::BAD_REQUEST, "if-match")
+    );
+    assert_eq!(
+        delete(present.header("etag")).send().await.status,
+        StatusCode::NO_CONTENT
     );
 }
 

@@ -101,6 +101,7 @@ impl Site {
             ca_expires: Timestamp::EPOCH,
             certificate_ends: Arc::default(),
             names: vec![NAME.to_owned(), "192.0.2.7".to_owned()],
+            wildcards: vec!["*.example.org".to_owned()],
             agent_port: 4320,
             admin_port: 4321,
             message_limit_bytes: 1 << 20,

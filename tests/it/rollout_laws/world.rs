@@ -453,7 +453,10 @@ impl World {
 
     pub(super) fn archive(&mut self, agent: AgentId) {
         let host = self.hosts.get_mut(&agent).unwrap();
-        Arc::make_mut(&mut host.agent).registration.standing = Standing::Archived { at: self.now };
+        Arc::make_mut(&mut host.agent).registration.standing = Standing::Archived {
+            at: self.now,
+            conflict_with: None,
+        };
     }
 
     pub(super) fn mend(&mut self, number: usize) {

@@ -36,7 +36,7 @@ fn render(
     let own = accounts.own(&call.actor);
     let own = own.ok_or(Error::NotAllowed("you came without an account; sign in with one"))?;
     let stage = Stage::of(call);
-    let status = errors.status();
+    let (status, too_often) = (errors.status(), errors.clone());
     let view = AccountPage {
         account: own,
         sessions: accounts.sessions(&call.actor),
@@ -46,14 +46,14 @@ fn render(
         errors,
     };
     let body = account(&view, &stage.scene());
-    Ok(call.page(
+    Ok(too_often.onto(call.page(
         status,
         View {
             title: "Account",
             body,
             ..View::default()
         },
-    ))
+    )))
 }
 
 async fn show(call: Call) -> Outcome {

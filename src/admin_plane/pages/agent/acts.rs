@@ -2,16 +2,24 @@
 
 use maud::{Markup, html};
 
+use super::super::agents::bulk::others_behind;
 use super::super::layout::page_head;
-use super::super::parts::{Confirm, button_link, confirm, visible, visible_text};
+use super::super::parts::{Confirm, button_link, confirm, count, visible, visible_text};
 use super::super::scene::{Errors, Scene};
 use super::super::terms::TermsForm;
 use super::path;
 use crate::app::agents::{AgentAct, AgentDetail};
 use crate::app::terms::OnTerms;
+use crate::fleet::name::Name;
 
-/// What is typed before a credential is revoked.
-pub const REVOKE_WORD: &str = "revoke";
+/// What is typed before the credentials of an agent are revoked, which reaches so many others.
+#[must_use]
+pub fn revoke_words(besides: u64) -> String {
+    if besides == 0 {
+        return "revoke".to_owned();
+    }
+    format!("revoke {}", count(besides + 1, "agent", "agents"))
+}
 
 /// An act on one agent that needs no further input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,9 +104,9 @@ impl Act {
         Self::ALL.into_iter().find(|act| act.name() == name)
     }
 
-    /// What the use case is asked, on these terms where it takes any.
+    /// What the use case is asked, on these terms and about this group where it takes any.
     #[must_use]
-    pub fn asked(self, terms: OnTerms) -> AgentAct {
+    pub fn asked(self, terms: OnTerms, group: Name) -> AgentAct {
         let OnTerms { reason, until } = terms;
         match self {
             Self::Restart => AgentAct::Restart,
@@ -108,7 +116,7 @@ impl Act {
             Self::Reapply => AgentAct::Reapply,
             Self::Release => AgentAct::Release,
             Self::Retry => AgentAct::Retry,
-            Self::ConfirmGroup => AgentAct::ConfirmGroup,
+            Self::ConfirmGroup => AgentAct::ConfirmGroup { group },
             Self::Unpin => AgentAct::Unpin,
             Self::Unpublish => AgentAct::Unpublish,
             Self::AcceptConflict => AgentAct::AcceptConflict,
@@ -203,19 +211,45 @@ impl Act {
     }
 }
 
-/// The page that asks. `errors` are why it could not be done a moment ago.
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The act.
+    pub act: Act,
+    /// How many others it reaches: they share the agent's credential.
+    pub besides: u64,
+    /// The terms, as they were typed.
+    pub terms: &'a TermsForm,
+    /// Why it could not be done a moment ago.
+    pub errors: &'a Errors,
+}
+
+/// The page that asks.
 #[must_use]
-pub fn ask(detail: &AgentDetail, act: Act, terms: &TermsForm, errors: &Errors, scene: &Scene<'_>) -> Markup {
+pub fn ask(detail: &AgentDetail, asked: &Asked<'_>, scene: &Scene<'_>) -> Markup {
+    let Asked {
+        act,
+        besides,
+        terms,
+        errors,
+    } = *asked;
     let path = path(detail);
     let name = visible_text(&detail.summary.name);
-    let question = format!("{}: {name}?", act.button());
-    let typed = (act == Act::Revoke).then_some(REVOKE_WORD);
+    let others = others_behind(besides, "them");
+    let question = format!("{}: {name}{others}?", act.button());
+    let typed = (act == Act::Revoke).then(|| revoke_words(besides));
+    let button = format!("{}{others}", act.button());
+    // What is confirmed is what was shown, whatever the agent says by then.
+    let proposed = detail.registration.proposed_group.as_ref();
+    let proposed = proposed.filter(|_| act == Act::ConfirmGroup).map(Name::as_str);
+    let fields: Vec<(&str, &str)> = proposed.map(|group| ("group", group)).into_iter().collect();
     html! {
         (page_head(&visible(&detail.summary.name), None, None))
         (errors.summary())
         (confirm(&Confirm {
             question: &question,
             consequences: html! {
+                @if let Some(group) = proposed { p { "Its facts propose " (group) "." } }
                 p { (act.consequence()) }
                 @match act {
                     Act::Hold => (terms.fields("When somebody releases it", errors)),
@@ -223,12 +257,12 @@ pub fn ask(detail: &AgentDetail, act: Act, terms: &TermsForm, errors: &Errors, s
                     _ => {}
                 }
             },
-            typed,
+            typed: typed.as_deref(),
             error: errors.field("confirm"),
-            button: act.button(),
+            button: &button,
             destructive: act == Act::Revoke,
             action: &format!("{path}/act/{}", act.name()),
-            fields: &[],
+            fields: &fields,
             cancel: &path,
             form_token: scene.form_token,
         }))

@@ -323,7 +323,10 @@ fn sides(
                 None => empty(&Empty {
                     title: "Nothing is wanted of it",
                     words: html! { "What its group publishes appears here, or a configuration of its own." },
-                    fill: scene.may(Permission::Publish).then(|| button_link("Pin to a group", &format!("{}/group", path(detail)), false)),
+                    fill: scene.may(Permission::Publish).then(|| html! {
+                        (button_link("Pin to a group", &format!("{}/group", path(detail)), false))
+                        " " (button_link("Publish to this agent alone", &format!("{}/publish", path(detail)), false))
+                    }),
                 }),
             }),
             Side::Runs => (match &view.effective {

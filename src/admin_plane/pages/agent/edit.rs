@@ -17,6 +17,8 @@ pub struct EditForm<'a> {
     pub name: &'a str,
     /// The labels, one a line.
     pub labels: &'a str,
+    /// The name and the labels that stood there when the form was opened.
+    pub opened: (&'a str, &'a str),
     /// What is wrong.
     pub errors: &'a Errors,
 }
@@ -30,6 +32,9 @@ pub fn edit(detail: &AgentDetail, form: &EditForm<'_>, scene: &Scene<'_>) -> Mar
         (form.errors.summary())
         form.form method="post" action={ (path) "/edit" } novalidate {
             (form_token(scene.form_token))
+            input type="hidden" name="opened" value="1";
+            input type="hidden" name="opened_name" value=(form.opened.0);
+            input type="hidden" name="opened_labels" value=(form.opened.1);
             (field(&Field {
                 name: "name",
                 label: "Name",

@@ -1,6 +1,6 @@
 //! Serves the pages of one agent, and the acts on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::StatusCode;
 use maud::Markup;
@@ -15,7 +15,9 @@ use super::super::terms::TermsForm;
 use super::acts::{self, Act};
 use super::configuration::Side;
 use super::edit::EditForm;
-use super::{AgentTab, components, configuration, edit, frame, health, identity, overview, timeline, topic};
+use super::{
+    AgentTab, components, configuration, edit, frame, health, identity, overview, own, timeline, topic,
+};
 use crate::admin_plane::call::{Call, View, done};
 use crate::admin_plane::failure::{Failure, Outcome};
 use crate::admin_plane::routes::Row;
@@ -27,6 +29,7 @@ use crate::auth::permission::Permission;
 use crate::fleet::config::Kind;
 use crate::fleet::ids::AgentId;
 use crate::fleet::name::Name;
+use crate::fleet::target::LayerRef;
 use crate::fleet::time::Timestamp;
 use crate::http::{Response, problem};
 
@@ -43,6 +46,8 @@ pub(in crate::admin_plane) fn rows() -> Vec<Row> {
         Row::form("/agents/{id}/edit", operate, save),
         Row::page("/agents/{id}/group", Permission::Publish, group_form),
         Row::form("/agents/{id}/group", Permission::Publish, pin),
+        Row::page("/agents/{id}/publish", Permission::Publish, own_form),
+        Row::form("/agents/{id}/publish", Permission::Publish, publish_own),
         Row::page("/agents/{id}/adopt", Permission::EditConfigs, adopt_form),
         Row::form("/agents/{id}/adopt", Permission::EditConfigs, adopt),
         // Each act takes a permission of its own, which the use case looks at.
@@ -119,10 +124,16 @@ async fn identity_tab(call: Call) -> Outcome {
 async fn ask(call: Call) -> Outcome {
     let act = Act::named(call.param("act")).ok_or_else(problem::not_found)?;
     let (detail, stage) = found(&call)?;
-    let needed = act.asked(OnTerms::default()).permission();
+    let needed = act.asked(OnTerms::default(), Name::unassigned()).permission();
     call.actor.may(needed).map_err(Error::from)?;
     let (terms, errors) = (TermsForm::default(), Errors::default());
-    let body = acts::ask(&detail, act, &terms, &errors, &stage.scene());
+    let asked = acts::Asked {
+        act,
+        besides: besides(&call, act, &detail),
+        terms: &terms,
+        errors: &errors,
+    };
+    let body = acts::ask(&detail, &asked, &stage.scene());
     Ok(shown(&call, &detail, StatusCode::OK, body))
 }
 
@@ -132,7 +143,8 @@ async fn act(call: Call) -> Outcome {
     let (detail, stage) = found(&call)?;
     let typed = call.typed();
     let terms = TermsForm::of(&typed);
-    let errors = match wish(act, &typed, &terms, call.app().clock().now()) {
+    let besides = besides(&call, act, &detail);
+    let errors = match wish((act, besides), &typed, &terms, call.app().clock().now()) {
         Err(errors) => errors,
         Ok(asked) => match call.app().act(&call.actor, detail.summary.id, &asked).await {
             Ok(()) => {
@@ -148,17 +160,42 @@ async fn act(call: Call) -> Outcome {
             Err(error) => Errors::of(error)?,
         },
     };
-    let body = acts::ask(&detail, act, &terms, &errors, &stage.scene());
+    let asked = acts::Asked {
+        act,
+        besides,
+        terms: &terms,
+        errors: &errors,
+    };
+    let body = acts::ask(&detail, &asked, &stage.scene());
     Ok(shown(&call, &detail, errors.status(), body))
 }
 
-/// What is asked for, or what has to be typed first.
-fn wish(act: Act, typed: &[(String, String)], terms: &TermsForm, now: Timestamp) -> Result<AgentAct, Errors> {
-    let confirmed = typed.iter().find(|(name, _)| name == "confirm");
-    if act == Act::Revoke && confirmed.is_none_or(|(_, words)| words.trim() != acts::REVOKE_WORD) {
-        return Err(Errors::at("confirm", "type the word to go on"));
+/// How many other agents an act reaches.
+fn besides(call: &Call, act: Act, detail: &AgentDetail) -> u64 {
+    if act != Act::Revoke {
+        return 0;
     }
-    Ok(act.asked(terms.asked(now)?))
+    call.app().behind_credentials_of(&[detail.summary.id]).len() as u64
+}
+
+/// What is asked for, or what has to be typed first.
+fn wish(
+    (act, besides): (Act, u64),
+    typed: &[(String, String)],
+    terms: &TermsForm,
+    now: Timestamp,
+) -> Result<AgentAct, Errors> {
+    let confirmed = typed.iter().find(|(name, _)| name == "confirm");
+    let needed = acts::revoke_words(besides);
+    if act == Act::Revoke && confirmed.is_none_or(|(_, words)| words.trim() != needed) {
+        return Err(Errors::at("confirm", &format!("type {needed} to go on")));
+    }
+    let group = typed.iter().find(|(name, _)| name == "group");
+    let group = group.and_then(|(_, group)| Name::new(group).ok());
+    if act == Act::ConfirmGroup && group.is_none() {
+        return Err(Errors::at("group", "its facts propose no group"));
+    }
+    Ok(act.asked(terms.asked(now)?, group.unwrap_or_else(Name::unassigned)))
 }
 
 /// `GET /agents/{id}/edit`
@@ -166,9 +203,11 @@ async fn edit_form(call: Call) -> Outcome {
     let (detail, stage) = found(&call)?;
     let labels = write_labels(&detail.registration.labels);
     let errors = Errors::default();
+    let name = detail.registration.name.as_deref().unwrap_or_default();
     let form = EditForm {
-        name: detail.registration.name.as_deref().unwrap_or_default(),
+        name,
         labels: &labels,
+        opened: (name, &labels),
         errors: &errors,
     };
     let body = edit::edit(&detail, &form, &stage.scene());
@@ -180,59 +219,108 @@ async fn edit_form(call: Call) -> Outcome {
 struct Edited {
     name: String,
     labels: String,
+    /// Whether the form says what stood there when it was opened; else what stands there now counts.
+    opened: bool,
+    opened_name: String,
+    opened_labels: String,
 }
 
 /// `POST /agents/{id}/edit`
 async fn save(call: Call) -> Outcome {
     let edited: Edited = call.form()?;
     let (detail, stage) = found(&call)?;
-    let saved = match read_labels("labels", &edited.labels) {
-        Ok(labels) => save_both(&call, &detail, &edited.name, labels).await?,
+    let saved = match wishes(&detail, &edited) {
+        Ok(wanted) => do_all(&call, &detail, wanted).await?,
         Err(errors) => Err(errors),
     };
     let errors = match saved {
         Ok(()) => return Ok(done(&super::path(&detail), "Name and labels were saved.")),
         Err(errors) => errors,
     };
+    // Whoever was told that somebody else changed it and saves again means it.
+    let conflict = errors.status() == StatusCode::CONFLICT;
+    let (name, labels) = (
+        detail.registration.name.clone().unwrap_or_default(),
+        write_labels(&detail.registration.labels),
+    );
+    let opened = if conflict || !edited.opened {
+        (name.as_str(), labels.as_str())
+    } else {
+        (edited.opened_name.as_str(), edited.opened_labels.as_str())
+    };
     let form = EditForm {
         name: &edited.name,
         labels: &edited.labels,
+        opened,
         errors: &errors,
     };
     let body = edit::edit(&detail, &form, &stage.scene());
-    Ok(shown(&call, &detail, StatusCode::UNPROCESSABLE_ENTITY, body))
+    Ok(shown(&call, &detail, errors.status(), body))
 }
 
-/// Labels first: they are what can be refused by more than their form.
-async fn save_both(
-    call: &Call,
-    detail: &AgentDetail,
-    name: &str,
-    labels: BTreeMap<String, String>,
-) -> Result<Result<(), Errors>, Failure> {
-    let registration = &detail.registration;
-    let (id, present) = (registration.id, &registration.labels);
-    let set: BTreeMap<String, String> = labels
-        .iter()
-        .filter(|(key, value)| present.get(*key) != Some(*value))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    let remove: Vec<String> = present
-        .keys()
-        .filter(|key| !labels.contains_key(*key))
-        .cloned()
-        .collect();
-    let mut wanted = Vec::new();
-    if !set.is_empty() || !remove.is_empty() {
-        wanted.push(AgentAct::Label { set, remove });
+/// What the form changes: compared with what stood there when it was opened, so that what others changed since stays.
+fn wishes(detail: &AgentDetail, edited: &Edited) -> Result<Vec<AgentAct>, Errors> {
+    let wanted = read_labels("labels", &edited.labels)?;
+    let present = &detail.registration.labels;
+    let opened = if edited.opened {
+        read_labels("labels", &edited.opened_labels)?
+    } else {
+        present.clone()
+    };
+    let keys: BTreeSet<&String> = wanted.keys().chain(opened.keys()).collect();
+    let changed = keys
+        .into_iter()
+        .filter(|key| wanted.get(*key) != opened.get(*key));
+    let (mut set, mut remove, mut clashes) = (BTreeMap::new(), Vec::new(), Vec::new());
+    for key in changed {
+        let (mine, now) = (wanted.get(key), present.get(key));
+        if now != opened.get(key) && now != mine {
+            let now = now.map_or_else(|| "is gone".to_owned(), |value| format!("is {value:?}"));
+            clashes.push(format!("{key} {now}"));
+        }
+        match mine {
+            Some(value) => {
+                set.insert(key.clone(), value.clone());
+            }
+            None => remove.push(key.clone()),
+        }
     }
-    if registration.name.as_deref().unwrap_or_default() != name.trim() {
-        wanted.push(AgentAct::Rename {
-            name: name.trim().to_owned(),
+    let mut acts = Vec::new();
+    // Labels first: they are what can be refused by more than their form.
+    if !set.is_empty() || !remove.is_empty() {
+        acts.push(AgentAct::Label { set, remove });
+    }
+    let now = detail.registration.name.as_deref().unwrap_or_default();
+    let opened = if edited.opened {
+        edited.opened_name.trim()
+    } else {
+        now
+    };
+    let mine = edited.name.trim();
+    if mine != opened {
+        if now != opened && now != mine {
+            clashes.push(format!("its name is {now:?}"));
+        }
+        acts.push(AgentAct::Rename {
+            name: mine.to_owned(),
         });
     }
-    for act in wanted {
-        if let Err(error) = call.app().act(&call.actor, id, &act).await {
+    if clashes.is_empty() {
+        return Ok(acts);
+    }
+    Err(Errors::conflict(&format!(
+        "somebody else changed the same meanwhile: {}. Saving again replaces that",
+        clashes.join(", ")
+    )))
+}
+
+async fn do_all(
+    call: &Call,
+    detail: &AgentDetail,
+    acts: Vec<AgentAct>,
+) -> Result<Result<(), Errors>, Failure> {
+    for act in acts {
+        if let Err(error) = call.app().act(&call.actor, detail.summary.id, &act).await {
             return Ok(Err(Errors::of(error)?));
         }
     }
@@ -286,6 +374,114 @@ fn group_page(
     };
     let body = edit::group(detail, &groups, &form, &stage.scene());
     shown(call, detail, errors.status(), body)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Chosen {
+    config: String,
+    revision: String,
+    allow_blank: bool,
+}
+
+impl Chosen {
+    /// The revision that is meant; `None` while no config was chosen.
+    fn layer(&self, call: &Call) -> Result<Option<LayerRef>, Errors> {
+        if self.config.is_empty() {
+            return Ok(None);
+        }
+        let gone = || Errors::at("config", "this config is gone; choose another");
+        let name = Name::new(&self.config).map_err(|_| gone())?;
+        let index = call.app().intentions.index();
+        let head = index.config(&name).ok_or_else(gone)?;
+        let revision = match self.revision.trim() {
+            "" => head.config.latest,
+            number => number
+                .parse()
+                .ok()
+                .filter(|number| head.numbered(*number).is_some())
+                .ok_or_else(|| {
+                    let newest = head.config.latest;
+                    Errors::at(
+                        "revision",
+                        &format!("{name} has no such revision; its newest is {newest}"),
+                    )
+                })?,
+        };
+        Ok(Some(LayerRef {
+            config: name,
+            revision,
+        }))
+    }
+}
+
+/// `GET /agents/{id}/publish`: which config, then what it changes.
+async fn own_form(call: Call) -> Outcome {
+    let (detail, _) = found(&call)?;
+    let chosen: Chosen = call.query()?;
+    match chosen.layer(&call) {
+        Ok(None) => which_page(&call, &detail, &Errors::default()),
+        Err(errors) => which_page(&call, &detail, &errors),
+        Ok(Some(layer)) => {
+            let (terms, errors) = (TermsForm::default(), Errors::default());
+            let form = own::OwnForm {
+                terms: &terms,
+                allow_blank: false,
+                errors: &errors,
+            };
+            own_page(&call, &detail, &layer, &form)
+        }
+    }
+}
+
+/// `POST /agents/{id}/publish`: gives it a configuration of its own.
+async fn publish_own(call: Call) -> Outcome {
+    let (detail, _) = found(&call)?;
+    let typed = call.typed();
+    let terms = TermsForm::of(&typed);
+    let chosen: Chosen = call.form()?;
+    let layer = match chosen.layer(&call) {
+        Ok(Some(layer)) => layer,
+        Ok(None) => return which_page(&call, &detail, &Errors::at("config", "choose a config")),
+        Err(errors) => return which_page(&call, &detail, &errors),
+    };
+    let errors = match terms.asked(call.app().clock().now()) {
+        Err(errors) => errors,
+        Ok(OnTerms { reason, until }) => {
+            let (id, what) = (detail.summary.id, (&layer, reason.as_str()));
+            let blank = chosen.allow_blank;
+            match call
+                .app()
+                .publish_to_agent(&call.actor, id, what, blank, until)
+                .await
+            {
+                Ok(()) => {
+                    let words = format!("Revision {} of {} is its own now.", layer.revision, layer.config);
+                    return Ok(done(&super::path(&detail), &words));
+                }
+                Err(error) => Errors::of(error)?,
+            }
+        }
+    };
+    let form = own::OwnForm {
+        terms: &terms,
+        allow_blank: chosen.allow_blank,
+        errors: &errors,
+    };
+    own_page(&call, &detail, &layer, &form)
+}
+
+fn which_page(call: &Call, detail: &AgentDetail, errors: &Errors) -> Outcome {
+    let configs = call.app().intentions.configs(&call.actor)?;
+    let names: Vec<Name> = configs.into_iter().map(|summary| summary.config.name).collect();
+    let body = own::which(detail, &names, errors);
+    Ok(shown(call, detail, errors.status(), body))
+}
+
+fn own_page(call: &Call, detail: &AgentDetail, layer: &LayerRef, form: &own::OwnForm<'_>) -> Outcome {
+    let preview = call.app().own_preview(&call.actor, detail.summary.id, layer)?;
+    let body = own::ask(detail, &preview, form, &Stage::of(call).scene());
+    Ok(shown(call, detail, form.errors.status(), body))
 }
 
 /// `GET /agents/{id}/adopt`: as what to keep what it runs.

@@ -122,12 +122,13 @@ fn membership(detail: &AgentDetail, scene: &Scene<'_>) -> Markup {
         @if let Some(proposed) = &registration.proposed_group {
             p { "What it reports of itself would put it into " a href={ "/groups/" (proposed) } { (proposed) } ". That takes effect when somebody confirms it, since reports are claims." }
             @if may {
-                div.buttons { (post_button(&format!("Put it into {proposed}"), &format!("/agents/{id}/act/confirm-group"), &[], scene.form_token)) }
+                div.buttons { (post_button(&format!("Put it into {proposed}"), &format!("/agents/{id}/act/confirm-group"), &[("group", proposed.as_str())], scene.form_token)) }
             }
         }
         @if may {
             div.buttons {
                 (button_link("Pin to a group", &format!("/agents/{id}/group"), false))
+                (button_link("Publish to this agent alone", &format!("/agents/{id}/publish"), false))
                 @if registration.pin.is_some() { (post_button("Let selectors decide again", &format!("/agents/{id}/act/unpin"), &[], scene.form_token)) }
             }
         }
@@ -194,7 +195,13 @@ fn value(value: &Value) -> Markup {
 /// The acts that are not about one tab; `None` when there are none for whoever looks.
 fn acts(detail: &AgentDetail, scene: &Scene<'_>) -> Option<Markup> {
     let path = path(detail);
-    if detail.registration.standing != Standing::Active || !scene.may(Permission::OperateAgents) {
+    let (active, revoked) = match detail.registration.standing {
+        Standing::Active => (true, false),
+        Standing::Conflict { .. } => (false, false),
+        Standing::Revoked { .. } => (false, true),
+        Standing::Archived { .. } => return None,
+    };
+    if !scene.may(Permission::OperateAgents) {
         return None;
     }
     let entry = |words: &str, act: &str, what: &str| {
@@ -202,12 +209,12 @@ fn acts(detail: &AgentDetail, scene: &Scene<'_>) -> Option<Markup> {
     };
     Some(html! {
         ul.acts {
-            @if detail.delivery.hold.is_none() && detail.registration.suspension.is_none() {
+            @if active && detail.delivery.hold.is_none() && detail.registration.suspension.is_none() {
                 (entry("Hold this agent", "hold", "Nothing is sent to it until it is released, or for a time."))
                 (entry("Detach this agent", "detach", "It is only observed: what its group publishes doesn't reach it."))
             }
             (entry("Archive this agent", "archive", "For hosts that are gone: not listed any more, given nothing."))
-            @if scene.may(Permission::RevokeAgents) { (entry("Revoke its credential", "revoke", "For hosts that are lost or taken over: never let in again.")) }
+            @if !revoked && scene.may(Permission::RevokeAgents) { (entry("Revoke its credential", "revoke", "For hosts that are lost or taken over: never let in again.")) }
         }
     })
 }

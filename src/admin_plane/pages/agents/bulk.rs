@@ -11,6 +11,7 @@ use crate::admin_plane::pages::parts::{
 use crate::admin_plane::pages::scene::{Errors, Scene, agents_href};
 use crate::admin_plane::pages::terms::TermsForm;
 use crate::app::agents::{AgentAct, BulkResult};
+use crate::app::enrolment::check_labels;
 use crate::app::terms::OnTerms;
 use crate::auth::permission::Permission;
 use crate::fleet::ids::AgentId;
@@ -43,13 +44,15 @@ pub enum BulkAct {
     Reapply,
     /// Put away.
     Archive,
+    /// Bring back.
+    Restore,
     /// Revoke credentials.
     Revoke,
 }
 
 impl BulkAct {
     /// All of them, the most harmless first.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Label,
         Self::Pin,
         Self::Restart,
@@ -60,6 +63,7 @@ impl BulkAct {
         Self::Detach,
         Self::Attach,
         Self::Archive,
+        Self::Restore,
         Self::Revoke,
     ];
 
@@ -85,6 +89,7 @@ impl BulkAct {
             Self::Detach => "/agents/bulk/detach",
             Self::Attach => "/agents/bulk/attach",
             Self::Archive => "/agents/bulk/archive",
+            Self::Restore => "/agents/bulk/restore",
             Self::Revoke => "/agents/bulk/revoke",
         }
     }
@@ -103,6 +108,7 @@ impl BulkAct {
             Self::Detach => "Detach",
             Self::Attach => "Attach",
             Self::Archive => "Archive",
+            Self::Restore => "Bring back",
             Self::Revoke => "Revoke",
         }
     }
@@ -120,6 +126,7 @@ impl BulkAct {
             Self::Detach => "Detached",
             Self::Attach => "Attached",
             Self::Archive => "Archived",
+            Self::Restore => "Brought back",
             Self::Revoke => "Revoked",
         }
     }
@@ -131,7 +138,9 @@ impl BulkAct {
             Self::Label | Self::Restart | Self::Hold | Self::Detach | Self::Archive => {
                 Permission::OperateAgents
             }
-            Self::Pin | Self::Release | Self::Attach | Self::Retry | Self::Reapply => Permission::Publish,
+            Self::Pin | Self::Release | Self::Attach | Self::Retry | Self::Reapply | Self::Restore => {
+                Permission::Publish
+            }
             Self::Revoke => Permission::RevokeAgents,
         }
     }
@@ -163,6 +172,7 @@ impl BulkAct {
             Self::Archive => {
                 "They disappear from lists and are sent nothing. What they run keeps running, and they can be brought back."
             }
+            Self::Restore => "They are listed again, and sent what is wanted of them.",
             Self::Revoke => {
                 "Their connections close within two seconds, and they can't come back until they are enrolled again. What they run keeps running."
             }
@@ -181,6 +191,10 @@ pub struct BulkView<'a> {
     pub picks: &'a [AgentId],
     /// How many agents.
     pub count: u64,
+    /// Which agents, in one word: what is done is done to these and no others.
+    pub expected: &'a str,
+    /// How many others it reaches: they share a credential with one of these.
+    pub besides: u64,
     /// The filter, when all are meant that match it.
     pub filter: &'a str,
     /// Whether all are meant that match the filter.
@@ -199,7 +213,17 @@ pub struct BulkView<'a> {
     pub errors: &'a Errors,
 }
 
-/// The words to type before many agents are revoked.
+/// "And 497 others that share their credentials": whom revoking reaches besides; empty when nobody.
+#[must_use]
+pub fn others_behind(besides: u64, whose: &str) -> String {
+    match besides {
+        0 => String::new(),
+        1 => format!(", and 1 other that shares {whose}"),
+        _ => format!(", and {} that share {whose}", count(besides, "other", "others")),
+    }
+}
+
+/// The words to type before many agents are revoked; `count` is that of all whom it reaches.
 #[must_use]
 pub fn words_to_type(act: BulkAct, count: u64) -> Option<String> {
     (act == BulkAct::Revoke).then(|| format!("revoke {}", self::count(count, "agent", "agents")))
@@ -210,16 +234,12 @@ pub fn words_to_type(act: BulkAct, count: u64) -> Option<String> {
 pub fn ask(view: &BulkView<'_>, scene: &Scene<'_>) -> Markup {
     let whom = count(view.count, "agent", "agents");
     let verb = view.act.verb();
-    let question = format!("{verb} {whom}?");
-    let button = format!("{verb} {whom}");
-    let typed = words_to_type(view.act, view.count);
+    let others = others_behind(view.besides, "their credentials");
+    let question = format!("{verb} {whom}{others}?");
+    let button = format!("{verb} {whom}{others}");
+    let typed = words_to_type(view.act, view.count + view.besides);
     let picks: Vec<String> = view.picks.iter().map(ToString::to_string).collect();
-    let expected = view.count.to_string();
-    let mut fields = vec![
-        ("go", "1"),
-        ("query", view.filter),
-        ("expected", expected.as_str()),
-    ];
+    let mut fields = vec![("go", "1"), ("query", view.filter), ("expected", view.expected)];
     if view.matching {
         fields.push(("matching", "1"));
     } else {
@@ -341,7 +361,7 @@ pub fn outcome(act: BulkAct, result: &BulkResult, names: &BTreeMap<AgentId, Stri
     }
     html! {
         (page_head(&html! { (act.verb()) " agents" }, None, None))
-        @if !result.done.is_empty() { p { (badge(Status::Healthy, Some("Done"))) " " (said(act, result.done.len())) } }
+        @if !result.done.is_empty() { p { (badge(Status::Healthy, Some("Done"))) " " (said(act, result.done.len() + result.besides.len())) } }
         @for (why, ids) in &reasons {
             div {
                 p {
@@ -390,6 +410,8 @@ pub fn act_of(act: BulkAct, words: &Words<'_>, now: Timestamp) -> Result<AgentAc
             if set.is_empty() && remove.is_empty() {
                 return Err(Errors::at("set", "say which labels to set or to remove"));
             }
+            // What no agent can have is said here, before it is refused by each of them.
+            check_labels(&set).map_err(|error| Errors::at("set", &error.to_string()))?;
             AgentAct::Label { set, remove }
         }
         BulkAct::Pin => {
@@ -411,6 +433,7 @@ pub fn act_of(act: BulkAct, words: &Words<'_>, now: Timestamp) -> Result<AgentAc
         BulkAct::Release => AgentAct::Release,
         BulkAct::Retry => AgentAct::Retry,
         BulkAct::Archive => AgentAct::Archive,
+        BulkAct::Restore => AgentAct::Restore,
         BulkAct::Revoke => AgentAct::Revoke,
     })
 }

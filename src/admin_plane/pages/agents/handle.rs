@@ -17,6 +17,7 @@ use crate::admin_plane::routes::Row;
 use crate::app::agents::{AgentQuery, AgentSort};
 use crate::app::error::Error;
 use crate::auth::permission::Permission;
+use crate::fleet::hash::Digest;
 use crate::fleet::ids::AgentId;
 use crate::fleet::name::Name;
 use crate::http::{Response, problem};
@@ -40,7 +41,6 @@ struct Asked {
     q: String,
     sort: String,
     after: Option<String>,
-    archived: String,
 }
 
 /// `GET /agents`
@@ -58,7 +58,7 @@ async fn list(call: Call) -> Outcome {
         sort: sort.unwrap_or_default(),
         after: asked.after.filter(|after| !after.is_empty()),
         limit: 0,
-        archived: asked.archived == "1",
+        archived: false,
     };
     let page = match call.app().agents(&call.actor, &query) {
         Ok(page) => Ok(page),
@@ -76,12 +76,18 @@ async fn list(call: Call) -> Outcome {
         ..AgentQuery::default()
     };
     let groups = groups(&call);
+    let archived = AgentQuery {
+        filter: "standing = archived".to_owned(),
+        limit: 1,
+        ..AgentQuery::default()
+    };
+    let archived = call.app().agents(&call.actor, &archived)?;
     let fleet = call.app().agents(&call.actor, &everything)?;
     let view = AgentsView {
         filter: &query.filter,
         sort: query.sort,
         after: query.after.as_deref(),
-        archived: query.archived,
+        archived: archived.matching as u64,
         page: page.as_ref().map_err(String::as_str),
         fleet: fleet.tally,
         verdicts: &fleet.verdicts,
@@ -116,15 +122,31 @@ async fn bulk(call: Call) -> Outcome {
         return Ok(done(&back, "Nothing was done: no agent was selected."));
     }
     let count = ids.len() as u64;
+    // What revoking reaches is known for sure only where it is done; what is typed has to be that.
+    let besides = match act {
+        BulkAct::Revoke => call.app().behind_credentials_of(&ids).len() as u64,
+        BulkAct::Label
+        | BulkAct::Pin
+        | BulkAct::Restart
+        | BulkAct::Hold
+        | BulkAct::Release
+        | BulkAct::Detach
+        | BulkAct::Attach
+        | BulkAct::Retry
+        | BulkAct::Reapply
+        | BulkAct::Archive
+        | BulkAct::Restore => 0,
+    };
+    let expected = one_word(&ids);
     let mut errors = Errors::default();
     if posted.go {
-        if posted.matching && posted.expected != count.to_string() {
+        if posted.matching && posted.expected != expected {
             errors.add(
                 "",
                 "the filter matches other agents than a moment ago; look again before you go on",
             );
         }
-        if let Some(words) = bulk::words_to_type(act, count)
+        if let Some(words) = bulk::words_to_type(act, count + besides)
             && posted.confirm.trim() != words
         {
             errors.add("confirm", &format!("type {words} to go on"));
@@ -134,7 +156,8 @@ async fn bulk(call: Call) -> Outcome {
             Ok(asked) if errors.is_empty() => {
                 let result = call.app().act_on_many(&call.actor, &ids, &asked).await?;
                 if result.refused.is_empty() {
-                    return Ok(done(&back, &bulk::said(act, result.done.len())));
+                    let reached = result.done.len() + result.besides.len();
+                    return Ok(done(&back, &bulk::said(act, reached)));
                 }
                 let refused: Vec<AgentId> = result.refused.keys().copied().collect();
                 let names = names(&call, &refused);
@@ -158,6 +181,8 @@ async fn bulk(call: Call) -> Outcome {
             names: &names,
             picks: &posted.picks,
             count,
+            expected: &expected,
+            besides,
             filter: &posted.query,
             matching: posted.matching,
             groups: &groups,
@@ -175,6 +200,12 @@ async fn bulk(call: Call) -> Outcome {
         StatusCode::UNPROCESSABLE_ENTITY
     };
     Ok(shown(&call, status, body))
+}
+
+/// Which agents, in one word: their number alone doesn't tell them from others.
+fn one_word(ids: &[AgentId]) -> String {
+    let all: Vec<u8> = ids.iter().flat_map(|id| id.0).collect();
+    Digest::of(&all).to_string()
 }
 
 /// What the bulk form posts.

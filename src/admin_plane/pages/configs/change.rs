@@ -161,7 +161,7 @@ pub(super) async fn save(call: Call) -> Outcome {
         let edit = ConfigEdit {
             description: Some(form.description.trim().to_owned()),
         };
-        if let Err(error) = intentions.edit_config(&call.actor, name, edit).await {
+        if let Err(error) = intentions.edit_config(&call.actor, name, edit, None).await {
             return Ok(render_edit(&call, &form, &[], None, &Errors::of(error)?));
         }
     }
@@ -243,7 +243,7 @@ pub(super) async fn remove(call: Call) -> Outcome {
     match call
         .app()
         .intentions
-        .delete_config(&call.actor, name, &call.app().fleet())
+        .delete_config(&call.actor, name, None, &call.app().fleet())
         .await
     {
         Ok(()) => Ok(done("/configs", &format!("The config {name} is deleted."))),

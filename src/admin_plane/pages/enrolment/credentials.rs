@@ -18,7 +18,15 @@ const MOST_LISTED: usize = 200;
 /// The most agents of a credential that are named.
 const MOST_NAMED: usize = 3;
 
-pub(super) fn list(credentials: &[CredentialView], scene: &Scene<'_>) -> Markup {
+/// The page with the credentials after the first `from`.
+pub(super) fn href(from: usize) -> String {
+    if from == 0 {
+        return "/enrolment".to_owned();
+    }
+    format!("/enrolment?from={from}")
+}
+
+pub(super) fn list(credentials: &[CredentialView], from: usize, scene: &Scene<'_>) -> Markup {
     if credentials.is_empty() {
         return empty(&Empty {
             title: "No credentials",
@@ -44,7 +52,9 @@ pub(super) fn list(credentials: &[CredentialView], scene: &Scene<'_>) -> Markup 
     // What waits for a decision first, then what speaks for many; those of single agents are on their pages too.
     let mut listed: Vec<_> = credentials.iter().collect();
     listed.sort_by_key(|view| rank(&view.credential));
-    let rows: Vec<_> = listed.into_iter().take(MOST_LISTED).map(row).collect();
+    let rows: Vec<_> = listed.into_iter().skip(from).take(MOST_LISTED).map(row).collect();
+    let next = from.saturating_add(MOST_LISTED);
+    let next = (next < credentials.len()).then(|| href(next));
     table(&Table {
         id: "credentials",
         caption: "Credentials: quarantined ones first, then those of gateways and pools, then the newest",
@@ -84,8 +94,9 @@ pub(super) fn list(credentials: &[CredentialView], scene: &Scene<'_>) -> Markup 
         picks: false,
         noun: ("credential", "credentials"),
         pager: Some(Pager {
+            first: (from > 0).then_some("/enrolment"),
+            next: next.as_deref(),
             total: u64::try_from(credentials.len()).ok(),
-            ..Pager::default()
         }),
     })
 }

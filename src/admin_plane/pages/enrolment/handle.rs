@@ -55,12 +55,20 @@ fn page(call: &Call, status: StatusCode, title: &str, topics: &[&str], body: Mar
     )
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Part {
+    from: usize,
+}
+
 async fn show(call: Call) -> Outcome {
+    let asked: Part = call.query()?;
     let app = call.app();
     let view = EnrolmentPage {
         tokens: app.enrolment_tokens(&call.actor)?,
         credentials: app.credential_views(&call.actor)?,
         conflicts: app.conflicts(&call.actor)?,
+        from: asked.from,
     };
     let body = enrolment(&view, &Stage::of(&call).scene());
     Ok(page(

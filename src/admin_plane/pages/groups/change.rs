@@ -301,7 +301,9 @@ pub(super) async fn confirm(call: Call) -> Outcome {
         .agent
         .parse()
         .map_err(|_| Error::not_found("agent", &which.agent))?;
-    call.app().act(&call.actor, id, &AgentAct::ConfirmGroup).await?;
+    let group = summary(&call, call.param("name"))?.group.name;
+    let act = AgentAct::ConfirmGroup { group };
+    call.app().act(&call.actor, id, &act).await?;
     Ok(done(
         &format!("/groups/{}", call.param("name")),
         "The agent is in this group now.",

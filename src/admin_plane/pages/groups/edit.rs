@@ -155,7 +155,7 @@ fn fields(form: &GroupForm, configs: &[Name], errors: &Errors) -> Markup {
         (check(
             "joins_by_facts",
             "Let agents join by their facts",
-            "Facts are what an agent says of itself. Whoever holds any agent's credential can say anything, and would then be sent this group's configuration. Leave it off when that holds secrets: then facts only propose, and somebody confirms.",
+            "Facts are what an agent says of itself. Whoever holds any agent's credential can say anything, and would then be sent this group's configuration. While what is published holds secrets, facts only propose all the same, and somebody confirms.",
             form.joins_by_facts,
         ))
         (field(&Field {

@@ -42,7 +42,7 @@ pub fn group(
                     Fact::new("Takes", takes(summary)),
                     Fact::new("Priority", html! { (group.priority) " " (quiet(&html! { "the highest of the groups that claim an agent gets it" })) }),
                     Fact::new("Rolls out", html! { @match &group.strategy { Some(strategy) => (visible(&strategy.to_string())), None => (quiet(&html! { "by default: one agent, a tenth, half, all; one agent alone at once" })) } }),
-                    Fact::new("By facts", html! { @if group.joins_by_facts { "agents join by what they say of themselves" } @else { "what agents say of themselves only proposes them" } }),
+                    Fact::new("By facts", by_facts(summary)),
                 ])))
                 (section("Published", None, &now_published(summary, scene)))
             }
@@ -55,6 +55,18 @@ pub fn group(
         }))
         (section("What was published", None, &history(detail, scene)))
     }
+}
+
+/// What agents can bring about by what they say of themselves.
+fn by_facts(summary: &GroupSummary) -> Markup {
+    let words = match (summary.group.joins_by_facts, summary.sends_secrets) {
+        (false, _) => "what agents say of themselves only proposes them",
+        (true, false) => "agents join by what they say of themselves",
+        (true, true) => {
+            "agents would join by what they say of themselves; what is published holds secrets, so it only proposes them"
+        }
+    };
+    html! { (words) }
 }
 
 fn actions(summary: &GroupSummary, href: &str, scene: &Scene<'_>) -> Markup {

@@ -11,14 +11,14 @@ pub(super) fn page(site: &Site) -> Markup {
         (part("Agents", &html! {
             ul {
                 li { "No agent is served without a credential of its own. A credential speaks for its own record only: one that presents the uid of another is refused and audited, and the third time within ten minutes it is quarantined." }
-                li { "What agents report is shown as text, never trusted: it opens no link, runs no script, and decides no group that was not set to allow it." }
+                li { "What agents report is shown as text, never trusted: it opens no link, runs no script, and decides no group that was not set to allow it, and none that sends secrets." }
                 li { "Messages are bounded in size, depth and number before they are decoded. An agent that says too much is told to wait; its neighbours are not." }
             }
         }))
         (part("People and scripts", &html! {
             ul {
                 li { "There is no default account. The first is made with a link that the server prints once on its terminal; " code { "muster setup-token" } " on the host makes another link." }
-                li { "Roles: a viewer looks, an operator edits, a deployer publishes, an admin does everything. An API token does at most what its maker may." }
+                li { "Roles: a viewer looks, an operator edits, a deployer publishes, an admin does everything. Labels that move an agent to another group change what it is sent, so they take a deployer. An API token does at most what its maker may." }
                 li { "Everything that changes something is in the " a href="/audit" { "audit log" } ", written in the same transaction. Its records are chained: " code { "muster audit verify" } " tells whether one was changed." }
                 li { "Forgotten password: " code { "muster users reset-password NAME" } " on the host." }
             }

@@ -29,12 +29,12 @@ struct Posted {
 }
 
 fn render(visit: &Visit, form: &LoginForm, errors: &Errors) -> Response {
-    visit.bare(
+    errors.onto(visit.bare(
         errors.status(),
         "Sign in",
         None,
         &sign_in(form, errors, &visit.form_token()),
-    )
+    ))
 }
 
 async fn show(visit: Visit) -> Outcome {

@@ -15,6 +15,7 @@ use crate::admin_plane::routes::Row;
 use crate::app::error::Error;
 use crate::app::rollouts::Steer;
 use crate::auth::permission::Permission;
+use crate::fleet::ids::RolloutId;
 use crate::fleet::rollout::Act;
 
 pub(in crate::admin_plane) fn rows() -> Vec<Row> {
@@ -26,9 +27,16 @@ pub(in crate::admin_plane) fn rows() -> Vec<Row> {
     ]
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Before {
+    before: Option<u64>,
+}
+
 async fn list(call: Call) -> Outcome {
     let all = call.app().list_rollouts(&call.actor, None)?;
-    let body = rollouts(&all, &Stage::of(&call).scene());
+    let asked: Before = call.query()?;
+    let body = rollouts(&all, asked.before.map(RolloutId), &Stage::of(&call).scene());
     Ok(call.page(
         StatusCode::OK,
         View {

@@ -40,7 +40,7 @@ fn render(visit: &Visit, form: &SetupForm, errors: &Errors) -> Response {
             )
         }
     };
-    visit.bare(status, "Set up", None, &body)
+    errors.onto(visit.bare(status, "Set up", None, &body))
 }
 
 async fn show(visit: Visit) -> Outcome {
@@ -73,6 +73,7 @@ async fn submit(visit: Visit) -> Outcome {
         .await;
     match signed_in {
         Ok(signed_in) => {
+            visit.plane.forget_setup_link();
             let welcome = format!("This server is yours, {}. Add agents next.", form.name.trim());
             Ok(with_session(done("/", &welcome), Some(&signed_in.secret)))
         }

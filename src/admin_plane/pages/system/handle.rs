@@ -28,11 +28,12 @@ async fn show(call: Call) -> Outcome {
         state: call.app().server_state(&call.actor).await?,
         site: site.name.clone(),
         data_folder: site.data_folder.display().to_string(),
-        names: site.names.clone(),
+        names: names(&call),
         agent_port: site.agent_port,
         ca_fingerprint: site.ca_fingerprint.pairs(),
         ca_expires: site.ca_expires,
         certificate_expires: Timestamp(site.certificate_ends.load(Ordering::Relaxed)),
+        given_expires: call.app().given_certificate().map(|given| given.expires),
     };
     let stage = Stage::of(&call);
     let body = system(&view, &stage.scene());
@@ -45,6 +46,18 @@ async fn show(call: Call) -> Outcome {
             ..View::default()
         },
     ))
+}
+
+/// The names and addresses that the admin plane answers to.
+fn names(call: &Call) -> Vec<String> {
+    let site = &call.plane.site;
+    let mut names: Vec<String> = site.names.iter().chain(&site.wildcards).cloned().collect();
+    if let Some(given) = call.app().given_certificate() {
+        let addresses = given.names.addresses().iter().map(ToString::to_string);
+        let given = given.names.dns().iter().cloned().chain(addresses);
+        names.extend(given.filter(|name| !names.contains(name)).collect::<Vec<_>>());
+    }
+    names
 }
 
 async fn ca_pem(call: Call) -> Outcome {

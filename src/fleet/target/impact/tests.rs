@@ -28,6 +28,7 @@ fn impact(fleet: &[Member]) -> Impact {
         Proposal {
             group: &group,
             renderings: &Renderings::Common(DIGEST),
+            secrets: false,
         },
         fleet,
     )
@@ -62,7 +63,10 @@ fn every_agent_that_can_not_have_it_is_named_with_its_reason() {
     assert_eq!(only_effect(failed), Effect::Blocked { because });
 
     let mut archived = agent(1, "edge");
-    archived.registration.standing = Standing::Archived { at: Timestamp(1) };
+    archived.registration.standing = Standing::Archived {
+        at: Timestamp(1),
+        conflict_with: None,
+    };
     let because = Blocker::NotServed;
     assert_eq!(only_effect(archived), Effect::Blocked { because });
 
