@@ -93,6 +93,14 @@ pub fn check(content: &Content) -> Vec<Problem> {
     config::check(content.kind(), &map, &Limits::default(), &Available::default())
 }
 
+/// Why a content is too large to be saved, since no message to an agent would carry it; `None` when it isn't.
+#[must_use]
+pub fn too_large(content: &Content) -> Option<String> {
+    let size = content.size();
+    (size > LARGEST_CONTENT_BYTES)
+        .then(|| format!("a configuration has at most {LARGEST_CONTENT_BYTES} bytes; this has {size}"))
+}
+
 /// What there is to begin a config with.
 ///
 /// # Errors
@@ -454,11 +462,7 @@ pub(super) fn object(name: &Name) -> String {
 
 /// Refuses what must not be saved; gives back what is only worth a look.
 fn acceptable(content: &Content, allow_blank: bool) -> Result<Vec<Problem>, Error> {
-    if content.size() > LARGEST_CONTENT_BYTES {
-        let why = format!(
-            "a configuration has at most {LARGEST_CONTENT_BYTES} bytes; this has {}",
-            content.size()
-        );
+    if let Some(why) = too_large(content) {
         return Err(Error::invalid("content", why));
     }
     if content.is_blank() && !allow_blank {
