@@ -117,6 +117,8 @@ pub struct App {
     rollouts: Activation,
     pace: rollouts::Pace,
     flush: Activation,
+    /// Held while contents and what refers to them are on their way to the store, one after the other.
+    flushing: tokio::sync::Mutex<()>,
     compare: Activation,
     pulse_rows: AtomicU64,
     /// When pulses were last written, as a [`Timestamp`].

@@ -71,6 +71,7 @@ impl App {
             rollouts: Activation::new(),
             pace: super::rollouts::Pace::default(),
             flush: Activation::new(),
+            flushing: tokio::sync::Mutex::default(),
             compare: Activation::new(),
             pulse_rows: AtomicU64::new(0),
             pulses_at: AtomicU64::new(0),

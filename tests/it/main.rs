@@ -15,6 +15,7 @@ mod api_tokens;
 mod architecture;
 mod as_files;
 mod audit;
+mod clean_up;
 mod command_line;
 mod configs;
 mod conformance;

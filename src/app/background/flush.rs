@@ -21,6 +21,7 @@ const PULSES_A_ROW: usize = 256;
 impl App {
     /// Writes contents, timelines and the reported state of agents that changed.
     pub(in crate::app) async fn flush_reported(&self) {
+        let _flushing = self.flushing.lock().await;
         let waiting = self.pending.take();
         let changed: Vec<(AgentId, Reported)> = self.live.collect(|entry| {
             if !std::mem::take(&mut entry.dirty.reported) {
