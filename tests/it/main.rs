@@ -20,6 +20,7 @@ mod command_line;
 mod configs;
 mod conformance;
 mod drift;
+mod failure_cases;
 mod fleet_pages;
 mod gallery;
 mod groups;
