@@ -50,9 +50,19 @@ impl Store {
         let (reply, answer) = mpsc::sync_channel(1);
         self.writer.send(Job::Watch(reply)).map_err(CommitError::from)?;
         answer.recv().map_err(|_| CommitError::from(self.writer.gone()))?;
-        let referenced = referenced()?;
-        let mut unreferenced = self.body_digests()?;
-        unreferenced.retain(|digest| !referenced.contains(digest));
+        let unreferenced = referenced().and_then(|referenced| {
+            let mut digests = self.body_digests()?;
+            digests.retain(|digest| !referenced.contains(digest));
+            Ok(digests)
+        });
+        let unreferenced = match unreferenced {
+            Ok(digests) => digests,
+            Err(error) => {
+                // What is put needs to be remembered no longer.
+                drop(self.remove_bodies(&[], true));
+                return Err(error.into());
+            }
+        };
         let mut collected = Collected::default();
         let mut left = unreferenced.as_slice();
         loop {
