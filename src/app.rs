@@ -121,7 +121,8 @@ pub struct App {
     rollouts: Activation,
     pace: rollouts::Pace,
     flush: Activation,
-    /// Held while reported state is being written: no number may be stored ahead of the state that it covers.
+    /// Held while contents and what refers to them are on their way to the store: no number may be stored ahead of the
+    /// state that it covers, and no content be collected meanwhile.
     flushing: tokio::sync::Mutex<()>,
     compare: Activation,
     pulse_rows: AtomicU64,

@@ -106,7 +106,8 @@ fn same_authority(one: &str, other: &str) -> bool {
 }
 
 /// Refuses a mutation of a session without the token of its forms, from the field `form_token` or the header
-/// `X-Form-Token`. Returns the body without the token.
+/// `X-Form-Token`, and a form that holds anything but text: what isn't UTF-8 would be saved as something else. Returns the
+/// body without the token.
 pub(super) fn form_token(visit: &Visit, who: &Who) -> Result<Bytes, Failure> {
     let is_form = visit.header(CONTENT_TYPE.as_str()).is_some_and(|media| {
         let media = media.split(';').next().unwrap_or_default().trim();
@@ -115,6 +116,9 @@ pub(super) fn form_token(visit: &Visit, who: &Who) -> Result<Bytes, Failure> {
     let mut token = visit.header("x-form-token").map(str::to_owned);
     let mut body = visit.body.clone();
     if is_form {
+        if let Some(field) = field_without_text(&body) {
+            return Err(not_text(Some(&field)));
+        }
         let mut fields = form_urlencoded::Serializer::new(String::with_capacity(body.len()));
         for (name, value) in form_urlencoded::parse(&visit.body) {
             if name == "form_token" {
@@ -130,6 +134,26 @@ pub(super) fn form_token(visit: &Visit, who: &Who) -> Result<Bytes, Failure> {
             Err(cross_site())
         }
         Who::Session(..) | Who::Nobody | Who::Token(_) | Who::Local(_) => Ok(body),
+    }
+}
+
+/// The name of the first field of a form whose bytes aren't UTF-8.
+fn field_without_text(form: &[u8]) -> Option<String> {
+    let mut pairs = form.split(|byte| *byte == b'&');
+    let pair = pairs.find(|pair| percent_encoding::percent_decode(pair).decode_utf8().is_err())?;
+    let name = form_urlencoded::parse(pair)
+        .next()
+        .map(|(name, _)| name.into_owned());
+    Some(name.unwrap_or_default())
+}
+
+/// The refusal of bytes that aren't UTF-8, in one field or in the whole of a body.
+pub(super) fn not_text(field: Option<&str>) -> Failure {
+    let why = "What was sent holds bytes that aren't UTF-8 text. Save the file as UTF-8 and send it again.";
+    let problem = Problem::new(StatusCode::BAD_REQUEST, "not-utf-8", why);
+    match field {
+        Some(field) => problem.field(field, "isn't UTF-8 text").into(),
+        None => problem.into(),
     }
 }
 

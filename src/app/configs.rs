@@ -95,6 +95,15 @@ pub fn check(content: &Content) -> Vec<Problem> {
     config::check(content.kind(), &map, &Limits::default(), &Available::default())
 }
 
+/// Why a content is too large for every server, since no message to an agent would carry it; `None` when it isn't. A server
+/// with a lower limit of messages takes less.
+#[must_use]
+pub fn too_large(content: &Content) -> Option<String> {
+    let size = content.size();
+    (size > LARGEST_CONTENT_BYTES)
+        .then(|| format!("a configuration has at most {LARGEST_CONTENT_BYTES} bytes; this has {size}"))
+}
+
 /// What there is to begin a config with.
 ///
 /// # Errors

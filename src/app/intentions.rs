@@ -5,11 +5,12 @@
 
 mod comparisons;
 mod index;
+mod spent;
 mod views;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::Serialize;
@@ -18,6 +19,7 @@ use tokio::sync::MutexGuard;
 pub(super) use comparisons::Pair;
 pub(super) use index::SealedContent;
 pub use index::{ConfigHead, GroupHead, Index, RolloutHead, TargetHead};
+pub use spent::{SPENT_KEPT, Spent};
 pub use views::{
     ConfigDetail, ConfigSummary, Deleted, GroupDetail, GroupSummary, MemberCounts, Preview, PublishResult,
     RevisionContent, Saved,
@@ -78,6 +80,8 @@ pub struct Intentions {
     pub(super) validator: Option<Validator>,
     /// How what agents run compares with what is wanted.
     pub(super) comparisons: comparisons::Comparisons,
+    /// The targets that nothing needed when that was last looked at.
+    spent: Mutex<BTreeSet<TargetId>>,
 }
 
 /// A change on its way. While it lives, no other is made.
@@ -115,6 +119,7 @@ impl Intentions {
             largest_content: super::configs::largest_content(1 << 20),
             validator: None,
             comparisons: comparisons::Comparisons::default(),
+            spent: Mutex::default(),
         })
     }
 
@@ -240,25 +245,6 @@ impl Intentions {
             drop(self.begin().await?);
         }
         Ok(())
-    }
-
-    /// The digests of all contents that revisions and targets refer to, read from the store: these are to be kept.
-    ///
-    /// # Errors
-    /// When the storage fails or a record is damaged.
-    pub fn referenced(store: &Store) -> Result<BTreeSet<Digest>, ReadError> {
-        let revisions = store
-            .scan::<Revision>()?
-            .into_iter()
-            .map(|(_, row)| row.record.digest);
-        let targets = store.scan::<Target>()?.into_iter();
-        let frozen = targets.filter_map(|(_, row)| row.record.content);
-        let frozen = frozen.flat_map(|content| content.contents().collect::<Vec<_>>());
-        let rendered = store.scan::<Rendered>()?.into_iter();
-        let rendered = rendered.map(|(_, row)| row.record.digest);
-        let sealed = store.scan::<SealedContent>()?.into_iter();
-        let shown = sealed.map(|(_, row)| row.record.shown);
-        Ok(revisions.chain(frozen).chain(rendered).chain(shown).collect())
     }
 
     /// Waits for the turn to change something, with an index that is as new as the store.

@@ -103,6 +103,16 @@ impl Rollout {
         matches!(self.state, State::Ended { .. })
     }
 
+    /// Whether an agent that still waits has the new content all the same: it came back, or was tried again, after everybody
+    /// else had it.
+    #[must_use]
+    pub fn caught_up(&self, view: &View) -> bool {
+        let succeeded = State::Ended {
+            how: Ended::Succeeded,
+        };
+        self.state == succeeded && matches!(view.target, Progress::Applied { .. })
+    }
+
     /// Whether its group has its target already: it reaches everybody at once, and nobody is left to hold back.
     #[must_use]
     pub fn is_at_once(&self) -> bool {

@@ -30,9 +30,12 @@ pub enum CollectError {
     Commit(#[from] CommitError),
 }
 
+/// Contents removed in one commit, at the most.
+const BODIES_A_COMMIT: usize = 1_000;
+
 impl Store {
-    /// Removes the contents that are not in what `referenced` returns. Stamps stay: content that comes back keeps its
-    /// hash. Blocks the thread.
+    /// Removes the contents that are not in what `referenced` returns, in commits of a bounded size. Stamps stay: content
+    /// that comes back keeps its hash. Blocks the thread.
     ///
     /// `referenced` is asked after the store began to remember what is put, and must answer from the store, not from
     /// memory that may lag behind it. A content that a batch puts meanwhile stays. So a batch that refers to a content
@@ -47,16 +50,43 @@ impl Store {
         let (reply, answer) = mpsc::sync_channel(1);
         self.writer.send(Job::Watch(reply)).map_err(CommitError::from)?;
         answer.recv().map_err(|_| CommitError::from(self.writer.gone()))?;
-        let referenced = referenced()?;
-        let mut unreferenced = self.body_digests()?;
-        unreferenced.retain(|digest| !referenced.contains(digest));
+        let unreferenced = referenced().and_then(|referenced| {
+            let mut digests = self.body_digests()?;
+            digests.retain(|digest| !referenced.contains(digest));
+            Ok(digests)
+        });
+        let unreferenced = match unreferenced {
+            Ok(digests) => digests,
+            Err(error) => {
+                // What is put needs to be remembered no longer.
+                drop(self.remove_bodies(&[], true));
+                return Err(error.into());
+            }
+        };
+        let mut collected = Collected::default();
+        let mut left = unreferenced.as_slice();
+        loop {
+            let (digests, rest) = left.split_at(left.len().min(BODIES_A_COMMIT));
+            let removed = self.remove_bodies(digests, rest.is_empty())?;
+            collected.bodies += removed.bodies;
+            collected.bytes += removed.bytes;
+            left = rest;
+            if left.is_empty() {
+                return Ok(collected);
+            }
+        }
+    }
+
+    fn remove_bodies(&self, digests: &[Digest], last: bool) -> Result<Collected, CommitError> {
         let (reply, answer) = mpsc::sync_channel(1);
-        self.writer
-            .send(Job::Remove(unreferenced, reply))
-            .map_err(CommitError::from)?;
+        self.writer.send(Job::Remove {
+            digests: digests.to_vec(),
+            last,
+            reply,
+        })?;
         let answer: Result<Result<Collected, CommitError>, Unavailable> =
             answer.recv().map_err(|_| self.writer.gone());
-        Ok(answer.map_err(CommitError::from)??)
+        answer?
     }
 
     fn body_digests(&self) -> Result<Vec<Digest>, ReadError> {

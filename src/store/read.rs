@@ -71,6 +71,35 @@ impl Store {
         Ok(survey)
     }
 
+    /// Hands every record to `visit`, in the order of the keys, and keeps none of them.
+    ///
+    /// # Errors
+    /// When the storage fails or any record is damaged.
+    pub fn visit<R: Record>(&self, mut visit: impl FnMut(R::Key, R)) -> Result<(), ReadError> {
+        self.each::<R>(&Bound::Unbounded, &Bound::Unbounded, false, |row| {
+            let (key, row) = row?;
+            visit(key, row.record);
+            Ok(true)
+        })
+    }
+
+    /// The keys of all records in their order. The records themselves are not looked at.
+    ///
+    /// # Errors
+    /// When the storage fails or a key is damaged.
+    pub fn keys<R: Record>(&self) -> Result<Vec<R::Key>, ReadError> {
+        self.read(|transaction| {
+            let Some(table) = database::table(transaction, R::TABLE)? else {
+                return Ok(Vec::new());
+            };
+            let mut keys = Vec::new();
+            for row in table.range::<&[u8]>(..)? {
+                keys.push(parsed_key::<R>(row?.0.value())?);
+            }
+            Ok(keys)
+        })
+    }
+
     /// The first `limit` records between two keys, in the order of the keys; the last ones, backwards, when `reverse`.
     ///
     /// # Errors
@@ -201,14 +230,16 @@ impl Store {
 fn found<R: Record>(
     (key, value): (AccessGuard<'_, Bytes>, AccessGuard<'_, Bytes>),
 ) -> Result<Found<R>, ReadError> {
-    let why = "its key is not of this kind";
-    let parsed = R::Key::from_bytes(key.value());
-    let parsed = parsed.ok_or_else(|| Damaged {
+    Ok((parsed_key::<R>(key.value())?, decode(key.value(), value.value())?))
+}
+
+fn parsed_key<R: Record>(key: &[u8]) -> Result<R::Key, ReadError> {
+    let damaged = || Damaged {
         table: R::TABLE,
-        key: printable(key.value()),
-        why,
-    })?;
-    Ok((parsed, decode(key.value(), value.value())?))
+        key: printable(key),
+        why: "its key is not of this kind",
+    };
+    Ok(R::Key::from_bytes(key).ok_or_else(damaged)?)
 }
 
 /// The first key after all that begin with `prefix`; `None` when there is none.

@@ -34,8 +34,12 @@ pub(super) enum Job {
     Commit(Batch, Reply),
     /// Begin to remember which contents are put.
     Watch(mpsc::SyncSender<()>),
-    /// Remove contents, but none that was put since `Watch`.
-    Remove(Vec<Digest>, mpsc::SyncSender<Result<Collected, CommitError>>),
+    /// Remove contents, but none that was put since `Watch`. The last of them ends it.
+    Remove {
+        digests: Vec<Digest>,
+        last: bool,
+        reply: mpsc::SyncSender<Result<Collected, CommitError>>,
+    },
     /// A reader met a failed storage.
     Reopen,
     Close,
@@ -167,8 +171,8 @@ impl Work {
                     // Nobody waiting is fine, here and below.
                     let _ = reply.send(());
                 }
-                Job::Remove(digests, reply) => {
-                    let _ = reply.send(self.remove(&digests));
+                Job::Remove { digests, last, reply } => {
+                    let _ = reply.send(self.remove(&digests, last));
                 }
                 Job::Reopen => self.reopen_if_suspect(),
                 Job::Close => break,
@@ -230,12 +234,15 @@ impl Work {
         }
     }
 
-    fn remove(&mut self, digests: &[Digest]) -> Result<Collected, CommitError> {
+    fn remove(&mut self, digests: &[Digest], last: bool) -> Result<Collected, CommitError> {
         // Without a watch nobody knows what was put meanwhile: somebody else's collection ended it.
         let Some(touched) = self.touched.take() else {
             return Ok(Collected::default());
         };
         let (collected, _) = self.write(|group| group.remove_bodies(digests, &touched))?;
+        if !last {
+            self.touched = Some(touched);
+        }
         Ok(collected)
     }
 

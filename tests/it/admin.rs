@@ -6,4 +6,5 @@ mod guards;
 mod openapi;
 mod rows;
 mod site;
+mod uploads;
 mod walk;

@@ -499,14 +499,24 @@ async fn a_body_over_the_message_limit_is_refused_before_anybody_gets_it() {
 }
 
 #[tokio::test]
-async fn a_10_mb_config_and_one_with_duplicate_keys_are_refused_when_they_are_saved() {
+async fn a_10_mb_config_is_refused_when_it_is_saved() {
     let world = World::new();
     let refused = world.try_config("big", Content::Yaml("x".repeat(10 << 20))).await;
     assert!(why(refused.unwrap_err()).contains("at most"));
+}
+
+#[tokio::test]
+async fn a_config_with_duplicate_keys_is_refused_when_it_is_saved() {
+    let world = World::new();
     let refused = world
         .try_config("twice", Content::Yaml(format!("{BASE}receivers: {{}}\n")))
         .await;
     assert!(why(refused.unwrap_err()).contains("a second time"));
+}
+
+#[tokio::test]
+async fn a_config_with_a_variable_of_an_unknown_kind_is_refused_at_its_place() {
+    let world = World::new();
     let refused = world
         .try_config("odd", Content::Yaml(with_endpoint("${muster:foo}")))
         .await;

@@ -1,6 +1,7 @@
 //! Laws of rollouts: whatever agents do, whatever is lost on the way, whatever operators want, whenever the engine is
 //! killed. The agents here go through the real observing and replying, in virtual time.
 
+mod cases;
 mod world;
 
 use std::time::Duration;

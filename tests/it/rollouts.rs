@@ -1,5 +1,7 @@
 //! Rollouts over the real server: stages, gates, the way back, kills in the middle, and what operators do.
 
+mod cases;
+
 use std::time::Duration;
 
 use muster::app::agents::AgentAct;
@@ -282,7 +284,7 @@ async fn says_what_it_is_offered(host: &mut Host) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_supervisor_that_falls_back_by_itself_is_told_nothing_more() {
+async fn a_supervisor_that_reports_applied_for_the_old_hash_after_its_own_rollback_is_told_nothing_more() {
     let world = World::start();
     let mut hosts = fleet(&world, 2).await;
     let old = hosts[0].agent.status.hash.clone();

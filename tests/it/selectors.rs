@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use muster::fleet::selector::{Filter, Selector, Test};
+use muster::fleet::selector::{Filter, Pattern, Selector, Test};
 use proptest::prelude::*;
 
 /// Any text, and often one that needs quotes or looks like a keyword.
@@ -46,7 +46,33 @@ fn selector_text() -> impl Strategy<Value = String> {
     prop::collection::vec(requirement, 1..4).prop_map(|requirements| requirements.join(" ,"))
 }
 
+/// Repetitions inside repetitions: what an engine that backtracks tries in exponentially many ways.
+fn repetitions() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec!["a", "a?", "a*", "a+", "aa", "[ab]", "."]).prop_map(str::to_owned);
+    leaf.prop_recursive(4, 12, 3, |inner| {
+        let sign = prop::sample::select(vec!["*", "+", "?", "{0,3}", "{1,}"]);
+        let both = prop::collection::vec(inner.clone(), 1..4);
+        prop_oneof![
+            (inner, sign).prop_map(|(inner, sign)| format!("({inner}){sign}")),
+            both.clone().prop_map(|both| both.concat()),
+            both.prop_map(|both| format!("({})", both.join("|"))),
+        ]
+    })
+}
+
 proptest! {
+    /// Exponentially many steps over the longest value would never end; a time is not measured. A pattern that takes too
+    /// much memory is refused, and a longer value matches nothing.
+    #[test]
+    fn a_pattern_that_would_backtrack_is_answered_for_the_longest_values(inner in repetitions(), end in "[bc!]") {
+        let Ok(pattern) = Pattern::new(&format!("({inner})+({inner})+{end}")) else { return Ok(()) };
+        let longest = "a".repeat(4095);
+        prop_assert!(!pattern.is_match(&(longest.clone() + "?")), "it ends in something else");
+        prop_assert!(!pattern.is_match(&(longest.repeat(2) + &end)), "too long to be tried");
+        let anything = Pattern::new(&format!("(.+)+(.+)*{end}")).unwrap();
+        prop_assert!(anything.is_match(&(longest + &end)));
+    }
+
     #[test]
     fn parsing_what_a_selector_prints_gives_the_same_selector(text in selector_text()) {
         let selector = Selector::parse(&text).unwrap();

@@ -590,3 +590,19 @@ fn contents_that_nothing_refers_to_are_collected_and_those_put_meanwhile_stay() 
         "content that comes back keeps its hash"
     );
 }
+
+#[test]
+fn many_contents_are_removed_in_several_commits_and_none_is_left() {
+    let store = Store::in_memory().unwrap();
+    let mut batch = Batch::new();
+    let kept = batch.put_body("kept");
+    for number in 0..2_500 {
+        batch.put_body(format!("loose {number}"));
+    }
+    store.commit_blocking(batch).unwrap();
+    let collected = store.collect_bodies(|| Ok([kept].into())).unwrap();
+    assert_eq!(collected.bodies, 2_500);
+    assert!(store.body(&kept).unwrap().is_some());
+    let again = store.collect_bodies(|| Ok([kept].into())).unwrap();
+    assert_eq!(again.bodies, 0);
+}

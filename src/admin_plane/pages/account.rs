@@ -153,31 +153,11 @@ fn sessions(view: &AccountPage, scene: &Scene<'_>) -> Markup {
         id: "sessions",
         caption: "Your sessions, the latest used first",
         columns: &[
-            Column {
-                words: "Browser",
-                ..Column::default()
-            },
-            Column {
-                words: "Address",
-                wide_only: true,
-                ..Column::default()
-            },
-            Column {
-                words: "Signed in",
-                number: true,
-                wide_only: true,
-                ..Column::default()
-            },
-            Column {
-                words: "Last used",
-                number: true,
-                ..Column::default()
-            },
-            Column {
-                words: "",
-                number: true,
-                ..Column::default()
-            },
+            Column::of("Browser"),
+            Column::of("Address").wide(),
+            Column::of("Signed in").numbers().wide(),
+            Column::of("Last used").numbers(),
+            Column::of("").numbers(),
         ],
         rows: &rows,
         picks: false,
@@ -221,36 +201,12 @@ fn tokens(view: &AccountPage, scene: &Scene<'_>) -> Markup {
         id: "tokens",
         caption: "Your API tokens, the latest used first",
         columns: &[
-            Column {
-                words: "Token",
-                ..Column::default()
-            },
-            Column {
-                words: "Role",
-                ..Column::default()
-            },
-            Column {
-                words: "Made",
-                number: true,
-                wide_only: true,
-                ..Column::default()
-            },
-            Column {
-                words: "Last used",
-                number: true,
-                wide_only: true,
-                ..Column::default()
-            },
-            Column {
-                words: "Ends",
-                number: true,
-                ..Column::default()
-            },
-            Column {
-                words: "",
-                number: true,
-                ..Column::default()
-            },
+            Column::of("Token"),
+            Column::of("Role"),
+            Column::of("Made").numbers().wide(),
+            Column::of("Last used").numbers().wide(),
+            Column::of("Ends").numbers(),
+            Column::of("").numbers(),
         ],
         rows: &rows,
         picks: false,

@@ -339,29 +339,11 @@ fn stands(token: &EnrolmentToken, scene: &Scene<'_>) -> Markup {
 
 fn arrived(view: &JoiningView<'_>, scene: &Scene<'_>) -> Markup {
     let columns = [
-        Column {
-            words: "Status",
-            ..Column::default()
-        },
-        Column {
-            words: "Agent",
-            ..Column::default()
-        },
-        Column {
-            words: "Why",
-            wide_only: true,
-            ..Column::default()
-        },
-        Column {
-            words: "Configuration",
-            wide_only: true,
-            ..Column::default()
-        },
-        Column {
-            words: "Heard",
-            number: true,
-            ..Column::default()
-        },
+        Column::of("Status"),
+        Column::of("Agent"),
+        Column::of("Why").wide(),
+        Column::of("Configuration").wide(),
+        Column::of("Heard").numbers(),
     ];
     let rows: Vec<Row> = view
         .agents

@@ -151,33 +151,12 @@ fn records(view: &AuditPage, scene: &Scene<'_>) -> Markup {
         id: "records",
         caption: "Records of the audit log, newest first",
         columns: &[
-            Column {
-                words: "When",
-                ..Column::default()
-            },
-            Column {
-                words: "Who",
-                ..Column::default()
-            },
-            Column {
-                words: "Did",
-                ..Column::default()
-            },
-            Column {
-                words: "To",
-                ..Column::default()
-            },
-            Column {
-                words: "Detail",
-                wide_only: true,
-                ..Column::default()
-            },
-            Column {
-                words: "No.",
-                number: true,
-                wide_only: true,
-                ..Column::default()
-            },
+            Column::of("When"),
+            Column::of("Who"),
+            Column::of("Did"),
+            Column::of("To"),
+            Column::of("Detail").wide(),
+            Column::of("No.").numbers().wide(),
         ],
         rows: &rows,
         picks: false,

@@ -73,34 +73,12 @@ fn list(configs: &[ConfigSummary], scene: &Scene<'_>) -> Markup {
         id: "config-list",
         caption: "Configs by name",
         columns: &[
-            Column {
-                words: "Config",
-                ..Column::default()
-            },
-            Column {
-                words: "Kind",
-                wide_only: true,
-                ..Column::default()
-            },
-            Column {
-                words: "Revision",
-                number: true,
-                ..Column::default()
-            },
-            Column {
-                words: "Saved",
-                ..Column::default()
-            },
-            Column {
-                words: "Groups",
-                ..Column::default()
-            },
-            Column {
-                words: "Size",
-                number: true,
-                wide_only: true,
-                ..Column::default()
-            },
+            Column::of("Config"),
+            Column::of("Kind").wide(),
+            Column::of("Revision").numbers(),
+            Column::of("Saved"),
+            Column::of("Groups"),
+            Column::of("Size").numbers().wide(),
         ],
         rows: &rows,
         picks: false,

@@ -102,10 +102,7 @@ pub fn overlaps(layers: &[LayerRef], overlaps: &[Overlap]) -> Markup {
         return html! {};
     }
     let rows: Vec<_> = overlaps.iter().map(row).collect();
-    let columns = ["Place", "In force", "Instead of"].map(|words| Column {
-        words,
-        ..Column::default()
-    });
+    let columns = ["Place", "In force", "Instead of"].map(Column::of);
     section(
         "Where layers contradict each other",
         None,

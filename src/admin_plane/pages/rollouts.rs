@@ -86,34 +86,12 @@ fn list(all: &[RolloutSummary], before: Option<RolloutId>, scene: &Scene<'_>) ->
         id: "rollout-list",
         caption: "Rollouts, newest first",
         columns: &[
-            Column {
-                words: "Rollout",
-                ..Column::default()
-            },
-            Column {
-                words: "State",
-                ..Column::default()
-            },
-            Column {
-                words: "Agents",
-                ..Column::default()
-            },
-            Column {
-                words: "What it waits for",
-                wide_only: true,
-                ..Column::default()
-            },
-            Column {
-                words: "By",
-                wide_only: true,
-                ..Column::default()
-            },
-            Column {
-                words: "Begun",
-                number: true,
-                wide_only: true,
-                ..Column::default()
-            },
+            Column::of("Rollout"),
+            Column::of("State"),
+            Column::of("Agents"),
+            Column::of("What it waits for").wide(),
+            Column::of("By").wide(),
+            Column::of("Begun").numbers().wide(),
         ],
         rows: &rows,
         picks: false,

@@ -33,9 +33,10 @@ impl App {
             reported.heard_at = entry.pulse.last_seen;
             Some((entry.agent.id(), entry.agent.reported.clone()))
         });
-        // After the records that refer to them, so that none is written without its content.
+        let sets = self.components.take_unwritten();
+        // After what refers to them, so that nothing is written without its content.
         let waiting = self.pending.take();
-        if waiting.bodies.is_empty() && waiting.timeline.is_empty() && changed.is_empty() {
+        if waiting.bodies.is_empty() && waiting.timeline.is_empty() && changed.is_empty() && sets.is_empty() {
             self.pending.written(&waiting);
             return;
         }
@@ -46,7 +47,6 @@ impl App {
         for (key, entry) in &waiting.timeline {
             batch.put(key, entry);
         }
-        let sets = self.components.take_unwritten();
         for (key, set) in &sets {
             batch.put(key, set);
         }

@@ -224,7 +224,7 @@ impl Index {
     }
 
     /// The contents that agents may have to be offered: of the targets that groups point at, and of agents' own.
-    fn wanted_contents(&self) -> BTreeSet<Digest> {
+    pub(super) fn wanted_contents(&self) -> BTreeSet<Digest> {
         let of_groups = self.groups().filter_map(|head| head.group.target);
         let in_force: BTreeSet<TargetId> = of_groups.collect();
         let heads = self.targets.values().filter(|head| {
@@ -475,6 +475,16 @@ impl Index {
 
     pub(in crate::app) fn put_target(&mut self, head: TargetHead) {
         Arc::make_mut(&mut self.targets).insert(head.target.id, Arc::new(head));
+    }
+
+    pub(super) fn remove_target(&mut self, id: TargetId) {
+        Arc::make_mut(&mut self.targets).remove(&id);
+    }
+
+    pub(super) fn remove_rendering(&mut self, target: TargetId, agent: AgentId) {
+        if let Some(head) = Arc::make_mut(&mut self.targets).get_mut(&target) {
+            Arc::make_mut(head).renderings.remove(&agent);
+        }
     }
 
     /// The secret of that name.

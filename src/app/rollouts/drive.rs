@@ -22,8 +22,8 @@ use crate::fleet::target;
 use crate::fleet::time::Timestamp;
 use crate::store::{AuditEntry, Batch};
 
-/// How long reports gather before they are looked at together.
-const GATHERING: Duration = Duration::from_millis(50);
+/// How long reports gather before they are looked at together, at least and at most.
+const GATHERING: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// A difference between the clock and the time that passed that is a jump.
 const JUMP: Duration = Duration::from_secs(20);
 
@@ -64,6 +64,7 @@ struct Touched {
 impl App {
     /// Takes every rollout that isn't over as far as it can go now.
     pub(in crate::app) async fn advance_rollouts(&self) {
+        let watch = Stopwatch::start();
         let floor = self.pace.jumped_at(&self.clock).max(self.started);
         let index = self.intentions.index();
         let open: Vec<RolloutId> = index
@@ -77,7 +78,7 @@ impl App {
             }
         }
         if !open.is_empty() {
-            tokio::time::sleep(GATHERING).await;
+            tokio::time::sleep(gathering(watch.elapsed())).await;
         }
     }
 
@@ -312,6 +313,13 @@ impl App {
     }
 }
 
+/// How long reports gather after a look that took so long. Every agent of a rollout that speaks has them looked at, so a
+/// look at very many leaves most of the time to others.
+fn gathering(took: Duration) -> Duration {
+    let (least, most) = GATHERING;
+    (took * 4).clamp(least, most)
+}
+
 /// Moves the group's target when its rollout is over: to the new one, or back.
 fn settle_group(index: &mut Index, batch: &mut Batch, rollout: &Rollout, now: Timestamp) {
     let State::Ended { how } = rollout.state else {
@@ -395,5 +403,17 @@ fn log(id: RolloutId, step: &Step) {
         | Step::Leave { .. }
         | Step::RollBack { .. }
         | Step::Restore { .. } => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_at_very_many_agents_leaves_most_of_the_time_to_others() {
+        let after = |took| gathering(Duration::from_millis(took)).as_millis();
+        assert_eq!((after(0), after(10), after(100)), (50, 50, 400));
+        assert_eq!(after(10_000), 1_000, "and still comes to an end");
     }
 }

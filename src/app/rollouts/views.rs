@@ -216,7 +216,7 @@ impl App {
         now: Timestamp,
     ) -> MemberView {
         let title = self.live.get(agent).map(|seen| seen.agent.title());
-        let (verdict, reason, since) = judged(member, view);
+        let (verdict, reason, since) = judged(&head.rollout, member, view);
         let looked_at = matches!(member.phase, Phase::Released { .. } | Phase::Proven { .. });
         let gates = view.filter(|_| looked_at && !head.rollout.is_ended());
         MemberView {
@@ -231,7 +231,7 @@ impl App {
     }
 }
 
-fn judged(member: &Member, view: Option<&View>) -> (Verdict, String, Timestamp) {
+fn judged(rollout: &Rollout, member: &Member, view: Option<&View>) -> (Verdict, String, Timestamp) {
     let failed = |why: &FailureReason| match why {
         FailureReason::Dark => Verdict::Dark,
         FailureReason::Refused { .. }
@@ -243,6 +243,7 @@ fn judged(member: &Member, view: Option<&View>) -> (Verdict, String, Timestamp) 
     match &member.phase {
         Phase::Waiting => match view {
             Some(view) if !view.belongs => (Verdict::Left, String::new(), Timestamp::EPOCH),
+            Some(view) if rollout.caught_up(view) => (Verdict::Ok, String::new(), Timestamp::EPOCH),
             Some(view) => match view.blocked {
                 None => (Verdict::Waiting, String::new(), Timestamp::EPOCH),
                 Some(blocked) => (Verdict::Blocked, blocked.words().to_owned(), Timestamp::EPOCH),

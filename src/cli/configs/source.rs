@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::super::session::{Session, wrong};
-use crate::app::configs::StarterDetail;
+use crate::app::configs::{StarterDetail, too_large};
 use crate::fleet::config::{ConfigFile, Content};
 
 /// The content.
@@ -45,7 +45,12 @@ impl Source {
     /// Reads it.
     pub(super) async fn read(&self, session: &Session<'_>) -> anyhow::Result<Content> {
         let Some(name) = &self.starter else {
-            return self.read_files();
+            let content = self.read_files()?;
+            // The server says so too, but reads no more than a part of what is far too large.
+            return match too_large(&content) {
+                Some(why) => Err(wrong(format!("{}: {why}", self.name())).into()),
+                None => Ok(content),
+            };
         };
         let found: StarterDetail = session.get(&super::starter(name)).await?;
         Ok(found.content)

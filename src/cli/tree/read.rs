@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::document::Document;
 use super::{AgentEntry, ConfigFile, FORMAT, GroupFile, MARK, Tree, group_fields};
+use crate::app::configs::too_large;
 use crate::app::groups::GroupEdit;
 use crate::fleet::config::{self, Content};
 use crate::fleet::ids::AgentId;
@@ -140,6 +141,11 @@ fn configs(folder: &Path, files: Vec<PathBuf>) -> anyhow::Result<BTreeMap<String
                 return Err(document.wrong("files", why));
             }
             (None, None) => return Err(document.wrong("", format!("there is no {name}.yaml beside it"))),
+        }
+    }
+    for config in configs.values() {
+        if let Some(why) = too_large(&config.content) {
+            anyhow::bail!("{}: {why}", config.path.display());
         }
     }
     Ok(configs)

@@ -143,6 +143,23 @@ impl Delivery {
         forgiven
     }
 
+    /// The contents that the agent may have, or may be brought back to.
+    pub fn contents(&self) -> impl Iterator<Item = Digest> {
+        let Self {
+            offered,
+            acknowledged,
+            applied,
+            again,
+            failures: _,
+            hold: _,
+            restart: _,
+            connection: _,
+        } = self;
+        let said = acknowledged.as_ref().and_then(|said| said.digest);
+        let offered = [*offered, *applied, *again].into_iter().flatten();
+        offered.map(|offered| offered.digest).chain(said)
+    }
+
     /// Whether something is to be said that no comparison of intent and reports tells: a restart, or an offer once more.
     #[must_use]
     pub fn has_orders(&self) -> bool {

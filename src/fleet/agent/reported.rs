@@ -61,6 +61,15 @@ pub struct Reported {
     pub completeness: Completeness,
 }
 
+impl Reported {
+    /// The contents in the store that it refers to.
+    pub fn contents(&self) -> impl Iterator<Item = Digest> {
+        let runs = self.effective_config.map(|runs| runs.digest);
+        let components = self.components.as_ref().and_then(|set| set.known);
+        runs.into_iter().chain(components)
+    }
+}
+
 /// A reported configuration: the body lies in the store, shared by agents that run the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EffectiveRef {

@@ -52,6 +52,7 @@ pub fn counts<'v>(
             _ if member.failure().is_some() => &mut stage.failed,
             Phase::Waiting => match seen {
                 Some(view) if !view.belongs => &mut stage.left,
+                Some(view) if rollout.caught_up(view) => &mut stage.proven,
                 Some(view) if view.blocked.is_none() => &mut stage.waiting,
                 Some(_) | None => &mut stage.blocked,
             },

@@ -288,6 +288,20 @@ impl Ask<'_> {
         self.header("content-type", "application/x-www-form-urlencoded")
     }
 
+    /// With these very bytes as its body.
+    pub(crate) fn bytes(mut self, content_type: &str, body: Vec<u8>) -> Self {
+        self.body = body.into();
+        self.header("content-type", content_type)
+    }
+
+    /// With what every form of `anna`'s browser carries.
+    pub(crate) fn own_form(self) -> Self {
+        let token = muster::auth::form_token::form_token(&self.site.session);
+        self.browser()
+            .header("origin", &format!("https://{NAME}"))
+            .header("x-form-token", &token)
+    }
+
     /// Sends it and reads no more than the head of the answer.
     pub(crate) async fn open(&self) -> http::Response<Incoming> {
         let mut request = http::Request::builder()

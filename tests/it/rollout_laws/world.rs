@@ -55,6 +55,8 @@ pub(super) enum Manner {
     Offline(u64),
     /// Polls every five minutes, and is well.
     Polls,
+    /// Polls every five minutes, says that it failed, and runs on with the old.
+    PollsAndRefuses,
 }
 
 /// The tick of the world.
@@ -89,6 +91,10 @@ struct Host {
     offered: Vec<u8>,
     retried: bool,
     broken: bool,
+    /// How far its clock is ahead, in seconds.
+    skew: i64,
+    /// A report that another overtakes.
+    late: Option<Report>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +110,8 @@ pub(super) struct World {
     pub(super) rollout: Rollout,
     pub(super) members: Members,
     pub(super) loss_percent: u8,
+    pub(super) doubled_percent: u8,
+    pub(super) late_percent: u8,
     pub(super) base_fails_too: bool,
     hosts: BTreeMap<AgentId, Host>,
     key: HashKey,
@@ -172,6 +180,8 @@ impl World {
             group_target: u8::from(rollout.is_at_once()),
             rollout,
             loss_percent: 0,
+            doubled_percent: 0,
+            late_percent: 0,
             base_fails_too: false,
             hosts,
             key,
@@ -219,7 +229,9 @@ impl World {
     /// One agent does what is due.
     fn live(&mut self, agent: AgentId) {
         let now = self.now;
-        let lost = self.random.u8(0..100) < self.loss_percent;
+        let mut happens = |percent| percent > 0 && self.random.u8(0..100) < percent;
+        let lost = happens(self.loss_percent);
+        let (doubled, late) = (happens(self.doubled_percent), happens(self.late_percent));
         let host = self.hosts.get_mut(&agent).unwrap();
         if host.contact.transport == Transport::Http && now.since(host.pulse.last_seen) > HTTP_SILENCE {
             host.online = false;
@@ -256,7 +268,18 @@ impl World {
             return;
         }
         let report = host.report(parts);
+        if late && host.late.is_none() {
+            host.late = Some(report);
+            return;
+        }
+        let overtaken = host.late.take();
+        if doubled {
+            self.hear(agent, report.clone());
+        }
         self.hear(agent, report);
+        if let Some(report) = overtaken {
+            self.hear(agent, report);
+        }
     }
 
     fn hear(&mut self, agent: AgentId, report: Report) {
@@ -445,6 +468,11 @@ impl World {
         }
     }
 
+    /// An agent's clock is wrong.
+    pub(super) fn skew(&mut self, number: usize, seconds: i64) {
+        self.hosts.get_mut(&id(number)).unwrap().skew = seconds;
+    }
+
     /// The clock jumps.
     pub(super) fn jump(&mut self, by: Duration) {
         self.now = self.now.plus(by);
@@ -545,7 +573,7 @@ impl Host {
             at: Timestamp::EPOCH,
         });
         let (transport, silent_until) = match manner {
-            Manner::Polls => (Transport::Http, None),
+            Manner::Polls | Manner::PollsAndRefuses => (Transport::Http, None),
             Manner::Offline(seconds) => (Transport::WebSocket, Some(now.plus(Duration::from_secs(seconds)))),
             _ => (Transport::WebSocket, None),
         };
@@ -570,6 +598,8 @@ impl Host {
             offered: Vec::new(),
             retried: false,
             broken: false,
+            skew: 0,
+            late: None,
         }
     }
 
@@ -637,7 +667,9 @@ impl Host {
                         | Manner::DiesAfter(_)
                 );
                 match self.manner {
-                    Manner::Refuses => self.status = Some((1, RemoteConfigOutcome::Failed)),
+                    Manner::Refuses | Manner::PollsAndRefuses => {
+                        self.status = Some((1, RemoteConfigOutcome::Failed));
+                    }
                     Manner::FallsBack => {
                         self.status = Some((1, RemoteConfigOutcome::Failed));
                         self.later.push_back((in_seconds(5), Later::FallBack));
@@ -686,9 +718,15 @@ impl Host {
     fn health(&self) -> Health {
         Health {
             healthy: self.healthy,
-            started_at: Some(self.started_at),
+            started_at: Some(self.its_time(self.started_at)),
             ..Health::default()
         }
+    }
+
+    /// A point in time as its own clock has it.
+    fn its_time(&self, at: Timestamp) -> Timestamp {
+        let by = Duration::from_secs(self.skew.unsigned_abs());
+        if self.skew < 0 { at.minus(by) } else { at.plus(by) }
     }
 
     fn say_status(&self, offers: &[Arc<Offer>]) -> Option<RemoteConfigStatus> {

@@ -8,6 +8,7 @@ use super::change::{ask_delete, make, remove, save, show_edit, show_new};
 use super::{config, configs, difference, revision};
 use crate::admin_plane::call::{Call, View};
 use crate::admin_plane::failure::Outcome;
+use crate::admin_plane::guard::not_text;
 use crate::admin_plane::pages::handle::Stage;
 use crate::admin_plane::pages::layout::Nav;
 use crate::admin_plane::pages::parts::{DiffView, Markup};
@@ -99,7 +100,7 @@ struct Checked {
 
 /// What a check finds in a text while it is typed.
 async fn check_text(call: Call) -> Outcome {
-    let typed = String::from_utf8_lossy(&call.body).into_owned();
+    let typed = String::from_utf8(call.body.to_vec()).map_err(|_| not_text(None))?;
     let checked = Checked {
         problems: check(&Content::Yaml(typed)),
     };

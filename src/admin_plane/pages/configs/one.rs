@@ -163,35 +163,12 @@ fn revisions(detail: &ConfigDetail, scene: &Scene<'_>) -> Markup {
         id: "revisions",
         caption: "Revisions, newest first",
         columns: &[
-            Column {
-                words: "Revision",
-                ..Column::default()
-            },
-            Column {
-                words: "Why",
-                ..Column::default()
-            },
-            Column {
-                words: "By",
-                wide_only: true,
-                ..Column::default()
-            },
-            Column {
-                words: "Saved",
-                number: true,
-                ..Column::default()
-            },
-            Column {
-                words: "Size",
-                number: true,
-                wide_only: true,
-                ..Column::default()
-            },
-            Column {
-                words: "",
-                number: true,
-                ..Column::default()
-            },
+            Column::of("Revision"),
+            Column::of("Why"),
+            Column::of("By").wide(),
+            Column::of("Saved").numbers(),
+            Column::of("Size").numbers().wide(),
+            Column::of("").numbers(),
         ],
         rows: &rows,
         picks: false,

@@ -59,36 +59,12 @@ pub(super) fn list(credentials: &[CredentialView], from: usize, scene: &Scene<'_
         id: "credentials",
         caption: "Credentials: quarantined ones first, then those of gateways and pools, then the newest",
         columns: &[
-            Column {
-                words: "State",
-                ..Column::default()
-            },
-            Column {
-                words: "Agents",
-                ..Column::default()
-            },
-            Column {
-                words: "Scope",
-                wide_only: true,
-                ..Column::default()
-            },
-            Column {
-                words: "Made",
-                number: true,
-                wide_only: true,
-                ..Column::default()
-            },
-            Column {
-                words: "First used",
-                number: true,
-                wide_only: true,
-                ..Column::default()
-            },
-            Column {
-                words: "",
-                number: true,
-                ..Column::default()
-            },
+            Column::of("State"),
+            Column::of("Agents"),
+            Column::of("Scope").wide(),
+            Column::of("Made").numbers().wide(),
+            Column::of("First used").numbers().wide(),
+            Column::of("").numbers(),
         ],
         rows: &rows,
         picks: false,

@@ -80,34 +80,12 @@ pub(super) fn list(tokens: &[EnrolmentToken], scene: &Scene<'_>) -> Markup {
         id: "tokens",
         caption: "Enrolment tokens, newest first",
         columns: &[
-            Column {
-                words: "State",
-                ..Column::default()
-            },
-            Column {
-                words: "For",
-                ..Column::default()
-            },
-            Column {
-                words: "Uses",
-                number: true,
-                ..Column::default()
-            },
-            Column {
-                words: "Expires",
-                number: true,
-                ..Column::default()
-            },
-            Column {
-                words: "Its agents",
-                wide_only: true,
-                ..Column::default()
-            },
-            Column {
-                words: "",
-                number: true,
-                ..Column::default()
-            },
+            Column::of("State"),
+            Column::of("For"),
+            Column::of("Uses").numbers(),
+            Column::of("Expires").numbers(),
+            Column::of("Its agents").wide(),
+            Column::of("").numbers(),
         ],
         rows: &rows,
         picks: false,

@@ -296,30 +296,11 @@ fn history(detail: &GroupDetail, scene: &Scene<'_>) -> Markup {
         id: "history",
         caption: "All that was published to this group, newest first",
         columns: &[
-            Column {
-                words: "What",
-                ..Column::default()
-            },
-            Column {
-                words: "Why",
-                wide_only: true,
-                ..Column::default()
-            },
-            Column {
-                words: "By",
-                wide_only: true,
-                ..Column::default()
-            },
-            Column {
-                words: "When",
-                number: true,
-                ..Column::default()
-            },
-            Column {
-                words: "",
-                number: true,
-                ..Column::default()
-            },
+            Column::of("What"),
+            Column::of("Why").wide(),
+            Column::of("By").wide(),
+            Column::of("When").numbers(),
+            Column::of("").numbers(),
         ],
         rows: &rows,
         picks: false,

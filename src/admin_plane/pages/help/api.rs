@@ -47,14 +47,15 @@ fn routes() -> Markup {
             ],
         })
         .collect();
-    let column = |words| Column {
-        words,
-        ..Column::default()
-    };
+
     table(&Table {
         id: "routes",
         caption: "Routes of the API",
-        columns: &[column("Route"), column("What it does"), column("Who may")],
+        columns: &[
+            Column::of("Route"),
+            Column::of("What it does"),
+            Column::of("Who may"),
+        ],
         rows: &rows,
         picks: false,
         noun: ("route", "routes"),

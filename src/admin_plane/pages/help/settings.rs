@@ -21,10 +21,7 @@ pub(super) fn page(manual: &Manual) -> Markup {
             ],
         })
         .collect();
-    let column = |words| Column {
-        words,
-        ..Column::default()
-    };
+
     html! {
         (part("Where they come from", &html! {
             p { "A file, then the environment, then flags: each beats the one before. The file is " code { "--settings FILE" } ", or " code { "muster.toml" } " in the data folder. A mistake is named with its line before any port is bound; " code { "muster check" } " shows what holds and where it came from." }
@@ -32,7 +29,7 @@ pub(super) fn page(manual: &Manual) -> Markup {
         (section("All settings", None, &table(&Table {
             id: "settings",
             caption: "All settings",
-            columns: &[column("Setting"), column("Default"), column("Allowed"), column("Variable")],
+            columns: &[Column::of("Setting"), Column::of("Default"), Column::of("Allowed"), Column::of("Variable")],
             rows: &rows,
             picks: false,
             noun: ("setting", "settings"),

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::part;
 use crate::admin_plane::Site;
 use crate::admin_plane::pages::parts::{Fact, facts};
+use crate::app::intentions::SPENT_KEPT;
 
 pub(super) fn page(site: &Site) -> Markup {
     html! {
@@ -34,5 +35,12 @@ pub(super) fn page(site: &Site) -> Markup {
                 li { "Every refused request carries a request id: look for it in the log." }
             }
         }))
+        (part("What is kept how long", &facts(&[
+            Fact::new("For good", html! { "Configs with all revisions until somebody deletes them, what was published to a group for as long as the group, and the audit log." }),
+            Fact::new("Rollouts", html! { "The last 50 of each group, and older ones that aren't over or still say what an agent should have." }),
+            Fact::new("What layers with variables came to", html! { "While it may be sent to somebody or an agent says that it has it, and " (SPENT_KEPT.as_secs() / 86_400) " days after it was replaced. A publication of the past is rendered anew when it is published again." }),
+            Fact::new("Timelines", html! { "The last 500 entries of each agent." }),
+            Fact::new("What agents report", html! { "Their last word on each subject." }),
+        ])))
     }
 }

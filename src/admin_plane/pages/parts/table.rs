@@ -31,6 +31,35 @@ pub struct Column<'a> {
     pub wide_only: bool,
 }
 
+impl<'a> Column<'a> {
+    /// A column of words, on screens of any width.
+    #[must_use]
+    pub const fn of(words: &'a str) -> Self {
+        Self {
+            words,
+            number: false,
+            sort_href: None,
+            sorted: None,
+            wide_only: false,
+        }
+    }
+
+    /// It holds numbers, times or buttons.
+    #[must_use]
+    pub const fn numbers(self) -> Self {
+        Self { number: true, ..self }
+    }
+
+    /// Narrow screens leave it out.
+    #[must_use]
+    pub const fn wide(self) -> Self {
+        Self {
+            wide_only: true,
+            ..self
+        }
+    }
+}
+
 /// One row.
 #[derive(Debug)]
 pub struct Row {

@@ -127,23 +127,10 @@ fn gates(gates: &[GateSummary]) -> Markup {
         id: "gates",
         caption: "Gates over the agents that have the new content",
         columns: &[
-            Column {
-                words: "Gate",
-                ..Column::default()
-            },
-            Column {
-                words: "All together",
-                ..Column::default()
-            },
-            Column {
-                words: "Worst agent",
-                ..Column::default()
-            },
-            Column {
-                words: "Asked for",
-                wide_only: true,
-                ..Column::default()
-            },
+            Column::of("Gate"),
+            Column::of("All together"),
+            Column::of("Worst agent"),
+            Column::of("Asked for").wide(),
         ],
         rows: &rows,
         picks: false,
@@ -203,30 +190,11 @@ fn agents(agents: &[MemberView], scene: &Scene<'_>) -> Markup {
         id: "members",
         caption: "Agents of the rollout, worst first",
         columns: &[
-            Column {
-                words: "Verdict",
-                ..Column::default()
-            },
-            Column {
-                words: "Agent",
-                ..Column::default()
-            },
-            Column {
-                words: "Why",
-                ..Column::default()
-            },
-            Column {
-                words: "Stage",
-                number: true,
-                wide_only: true,
-                ..Column::default()
-            },
-            Column {
-                words: "Since",
-                number: true,
-                wide_only: true,
-                ..Column::default()
-            },
+            Column::of("Verdict"),
+            Column::of("Agent"),
+            Column::of("Why"),
+            Column::of("Stage").numbers().wide(),
+            Column::of("Since").numbers().wide(),
         ],
         rows: &rows,
         picks: false,
