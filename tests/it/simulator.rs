@@ -290,7 +290,9 @@ async fn broken_by(mix: &str, agents: u32) -> usize {
     let back = State::Ended {
         how: Ended::RolledBack,
     };
-    assert_eq!(found.summary.rollout.state, back, "{:?}", found.summary.waits);
+    let waits = &found.summary.waits;
+    assert_eq!(found.summary.rollout.state, back, "{waits:?}");
+    assert!(waits.contains("failed"), "it says why: {waits}");
     let fleet = server.app.fleet();
     assert!(
         fleet.iter().all(|agent| agent.reported.healthy == Some(true)),

@@ -89,7 +89,7 @@ export async function makeGroup(reader, name, { selectors = "", config = "", des
 /** Fills in that it goes out in stages: rows of how far, how long each stays well, and how long it may take. */
 export async function inStages(reader, rows, { atRisk, tolerate, onFailure, silence, grace } = {}) {
   const { page } = reader;
-  await page.getByLabel("In these stages").check();
+  await page.getByRole("radio", { name: /^In these stages/ }).check();
   const shown = await page.getByLabel(/^How far of stage/).count();
   for (let at = 0; at < shown; at += 1) {
     const cells = rows[at] ?? ["", "", ""];
@@ -120,7 +120,7 @@ export async function publish(reader, group, config, revision, message = "") {
   const { page } = reader;
   await reader.go(`/publish?group=${group}&config=${config}&revision=${revision}`);
   await page.getByLabel("Why").fill(message);
-  await page.getByLabel("All at once").check();
+  await page.getByRole("radio", { name: /^All at once/ }).check();
   await confirmNumber(reader);
   await reader.press(new RegExp(`^Send revision ${revision} of `));
 }

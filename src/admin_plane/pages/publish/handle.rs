@@ -341,19 +341,18 @@ async fn submit(call: Call) -> Outcome {
         Ok(result) => {
             let what = in_short(&layers);
             let reached = result.impact.reached();
-            let words = match (result.created, reached) {
-                (false, _) => "Just this was published already; nothing changed.".to_owned(),
-                (true, 0) => format!("Published {what}. No agent is sent it yet."),
-                (true, _) => format!(
-                    "Published {what}: it is on its way to {}.",
-                    count(u64::from(reached), "agent", "agents")
-                ),
-            };
             // One that goes in stages is looked at while it goes.
-            let staged = result
-                .rollout
-                .filter(|id| result.created && !is_over(&call, *id))
-                .map(|id| format!("/rollouts/{id}"));
+            let staged = result.rollout.filter(|id| result.created && !is_over(&call, *id));
+            let agents = count(u64::from(reached), "agent", "agents");
+            let words = match (result.created, reached, staged) {
+                (false, ..) => "Just this was published already; nothing changed.".to_owned(),
+                (true, 0, _) => format!("Published {what}. No agent is sent it yet."),
+                (true, _, Some(_)) => {
+                    format!("Published {what}: it goes out in stages, to {agents} in the end.")
+                }
+                (true, _, None) => format!("Published {what}: it is on its way to {agents}."),
+            };
+            let staged = staged.map(|id| format!("/rollouts/{id}"));
             let place = staged.unwrap_or_else(|| format!("/groups/{}", posted.group));
             Ok(done(&place, &words))
         }

@@ -39,7 +39,7 @@ pub(super) fn impact(preview: &Preview, view: DiffView, scene: &Scene<'_>) -> Ma
         .map(|(status, word, number)| (status, word, u64::from(number), href.as_str()))
         .collect();
     html! {
-        @if preview.already_published {
+        @if preview.already_published && impact.will_change == 0 {
             p.status-line { (badge(Status::Healthy, Some("Published"))) " " span.reason { "Just this is published to the group already; publishing it again changes nothing." } }
         }
         (tally(&told))
