@@ -24,5 +24,6 @@ pub mod rollouts;
 pub mod scene;
 pub mod secrets;
 pub mod setup;
+pub mod strategy;
 pub mod system;
 pub mod terms;

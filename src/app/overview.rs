@@ -69,6 +69,7 @@ impl App {
         let mut verdicts = BTreeMap::new();
         let mut troubles = trouble::Troubles::default();
         let mut recent = recent::Recents::default();
+        let index = self.intentions.index();
         for snapshot in &snapshots {
             let agent = &snapshot.agent;
             if matches!(agent.registration.standing, Standing::Archived { .. }) {
@@ -79,9 +80,9 @@ impl App {
             tally.count(status.condition);
             *verdicts.entry(judged.verdict).or_default() += 1;
             troubles.look(snapshot, &status, &judged, &names, now);
+            troubles.look_at_inputs(snapshot, &index);
             recent.look(snapshot, &names);
         }
-        let index = self.intentions.index();
         troubles.look_at_intent(&index, self.intentions.held());
         if let Some(given) = self.given_certificate() {
             troubles.look_at_certificate(given.expires, now);

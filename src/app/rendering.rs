@@ -506,23 +506,23 @@ pub(super) fn agents_of<'a>(
 
 /// How many agents of a group would be rendered something else from what is published to it.
 pub(super) fn changed_inputs(index: &Index, head: &GroupHead, fleet: &[Arc<Agent>]) -> u32 {
+    let served = agents_of(fleet, &head.group.name).filter(|agent| agent.registration.is_served());
+    let changed = served.filter(|agent| has_changed_inputs(index, head, agent));
+    u32::try_from(changed.count()).unwrap_or(u32::MAX)
+}
+
+/// Whether an agent of the group would be rendered something else from what is published to it.
+pub(super) fn has_changed_inputs(index: &Index, head: &GroupHead, agent: &Agent) -> bool {
     let Some(target) = head.group.target.and_then(|id| index.target_head(id)) else {
-        return 0;
+        return false;
     };
     let variables = target
         .target
         .content
         .as_ref()
         .map_or([].as_slice(), |content| content.variables());
-    if variables.is_empty() {
-        return 0;
-    }
-    let changed = |agent: &&Agent| {
-        let known = target.renderings.get(&agent.id());
-        known.is_some_and(|known| known.inputs != inputs(index, agent, variables))
-    };
-    let served = agents_of(fleet, &head.group.name).filter(|agent| agent.registration.is_served());
-    u32::try_from(served.filter(changed).count()).unwrap_or(u32::MAX)
+    let known = target.renderings.get(&agent.id());
+    !variables.is_empty() && known.is_some_and(|known| known.inputs != inputs(index, agent, variables))
 }
 
 impl Intentions {

@@ -24,7 +24,10 @@ pub use plan::{Step, at_risk_now, plan};
 pub use reason::waits;
 pub use stage::{Candidate, assign};
 pub use state::{Act, ActError, Ended, Pause, State, Transition};
-pub use strategy::{Budget, OnFailure, ParseStrategyError, Size, Stage, Strategy, StrategyError};
+pub use strategy::{
+    Budget, LONGEST_SECONDS, MOST_STAGES, OnFailure, ParseStrategyError, Size, Stage, Strategy,
+    StrategyError, Time,
+};
 pub use view::{Blocked, FailureReason, Progress, View};
 
 use std::collections::BTreeMap;

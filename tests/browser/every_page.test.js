@@ -3,15 +3,14 @@
 
 import assert from "node:assert/strict";
 import { mkdirSync, rmSync } from "node:fs";
-import path from "node:path";
 import { after, before, test } from "node:test";
 
 import { launch, reader } from "./lib/browser.js";
 import { prepare } from "./lib/fleet.js";
 import { claim } from "./lib/flows.js";
+import { results, takePicture } from "./lib/picture.js";
 import { serve } from "./lib/server.js";
 
-const results = path.join(import.meta.dirname, "results");
 const weight_limit_bytes = 150_000;
 
 let browser, server, me, page, agents = {};
@@ -32,17 +31,7 @@ after(async () => {
   assert.deepEqual(server.errors(), []);
 });
 
-async function picture(name) {
-  for (const [width, height] of [[1440, 900], [390, 844]]) {
-    await page.setViewportSize({ width, height });
-    for (const theme of ["light", "dark"]) {
-      await page.emulateMedia({ colorScheme: theme });
-      await page.screenshot({ path: path.join(results, `${name}-${theme}-${width}.png`), fullPage: width === 390 });
-    }
-  }
-  await page.setViewportSize({ width: 1440, height: 900 });
-  await page.emulateMedia({ colorScheme: "light" });
-}
+const picture = (name) => takePicture(page, name);
 
 /** Opens a page, weighs it, reads its policy, and takes its picture. */
 async function show(name, to, status = 200) {

@@ -20,5 +20,6 @@ mod proxy;
 mod revealing;
 mod rotation;
 mod script;
+mod staged;
 mod supervisor;
 mod validate;

@@ -99,6 +99,21 @@ impl Host {
         self.script(&["--resume", "--wait", "5"]);
     }
 
+    /// Starts the Supervisor again without the rollback of its own that newer releases have.
+    pub(crate) fn without_its_own_rollback(&self) {
+        let file = self.prefix.join("etc/muster-agent/supervisor.yaml");
+        let text = fs::read_to_string(&file).unwrap();
+        let off = text.replace(
+            "automatic_config_rollback: true",
+            "automatic_config_rollback: false",
+        );
+        if off != text {
+            fs::write(&file, off).unwrap();
+            self.interrupt();
+            self.resume();
+        }
+    }
+
     /// Ends the Supervisor as systemd does by the unit.
     pub(crate) fn interrupt(&self) {
         let pid = self.pid().unwrap();

@@ -4,6 +4,7 @@ mod events;
 mod fleet;
 mod guards;
 mod openapi;
+mod publishing;
 mod rows;
 mod site;
 mod uploads;

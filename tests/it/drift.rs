@@ -6,6 +6,7 @@ use muster::app::adopt::Adoption;
 use muster::app::agents::{AgentAct, AgentQuery};
 use muster::app::error::Error;
 use muster::app::overview::TroubleKind;
+use muster::app::secrets::{HiddenText, SetSecret};
 use muster::app::terms::OnTerms;
 use muster::fleet::agent::report::RemoteConfigOutcome::{Applied, Applying, Failed};
 use muster::fleet::agent::{Happening, HoldReason, Intent, Verdict};
@@ -15,6 +16,7 @@ use muster::fleet::name::Name;
 use muster::fleet::suspension::Ended;
 use muster::fleet::target::LayerRef;
 use muster::fleet::time::Timestamp;
+use muster::observability::Secret;
 
 use crate::harness::{Agent, Line, Plan, World, admin, collector};
 
@@ -138,6 +140,39 @@ async fn an_agent_that_runs_something_else_is_drifted_wherever_it_is_looked_for(
         Verdict::InSync,
         "what a supervisor adds is no drift"
     );
+}
+
+#[tokio::test]
+async fn an_agent_that_runs_the_secret_that_it_was_sent_is_in_sync() {
+    let world = World::start();
+    let set = SetSecret {
+        value: Some(HiddenText(Secret::new("hunter2-hunter2".into()))),
+        description: None,
+    };
+    let name = "vendor";
+    world
+        .app
+        .intentions
+        .set_secret(&admin(), name, set)
+        .await
+        .unwrap();
+    world.group("edge").await;
+    let mut agent = world.agent_of("edge").await;
+    let mut line = agent.connect(&world).await;
+    line.ask(&agent.full()).await;
+    let yaml = collector("${muster:secret.vendor}:4317");
+    world.wants_content("edge", Content::Yaml(yaml)).await;
+    let (content, hash) = line.hear().await.remote_config.unwrap();
+    agent.effective = content;
+    let mut applied = agent.reports(&hash, Applied);
+    applied.parts.effective_config = Some(agent.effective.clone());
+    line.ask(&applied).await;
+    assert_eq!(world.standing(agent.id()), Verdict::InSync);
+    let again = collector("hunter2-hunter2:4317").replace("debug: {}", "debug:");
+    drifts(&mut agent, &mut line, &again).await;
+    assert_eq!(world.standing(agent.id()), Verdict::InSync, "in another form");
+    drifts(&mut agent, &mut line, &collector("hunter3-hunter3:4317")).await;
+    assert_eq!(world.standing(agent.id()), Verdict::Drifted);
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ use muster::fleet::enrolment::{EnrolmentToken, Grants};
 use muster::fleet::group::Because;
 use muster::fleet::hash::Digest;
 use muster::fleet::identity::{Credential, CredentialState, Purpose, Scope};
-use muster::fleet::ids::{AgentId, CredentialId, EnrolmentTokenId, InstanceUid, TargetId};
+use muster::fleet::ids::{AgentId, CredentialId, EnrolmentTokenId, InstanceUid, RolloutId, TargetId};
 use muster::fleet::name::Name;
 use muster::fleet::suspension::Terms;
 use muster::fleet::target::{self, Frozen, LayerRef, Rendering, Target};
@@ -732,6 +732,32 @@ fn overview_page(words: &Words<'_>, quiet: bool) -> String {
                     3_000,
                 ),
                 trouble(TroubleKind::Unassigned, 112, 86_400),
+                trouble(
+                    TroubleKind::InputsChanged {
+                        group: edge.clone(),
+                        layers: layers.clone(),
+                    },
+                    7,
+                    0,
+                ),
+                trouble(
+                    TroubleKind::RolloutPaused {
+                        rollout: RolloutId(17),
+                        group: edge.clone(),
+                        reason: words.reason.to_owned(),
+                    },
+                    0,
+                    300,
+                ),
+                trouble(
+                    TroubleKind::RolledBack {
+                        rollout: RolloutId(16),
+                        group: Name::slug("core"),
+                        reason: words.reason.to_owned(),
+                    },
+                    0,
+                    9_000,
+                ),
             ],
             recent: vec![
                 happened(

@@ -6,10 +6,11 @@ use maud::Markup;
 use muster::admin_plane::pages::configs::{self, ConfigForm, Meanwhile};
 use muster::admin_plane::pages::groups::{self, GroupForm};
 use muster::admin_plane::pages::parts::DiffView;
-use muster::admin_plane::pages::publish::{self, Chosen, PublishForm};
+use muster::admin_plane::pages::publish::{self, Chosen, LayerChoice, PublishForm, Standing};
 use muster::admin_plane::pages::rollouts;
 use muster::admin_plane::pages::scene::{Errors, Scene};
 use muster::admin_plane::pages::secrets::{self, SecretForm};
+use muster::admin_plane::pages::strategy::{StageRow, StrategyForm};
 use muster::app::claims::NamedAgent;
 use muster::app::claims::{GroupClaims, ProposedAgent};
 use muster::app::error::{Error, FieldError};
@@ -455,6 +456,46 @@ fn chosen() -> Chosen {
     }
 }
 
+/// How the group stands: held, with one layer that is in force and one that never was.
+fn standing(texts: &Texts) -> Standing {
+    let choice = |config: &str, chosen, in_force| LayerChoice {
+        config: name(config),
+        chosen,
+        in_force,
+        revisions: (1..=chosen + 1)
+            .rev()
+            .map(|number| revision(texts, number))
+            .collect(),
+    };
+    Standing {
+        layers: vec![choice("edge-base", 15, Some(14)), choice("edge-fra", 2, None)],
+        has_strategy: true,
+        hold: Some(muster::fleet::suspension::Terms {
+            reason: texts.message.clone(),
+            by: texts.author.clone(),
+            since: before(440),
+            until: None,
+        }),
+    }
+}
+
+/// Stages with everything in them that somebody can type.
+fn strategy_form(texts: &Texts) -> StrategyForm {
+    StrategyForm {
+        how: "stages".into(),
+        rows: vec![StageRow {
+            size: texts.title.clone(),
+            soak: texts.message.clone(),
+            deadline: texts.author.clone(),
+        }],
+        at_risk: texts.title.clone(),
+        tolerate: texts.message.clone(),
+        on_failure: texts.author.clone(),
+        silence: texts.title.clone(),
+        grace: texts.message.clone(),
+    }
+}
+
 fn group_form(texts: &Texts) -> GroupForm {
     GroupForm {
         name: "edge".into(),
@@ -463,7 +504,7 @@ fn group_form(texts: &Texts) -> GroupForm {
         priority: texts.title.clone(),
         joins_by_facts: true,
         layers: "edge-base".into(),
-        strategy: texts.message.clone(),
+        strategy: strategy_form(texts),
         revision: 7,
     }
 }
@@ -537,7 +578,7 @@ fn group_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
     ]
 }
 
-/// The pages of configs and of publishing.
+/// The pages of configs.
 fn config_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
     let admin = scene(Role::Admin);
     let collector = ConfigForm {
@@ -550,14 +591,6 @@ fn config_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
         latest: 3,
         author: texts.author.clone(),
         diff: diff(texts),
-    };
-    let blank = PublishForm {
-        message: texts.message.clone(),
-        confirm: texts.title.clone(),
-        strategy: Some(texts.message.clone()),
-        if_running: String::new(),
-        allow_blank: false,
-        errors: Errors::at("allow_blank", &texts.message),
     };
     vec![
         ("configs", configs::configs(&[config_summary(texts)], &admin)),
@@ -613,6 +646,41 @@ fn config_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
             "config_delete",
             configs::delete(&config_summary(texts), &wrong(texts), &admin),
         ),
+    ]
+}
+
+/// The pages of publishing.
+fn publish_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
+    let admin = scene(Role::Admin);
+    let blank = PublishForm {
+        other: texts.yaml.clone(),
+        message: texts.message.clone(),
+        confirm: texts.title.clone(),
+        strategy: strategy_form(texts),
+        if_running: String::new(),
+        allow_blank: false,
+        errors: Errors::at("allow_blank", &texts.message),
+    };
+    let mut wrong_everywhere = blank.clone();
+    for field in [
+        "layers",
+        "other",
+        "how",
+        "size-0",
+        "soak-0",
+        "deadline-0",
+        "at_risk",
+        "tolerate",
+        "on_failure",
+        "silence",
+        "grace",
+        "if_running",
+        "confirm",
+        "message",
+    ] {
+        wrong_everywhere.errors.add(field, &texts.message);
+    }
+    vec![
         (
             "publish_choice",
             publish::publish(&chosen(), None, DiffView::Unified, &admin),
@@ -621,7 +689,7 @@ fn config_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
             "publish",
             publish::publish(
                 &chosen(),
-                Some((&preview(texts), &PublishForm::default())),
+                Some((&preview(texts), &Standing::default(), &PublishForm::default())),
                 DiffView::Unified,
                 &admin,
             ),
@@ -630,8 +698,17 @@ fn config_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
             "publish_blank",
             publish::publish(
                 &chosen(),
-                Some((&preview(texts), &blank)),
+                Some((&preview(texts), &standing(texts), &blank)),
                 DiffView::Split,
+                &admin,
+            ),
+        ),
+        (
+            "publish_wrong",
+            publish::publish(
+                &chosen(),
+                Some((&preview(texts), &standing(texts), &wrong_everywhere)),
+                DiffView::Unified,
                 &admin,
             ),
         ),
@@ -720,6 +797,7 @@ fn layer_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
 fn pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
     let mut pages = group_pages(texts);
     pages.extend(config_pages(texts));
+    pages.extend(publish_pages(texts));
     pages.extend(rollout_pages(texts));
     pages.extend(layer_pages(texts));
     pages
@@ -736,6 +814,24 @@ fn every_page_renders_as_agreed() {
 fn ids_are_unique_and_every_label_has_its_field() {
     for (page, html) in pages(&Texts::plain()) {
         check_ids(page, &html.into_string());
+    }
+}
+
+#[test]
+fn every_error_of_a_summary_leads_to_its_field() {
+    for (page, html) in pages(&Texts::plain()) {
+        if !page.starts_with("publish") && !page.starts_with("group") {
+            continue;
+        }
+        let html = html.into_string();
+        let Some((_, summary)) = html.split_once("class=\"error-summary\"") else {
+            continue;
+        };
+        let summary = summary.split("</ul>").next().unwrap();
+        for link in summary.split("href=\"#").skip(1) {
+            let id = link.split('"').next().unwrap();
+            assert!(html.contains(&format!(" id=\"{id}\"")), "{page}: {id}");
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use muster::app::configs::NewConfig;
 use muster::app::enrolment::NewEnrolmentToken;
 use muster::app::groups::NewGroup;
 use muster::app::publish::{IfRunning, Publish};
+use muster::app::rollouts::RolloutDetail;
 use muster::auth::actor::Actor;
 use muster::fleet::config::Content;
 use muster::fleet::ids::RolloutId;
@@ -285,6 +286,65 @@ async fn broken_by(mix: &str, agents: u32) -> usize {
     let mut strategy: Strategy = "1 for 4s; 50% for 1s; all for 1s".parse().unwrap();
     (strategy.grace_seconds, strategy.silence_seconds) = (1, 10);
     let id = roll_out(&server, agents, "next", &format!("{YAML}# BREAK\n"), strategy).await;
+    let found = once_over(&server, id).await;
+    let back = State::Ended {
+        how: Ended::RolledBack,
+    };
+    let waits = &found.summary.waits;
+    assert_eq!(found.summary.rollout.state, back, "{waits:?}");
+    assert!(waits.contains("failed"), "it says why: {waits}");
+    let fleet = server.app.fleet();
+    assert!(
+        fleet.iter().all(|agent| agent.reported.healthy == Some(true)),
+        "all are well again"
+    );
+    simulation.stop(true).await;
+    server.stop().await.unwrap();
+    found.summary.total.failed as usize
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_polls_is_taken_through_a_rollout() {
+    let data = tempfile::tempdir().unwrap();
+    let server = start_anywhere(data.path());
+    let token = token(&server, 4, true).await;
+    let mut plan = plan(&server, 4, Some(token)).await;
+    plan.transport = TransportChoice::Http;
+    let simulation = Simulation::start(plan, &Clock::system()).await.unwrap();
+    assert!(simulation.wait_online(None, PATIENCE).await);
+    publish(&server, 4, YAML).await;
+    assert!(simulation.wait_verdicts(4, PATIENCE).await);
+    simulation.reset();
+    let strategy: Strategy = "1 for 2s; all for 1s".parse().unwrap();
+    let id = roll_out(&server, 4, "next", &format!("{YAML}# better\n"), strategy).await;
+    let found = once_over(&server, id).await;
+    let succeeded = State::Ended {
+        how: Ended::Succeeded,
+    };
+    assert_eq!(
+        found.summary.rollout.state, succeeded,
+        "{:?}",
+        found.summary.waits
+    );
+    assert_eq!((found.summary.total.proven, found.summary.total.failed), (4, 0));
+    // One after the other: nobody was given it before the first had stayed well with it.
+    let stages = found.summary.rollout.history.iter();
+    let began = stages
+        .filter(|step| matches!(step.state, State::Running { .. }))
+        .count();
+    assert_eq!(began, 2, "{:?}", found.summary.rollout.history);
+    let counts = simulation.figures().counts;
+    assert_eq!(
+        (counts.offers, counts.offers_repeated, counts.applied),
+        (4, 0, 4),
+        "{counts:#?}"
+    );
+    simulation.stop(true).await;
+    server.stop().await.unwrap();
+}
+
+/// The rollout once it is over.
+async fn once_over(server: &Server, id: RolloutId) -> RolloutDetail {
     let over = async {
         loop {
             let found = server.app.rollout(&Actor::muster(), id).unwrap();
@@ -294,19 +354,7 @@ async fn broken_by(mix: &str, agents: u32) -> usize {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    let found = tokio::time::timeout(PATIENCE, over).await.unwrap();
-    let back = State::Ended {
-        how: Ended::RolledBack,
-    };
-    assert_eq!(found.summary.rollout.state, back, "{:?}", found.summary.waits);
-    let fleet = server.app.fleet();
-    assert!(
-        fleet.iter().all(|agent| agent.reported.healthy == Some(true)),
-        "all are well again"
-    );
-    simulation.stop(true).await;
-    server.stop().await.unwrap();
-    found.summary.total.failed as usize
+    tokio::time::timeout(PATIENCE, over).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,6 @@ mod hold;
 mod one;
 mod rendered;
 
-pub(super) use edit::STRATEGY_HELP;
 pub use edit::{GroupForm, delete, edit, new, withdraw};
 pub use hold::hold;
 pub use one::group;

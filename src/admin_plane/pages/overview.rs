@@ -5,7 +5,7 @@ pub(in crate::admin_plane) mod handle;
 use maud::{Markup, html};
 
 use super::agents::no_agents;
-use super::layers::layer_links;
+use super::layers::{layer_links, publish_to};
 use super::layout::{page_head, section};
 use super::parts::{
     Banner, BannerKind, Event, Problem, Status, ago, banner, count, duration_words, live, post_button,
@@ -15,13 +15,14 @@ use super::scene::{Scene, agents_href, encoded};
 use crate::app::overview::{Few, Overview, Recent, RecentKind, Trouble, TroubleKind};
 use crate::auth::permission::Permission;
 use crate::fleet::agent::HoldReason;
+use crate::fleet::ids::RolloutId;
 use crate::fleet::name::Name;
 use crate::fleet::suspension::Terms;
 use crate::fleet::target::LayerRef;
 use crate::fleet::time::Timestamp;
 
 /// What the page listens to.
-const TOPICS: [&str; 4] = ["agents", "groups", "configs", "enrolment"];
+const TOPICS: [&str; 5] = ["agents", "groups", "configs", "rollouts", "enrolment"];
 /// So much of an agent's own words is shown in a sentence.
 const REASON_CHARACTERS: usize = 160;
 
@@ -157,15 +158,27 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
             "Offline",
             html! { (few(agents, &format!("presence = offline, standing = active, group = {group}"))) (of_group(group.as_str())) " " (verb(agents, "is", "are")) " not connected" },
         ),
-        TroubleKind::Refused { group, layers, error } => (
+        TroubleKind::RolloutPaused {
+            rollout,
+            group,
+            reason,
+        } => (
             Status::Degraded,
-            "Refused",
-            html! {
-                (few(agents, &format!("config in (failed, self-reverted), group = {group}"))) (of_group(group.as_str())) " refused "
-                @match layer_links(layers) { Some(links) => (links), None => "the configuration" }
-                (said(error))
-            },
+            "Paused",
+            html! { (rollout_to(*rollout, group)) " is paused and waits for a decision" (said(reason)) },
         ),
+        TroubleKind::RolledBack {
+            rollout,
+            group,
+            reason,
+        } => (
+            Status::Degraded,
+            "Brought back",
+            html! { (rollout_to(*rollout, group)) " failed, and its agents are brought back" (said(reason)) },
+        ),
+        TroubleKind::Refused { group, layers, error } => {
+            (Status::Degraded, "Refused", refused(agents, group, layers, error))
+        }
         TroubleKind::Unanswered { group } => (
             Status::Degraded,
             "Stuck",
@@ -181,11 +194,9 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
             "Unhealthy",
             html! { (few(agents, &format!("health = unhealthy, presence = online, group = {group}"))) (of_group(group.as_str())) " " (verb(agents, "reports", "report")) " being unhealthy" (said(reason)) },
         ),
-        TroubleKind::Quarantined { credentials } => (
-            Status::Degraded,
-            "Quarantine",
-            html! { a href="/enrolment" { (count(*credentials as u64, "credential", "credentials")) } " kept presenting the uids of other agents and " @if *credentials == 1 { "is" } @else { "are" } " not accepted until released" },
-        ),
+        TroubleKind::Quarantined { credentials } => {
+            (Status::Degraded, "Quarantine", quarantined(*credentials))
+        }
         TroubleKind::Conflict => (
             Status::Degraded,
             "Conflict",
@@ -197,15 +208,7 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
             html! { (few(agents, "status = degraded, presence = online")) " came back with a credential that was replaced, " (verb(agents, "doesn't", "don't")) " take the present one, and " (verb(agents, "is", "are")) " given nothing else: give " (verb(agents, "it", "them")) " a new one, or enrol " (verb(agents, "its host", "their hosts")) " again" },
         ),
         TroubleKind::CertificateEnding { at } => (Status::Degraded, "Ends", certificate_ending(*at, scene)),
-        TroubleKind::Proposed { group } => (
-            Status::Unknown,
-            "Waiting",
-            html! {
-                (few(agents, &format!("proposed = {group}"))) " " (verb(agents, "waits", "wait")) " to be put into " a href={ "/groups/" (group) } { (group) }
-                ", as " (verb(agents, "its", "their")) " reports propose"
-                @if !scene.may(Permission::Publish) { "; a deployer can confirm it" }
-            },
-        ),
+        TroubleKind::Proposed { group } => (Status::Unknown, "Waiting", proposed(agents, group, scene)),
         TroubleKind::Awaited => (
             Status::Unknown,
             "Awaited",
@@ -223,16 +226,17 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
         ),
         TroubleKind::GroupHeld { group, terms } => (Status::Unknown, "Held", group_held(group, terms, scene)),
         TroubleKind::Detached => (Status::Unknown, "Detached", detached(agents)),
-        TroubleKind::TokensExpiring { tokens } => (
-            Status::Unknown,
-            "Expiring",
-            html! { a href="/enrolment" { (count(*tokens as u64, "enrolment token", "enrolment tokens")) } " with uses left " @if *tokens == 1 { "ends" } @else { "end" } " within two days" },
-        ),
+        TroubleKind::TokensExpiring { tokens } => (Status::Unknown, "Expiring", expiring(*tokens)),
         TroubleKind::Unpublished {
             group,
             published,
             newest,
         } => (Status::Unknown, "Saved", unpublished(group, published, *newest)),
+        TroubleKind::InputsChanged { group, layers } => (
+            Status::Unknown,
+            "Inputs changed",
+            inputs_changed(agents, group, layers, scene),
+        ),
         TroubleKind::Unassigned => (
             Status::Unknown,
             "Unassigned",
@@ -249,11 +253,56 @@ fn certificate_ending(at: Timestamp, scene: &Scene<'_>) -> Markup {
     }
 }
 
+/// "Rollout 12 to edge", as links.
+fn rollout_to(rollout: RolloutId, group: &Name) -> Markup {
+    html! { a href={ "/rollouts/" (rollout) } { "Rollout " (rollout) } " to " a href={ "/groups/" (group) } { (group) } }
+}
+
+fn refused(agents: &Few, group: &Name, layers: &[LayerRef], error: &str) -> Markup {
+    html! {
+        (few(agents, &format!("config in (failed, self-reverted), group = {group}"))) (of_group(group.as_str())) " refused "
+        @match layer_links(layers) { Some(links) => (links), None => "the configuration" }
+        (said(error))
+    }
+}
+
+fn quarantined(credentials: usize) -> Markup {
+    html! {
+        a href="/enrolment" { (count(credentials as u64, "credential", "credentials")) } " kept presenting the uids of other agents and "
+        @if credentials == 1 { "is" } @else { "are" } " not accepted until released"
+    }
+}
+
+fn proposed(agents: &Few, group: &Name, scene: &Scene<'_>) -> Markup {
+    html! {
+        (few(agents, &format!("proposed = {group}"))) " " (verb(agents, "waits", "wait")) " to be put into " a href={ "/groups/" (group) } { (group) }
+        ", as " (verb(agents, "its", "their")) " reports propose"
+        @if !scene.may(Permission::Publish) { "; a deployer can confirm it" }
+    }
+}
+
+fn expiring(tokens: usize) -> Markup {
+    html! {
+        a href="/enrolment" { (count(tokens as u64, "enrolment token", "enrolment tokens")) } " with uses left "
+        @if tokens == 1 { "ends" } @else { "end" } " within two days"
+    }
+}
+
 fn unpublished(group: &Name, published: &LayerRef, newest: u64) -> Markup {
     let config = encoded(published.config.as_str());
     html! {
         a href={ "/configs/" (config) "/revisions/" (newest) } { "Revision " (newest) } " of " a href={ "/configs/" (config) } { (published.config) }
         " is saved and not published to " a href={ "/groups/" (group) } { (group) } ", which has revision " (published.revision)
+    }
+}
+
+fn inputs_changed(agents: &Few, group: &Name, layers: &[LayerRef], scene: &Scene<'_>) -> Markup {
+    html! {
+        @match (agents.count, &agents.first) {
+            (1, Some((id, name))) => { "A label, a fact or a secret that the configuration of " a href={ "/agents/" (id) } { (visible(name)) } (of_group(group.as_str())) " is made of has changed since it was published" },
+            (number, _) => { "Labels, facts or secrets that the configurations of " (count(number as u64, "agent", "agents")) (of_group(group.as_str())) " are made of have changed since they were published" },
+        }
+        @if scene.may(Permission::Publish) { ": " a href=(publish_to(group.as_str(), layers)) { "publish to deliver" } }
     }
 }
 

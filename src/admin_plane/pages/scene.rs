@@ -150,6 +150,17 @@ impl Errors {
         }
     }
 
+    /// Puts what is said of the field `from` to the field `to`.
+    #[must_use]
+    pub fn moved(mut self, from: &str, to: &str) -> Self {
+        for (field, _) in &mut self.found {
+            if field == from {
+                to.clone_into(field);
+            }
+        }
+        self
+    }
+
     /// With which status the form is shown again; 200 while nothing is wrong.
     #[must_use]
     pub fn status(&self) -> StatusCode {

@@ -11,13 +11,16 @@ use super::Few;
 use crate::app::certificates::WORTH_A_LOOK;
 use crate::app::intentions::Index;
 use crate::app::live::Snapshot;
+use crate::app::rendering::has_changed_inputs;
 use crate::fleet::agent::health::{Condition, Status};
 use crate::fleet::agent::presence::Presence;
 use crate::fleet::agent::{HoldReason, Judgement, Standing, Verdict};
 use crate::fleet::enrolment::EnrolmentToken;
 use crate::fleet::hash::Digest;
 use crate::fleet::identity::{Credential, CredentialState};
+use crate::fleet::ids::RolloutId;
 use crate::fleet::name::Name;
+use crate::fleet::rollout::{Ended, Rollout, State};
 use crate::fleet::suspension::Terms;
 use crate::fleet::target::LayerRef;
 use crate::fleet::time::Timestamp;
@@ -58,6 +61,24 @@ pub enum TroubleKind {
     Offline {
         /// Their group.
         group: Name,
+    },
+    /// A rollout stopped and waits for somebody to decide.
+    RolloutPaused {
+        /// The rollout.
+        rollout: RolloutId,
+        /// Its group.
+        group: Name,
+        /// Why, without an end mark.
+        reason: String,
+    },
+    /// The latest rollout of a group failed, and its agents are brought back or were.
+    RolledBack {
+        /// The rollout.
+        rollout: RolloutId,
+        /// Its group.
+        group: Name,
+        /// Why, without an end mark; empty when it is no longer known.
+        reason: String,
     },
     /// Agents refused what they were sent.
     Refused {
@@ -132,6 +153,13 @@ pub enum TroubleKind {
         published: LayerRef,
         /// The number of the newest revision.
         newest: u64,
+    },
+    /// A label, a fact or a secret of which agents' configurations are made has changed since they were published.
+    InputsChanged {
+        /// Their group.
+        group: Name,
+        /// What is published to it.
+        layers: Vec<LayerRef>,
     },
     /// Agents belong to no group and are sent nothing.
     Unassigned,
@@ -258,6 +286,24 @@ impl Troubles {
         }
     }
 
+    /// Looks at what an agent's configuration was made of.
+    pub(super) fn look_at_inputs(&mut self, snapshot: &Snapshot, index: &Index) {
+        let registration = &snapshot.agent.registration;
+        let Some(head) = index.group(&registration.group) else {
+            return;
+        };
+        if !registration.is_served() || !has_changed_inputs(index, head, &snapshot.agent) {
+            return;
+        }
+        let target = head.group.target.and_then(|id| index.target(id));
+        let content = target.and_then(|target| target.content.as_ref());
+        let kind = TroubleKind::InputsChanged {
+            group: registration.group.clone(),
+            layers: content.map(|content| content.layers.clone()).unwrap_or_default(),
+        };
+        self.count(kind, snapshot, Timestamp::EPOCH);
+    }
+
     /// Looks at what operators decided.
     pub(super) fn look_at_intent(&mut self, index: &Index, held: Option<HoldReason>) {
         if let Some(reason) = held {
@@ -270,6 +316,10 @@ impl Troubles {
                     terms: terms.clone(),
                 };
                 self.found.entry(kind).or_default().began(terms.since);
+            }
+            let rollout = head.group.rollout.and_then(|id| index.rollout(id));
+            if let Some((kind, since)) = rollout.and_then(|head| stopped(&head.rollout)) {
+                self.found.entry(kind).or_default().began(since);
             }
             let target = head.group.target.and_then(|id| index.target(id));
             let Some(content) = target.and_then(|target| target.content.as_ref()) else {
@@ -365,6 +415,51 @@ impl Troubles {
 
     fn count(&mut self, kind: TroubleKind, snapshot: &Snapshot, since: Timestamp) {
         self.found.entry(kind).or_default().add(snapshot, since);
+    }
+}
+
+/// What is wrong with a rollout, and since when. One to everybody at once stops nobody: its agents are told of themselves.
+fn stopped(rollout: &Rollout) -> Option<(TroubleKind, Timestamp)> {
+    if rollout.is_at_once() {
+        return None;
+    }
+    let (id, group) = (rollout.id, rollout.group.clone());
+    match &rollout.state {
+        State::Paused { why, .. } => {
+            let since = rollout.history.last().map_or(rollout.created_at, |last| last.at);
+            let reason = why.words();
+            Some((
+                TroubleKind::RolloutPaused {
+                    rollout: id,
+                    group,
+                    reason,
+                },
+                since,
+            ))
+        }
+        State::RollingBack { .. }
+        | State::Ended {
+            how: Ended::RolledBack,
+        } => {
+            let turned = rollout.history.iter().rev().find_map(|step| match &step.state {
+                State::RollingBack { why } => Some((why.words(), step.at)),
+                State::Queued
+                | State::AwaitingApproval
+                | State::Running { .. }
+                | State::Paused { .. }
+                | State::Ended { .. } => None,
+            });
+            let (reason, since) = turned.unwrap_or((String::new(), rollout.created_at));
+            Some((
+                TroubleKind::RolledBack {
+                    rollout: id,
+                    group,
+                    reason,
+                },
+                since,
+            ))
+        }
+        State::Queued | State::AwaitingApproval | State::Running { .. } | State::Ended { .. } => None,
     }
 }
 

@@ -33,7 +33,18 @@ pub fn waits(rollout: &Rollout, members: &Members, stages: &[Counts]) -> String 
                     rest => format!("{} have it when they can.{failed}", agents(rest)),
                 }
             }
-            Ended::RolledBack => "Every agent was brought back to what it had.".to_owned(),
+            Ended::RolledBack => {
+                let turned = rollout.history.iter().rev().find_map(|step| match &step.state {
+                    State::RollingBack { why } => Some(why.words()),
+                    State::Queued
+                    | State::AwaitingApproval
+                    | State::Running { .. }
+                    | State::Paused { .. }
+                    | State::Ended { .. } => None,
+                });
+                let why = turned.map(|why| format!(": {why}")).unwrap_or_default();
+                format!("Every agent was brought back to what it had{why}.")
+            }
             Ended::Aborted => "Aborted: every agent keeps what it has now.".to_owned(),
             Ended::Superseded => "A later rollout took its place.".to_owned(),
         },

@@ -11,9 +11,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::fleet::selector::Selector;
 
 /// The most stages.
-const MOST_STAGES: usize = 20;
+pub const MOST_STAGES: usize = 20;
 /// The longest time that a strategy may state, in seconds: 30 days.
-const LONGEST_SECONDS: u64 = 30 * 24 * 3600;
+pub const LONGEST_SECONDS: u64 = 30 * 24 * 3600;
 
 /// How a rollout goes about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -201,9 +201,8 @@ impl Strategy {
             return Self::all_at_once();
         }
         let stage = |size, soak_seconds| Stage {
-            size,
             soak_seconds,
-            deadline_seconds: default_deadline(),
+            ..Stage::of(size)
         };
         Self::of(vec![
             stage(Size::Count(1), 180),
@@ -223,11 +222,7 @@ impl Strategy {
         Self {
             at_risk: everybody,
             tolerated_failures: everybody,
-            ..Self::of(vec![Stage {
-                size: Size::All,
-                soak_seconds: 0,
-                deadline_seconds: default_deadline(),
-            }])
+            ..Self::of(vec![Stage::of(Size::All)])
         }
     }
 
@@ -305,6 +300,16 @@ impl Strategy {
 }
 
 impl Stage {
+    /// A stage that goes so far, without a soak and with the usual deadline.
+    #[must_use]
+    pub fn of(size: Size) -> Self {
+        Self {
+            size,
+            soak_seconds: 0,
+            deadline_seconds: default_deadline(),
+        }
+    }
+
     /// How long each of its agents must stay well.
     #[must_use]
     pub fn soak(&self) -> Duration {
@@ -368,9 +373,8 @@ impl FromStr for Strategy {
                 None => (part, 0),
             };
             stages.push(Stage {
-                size: size.parse()?,
                 soak_seconds: soak,
-                deadline_seconds: default_deadline(),
+                ..Stage::of(size.parse()?)
             });
         }
         let strategy = Self::of(stages);
@@ -450,8 +454,9 @@ impl FromStr for Budget {
     }
 }
 
-/// Seconds as people write them.
-struct Time(u64);
+/// Seconds as people write them: `90s`, `5m`, `2h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time(pub u64);
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

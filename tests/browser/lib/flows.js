@@ -86,17 +86,42 @@ export async function makeGroup(reader, name, { selectors = "", config = "", des
   await reader.press("Make group");
 }
 
-/** Publishes a revision to a group by way of the page that shows what it does. */
-export async function publish(reader, group, config, revision, message = "", strategy = "all at once") {
+/** Fills in that it goes out in stages: rows of how far, how long each stays well, and how long it may take. */
+export async function inStages(reader, rows, { atRisk, tolerate, onFailure, silence, grace } = {}) {
+  const { page } = reader;
+  await page.getByRole("radio", { name: /^In these stages/ }).check();
+  const shown = await page.getByLabel(/^How far of stage/).count();
+  for (let at = 0; at < shown; at += 1) {
+    const cells = rows[at] ?? ["", "", ""];
+    for (const [which, label] of ["How far", "How long each stays well", "How long each may take"].entries()) {
+      await page.getByLabel(`${label} of stage ${at + 1}`, { exact: true }).fill(cells[which] ?? "");
+    }
+  }
+  if (atRisk) await page.getByLabel("At risk at once").fill(atRisk);
+  if (tolerate) await page.getByLabel("Failures that are tolerated").fill(tolerate);
+  if (onFailure) await page.getByLabel("When more fail").selectOption(onFailure);
+  if (silence || grace) {
+    await page.getByText("When an agent counts as failed").click();
+    if (silence) await page.getByLabel("Silent for").fill(silence);
+    if (grace) await page.getByLabel("Unhealthy for").fill(grace);
+  }
+}
+
+/** Types the number of agents, where the page asks for it. */
+export async function confirmNumber(reader) {
+  const confirm = reader.page.getByLabel("Number of agents");
+  if (!(await confirm.isVisible())) return;
+  const words = await reader.page.locator("#confirm-help").innerText();
+  await confirm.fill(/[Tt]ype (?:that number, )?(\d+)|, (\d+), to go on/.exec(words).slice(1).find(Boolean));
+}
+
+/** Publishes a revision to a group, to everybody at once, by way of the page that shows what it does. */
+export async function publish(reader, group, config, revision, message = "") {
   const { page } = reader;
   await reader.go(`/publish?group=${group}&config=${config}&revision=${revision}`);
   await page.getByLabel("Why").fill(message);
-  await page.getByLabel("How it rolls out").fill(strategy);
-  const confirm = page.getByLabel("Number of agents");
-  if (await confirm.isVisible()) {
-    const words = await page.locator("#confirm-help").innerText();
-    await confirm.fill(/[Tt]ype (?:that number, )?(\d+)|, (\d+), to go on/.exec(words).slice(1).find(Boolean));
-  }
+  await page.getByRole("radio", { name: /^All at once/ }).check();
+  await confirmNumber(reader);
   await reader.press(new RegExp(`^Send revision ${revision} of `));
 }
 

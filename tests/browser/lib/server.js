@@ -8,7 +8,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 
 const here = import.meta.dirname;
-const binary = process.env.MUSTER_BIN ?? path.resolve(here, "../../../target/debug/muster");
+export const binary = process.env.MUSTER_BIN ?? path.resolve(here, "../../../target/debug/muster");
 
 // The server takes every variable that begins so for a setting of its own.
 const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("MUSTER_")));

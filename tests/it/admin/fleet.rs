@@ -10,19 +10,19 @@ use super::site::{Answer, NAME, Site};
 const YAML: &str = "receivers:\n  nop:\nexporters:\n  nop:\nservice:\n  pipelines:\n    logs:\n      receivers: [nop]\n      exporters: [nop]\n";
 
 impl Site {
-    async fn look(&self, path: &str) -> Answer {
+    pub(super) async fn look(&self, path: &str) -> Answer {
         self.get(path).browser().send().await
     }
 
     /// A page that is there, as text.
-    async fn page(&self, path: &str) -> String {
+    pub(super) async fn page(&self, path: &str) -> String {
         let answer = self.look(path).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text());
         answer.text().to_owned()
     }
 
     /// Posts a form as a page of ours does.
-    async fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(super) async fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let token = form_token(&self.session);
         let mut all = vec![("form_token", token.as_str())];
         all.extend(fields);
@@ -32,7 +32,7 @@ impl Site {
     }
 
     /// Posts a form that is done, and gives where it leads.
-    async fn done(&self, path: &str, fields: &[(&str, &str)]) -> String {
+    pub(super) async fn done(&self, path: &str, fields: &[(&str, &str)]) -> String {
         let answer = self.submit(path, fields).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{path}: {}", answer.text());
         answer.header("location").to_owned()
@@ -44,7 +44,7 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
 }
 
 /// Makes a line to paste and enrols a host with it. The agent, and the page that waits for it.
-async fn join(site: &Site, host: &str) -> (String, String) {
+pub(super) async fn join(site: &Site, host: &str) -> (String, String) {
     let fields = [
         ("way", "linux"),
         ("uses", "1"),

@@ -10,12 +10,12 @@ use crate::admin_plane::failure::{Failure, Outcome};
 use crate::admin_plane::pages::handle::Stage;
 use crate::admin_plane::pages::parts::count;
 use crate::admin_plane::pages::scene::{Errors, lines, sentence};
+use crate::admin_plane::pages::strategy::PostedStrategy;
 use crate::app::agents::AgentAct;
 use crate::app::error::Error;
 use crate::app::groups::{GroupEdit, NewGroup};
 use crate::app::intentions::GroupSummary;
 use crate::fleet::name::Name;
-use crate::fleet::rollout::Strategy;
 
 fn below<'a>(name: &'a str, href: &'a str) -> [(&'a str, &'a str); 2] {
     [("Groups", "/groups"), (name, href)]
@@ -43,12 +43,13 @@ struct Posted {
     priority: String,
     joins_by_facts: bool,
     layers: String,
-    strategy: String,
     revision: u64,
+    /// More `rows` for stages; nothing to save.
+    act: String,
 }
 
 impl Posted {
-    fn into_form(self) -> GroupForm {
+    fn into_form(self, strategy: PostedStrategy) -> GroupForm {
         GroupForm {
             name: self.name,
             description: self.description.replace("\r\n", "\n"),
@@ -56,10 +57,17 @@ impl Posted {
             priority: self.priority,
             joins_by_facts: self.joins_by_facts,
             layers: self.layers.replace("\r\n", "\n"),
-            strategy: self.strategy,
+            strategy: strategy.into_form(),
             revision: self.revision,
         }
     }
+}
+
+/// What was typed, and whether only more rows are wanted.
+fn posted(call: &Call) -> Result<(GroupForm, bool), Failure> {
+    let posted: Posted = call.form()?;
+    let wants_rows = posted.act == "rows";
+    Ok((posted.into_form(call.form()?), wants_rows))
 }
 
 /// The edit that a form asks for.
@@ -70,13 +78,7 @@ fn wish(form: &GroupForm) -> Result<GroupEdit, Errors> {
             .parse()
             .map_err(|_| Errors::at("priority", "a priority is a whole number, such as 10 or -5"))?,
     };
-    let strategy = match form.strategy.trim() {
-        "" => None,
-        text => Some(
-            text.parse::<Strategy>()
-                .map_err(|error| Errors::at("strategy", &error.to_string()))?,
-        ),
-    };
+    let strategy = form.strategy.read()?;
     Ok(GroupEdit {
         description: Some(form.description.trim().to_owned()),
         selectors: Some(lines(&form.selectors).map(|(_, line)| line.to_owned()).collect()),
@@ -124,7 +126,11 @@ fn render_new(call: &Call, form: &GroupForm, errors: &Errors) -> Outcome {
 }
 
 pub(super) async fn make(call: Call) -> Outcome {
-    let form = call.form::<Posted>()?.into_form();
+    let (mut form, wants_rows) = posted(&call)?;
+    if wants_rows {
+        form.strategy.add_rows();
+        return render_new(&call, &form, &Errors::default());
+    }
     let edit = match wish(&form) {
         Ok(edit) => edit,
         Err(errors) => return render_new(&call, &form, &errors),
@@ -168,10 +174,15 @@ pub(super) async fn show_edit(call: Call) -> Outcome {
 
 pub(super) async fn save(call: Call) -> Outcome {
     let name = call.param("name").to_owned();
+    let (form, wants_rows) = posted(&call)?;
     let mut form = GroupForm {
         name: name.clone(),
-        ..call.form::<Posted>()?.into_form()
+        ..form
     };
+    if wants_rows {
+        form.strategy.add_rows();
+        return render_edit(&call, &form, None, &Errors::default());
+    }
     let edit = match wish(&form) {
         Ok(edit) => edit,
         Err(errors) => return render_edit(&call, &form, None, &errors),

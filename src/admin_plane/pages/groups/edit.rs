@@ -7,9 +7,11 @@ use crate::admin_plane::pages::parts::{
     Confirm, Field, Input, button, check, confirm, count, field, form_token, visible,
 };
 use crate::admin_plane::pages::scene::{Errors, Scene, encoded};
+use crate::admin_plane::pages::strategy::StrategyForm;
 use crate::app::intentions::GroupSummary;
 use crate::fleet::group::Group;
 use crate::fleet::name::Name;
+use crate::fleet::rollout::Strategy;
 
 /// A group as it is typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,8 +28,8 @@ pub struct GroupForm {
     pub joins_by_facts: bool,
     /// One config a line, from base to most specific.
     pub layers: String,
-    /// How what is published rolls out; empty for the default.
-    pub strategy: String,
+    /// How what is published rolls out.
+    pub strategy: StrategyForm,
     /// The revision of the group that the form was made from; 0 for a new one.
     pub revision: u64,
 }
@@ -45,18 +47,14 @@ impl GroupForm {
             priority: group.priority.to_string(),
             joins_by_facts: group.joins_by_facts,
             layers: layers.join("\n"),
-            strategy: group
-                .strategy
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
+            strategy: StrategyForm::of(group.strategy.as_ref(), &Strategy::default_for(2)),
             revision,
         }
     }
 }
 
-/// How a strategy is written.
-pub(in crate::admin_plane::pages) const STRATEGY_HELP: &str = "Stages, each with how far it goes and how long its agents must stay well: 1 for 3m; 10% for 1m; all for 1m. Or: all at once. Empty for the default.";
+/// What the default comes to.
+const BY_DEFAULT: &str = "One agent, a tenth, half, all. A group of one agent gets it at once.";
 
 /// The form of a new group.
 #[must_use]
@@ -66,6 +64,7 @@ pub fn new(form: &GroupForm, configs: &[Name], errors: &Errors, scene: &Scene<'_
         (errors.summary())
         form.form method="post" action="/groups/-/new" {
             (form_token(scene.form_token))
+            (by_return("Make group"))
             (field(&Field {
                 name: "name",
                 label: "Name",
@@ -97,11 +96,17 @@ pub fn edit(
         @if let Some(now) = now { (meanwhile(now)) }
         form.form method="post" action={ (href) "/edit" } {
             (form_token(scene.form_token))
+            (by_return("Save group"))
             input type="hidden" name="revision" value=(form.revision);
             (fields(form, configs, errors))
             div.buttons { (button("Save group", true)) a.button href=(href) { "Cancel" } }
         }
     }
+}
+
+/// What the return key presses: the first button of a form, which would otherwise be the one for more rows.
+fn by_return(words: &str) -> Markup {
+    html! { button.hush type="submit" tabindex="-1" aria-hidden="true" { (words) } }
 }
 
 /// What somebody else made of the group while the form was filled in.
@@ -171,15 +176,7 @@ fn fields(form: &GroupForm, configs: &[Name], errors: &Errors) -> Markup {
         @if !configs.is_empty() {
             p.help { "There are " @for (at, name) in configs.iter().enumerate() { @if at > 0 { ", " } code { (name) } } }
         }
-        (field(&Field {
-            name: "strategy",
-            label: "How it rolls out",
-            value: &form.strategy,
-            help: STRATEGY_HELP,
-            error: errors.field("strategy"),
-            optional: true,
-            ..Field::default()
-        }))
+        (form.strategy.fields("How what is published rolls out", ("By default", BY_DEFAULT), errors))
     }
 }
 

@@ -33,7 +33,7 @@ pub fn group(
         (page_head(&visible(group.name.as_str()), Some(&html! { (count(u64::from(summary.members.all), "agent", "agents")) }), Some(&actions(summary, &href, scene))))
         @if !group.description.is_empty() { p.soft { (visible(&group.description)) } }
         (live("group", &["groups", "agents", "rollouts"], &href, &html! {
-            (state(summary, scene))
+            (state(summary, rollout, scene))
             (under_way(summary))
             @if let Some(rollout) = rollout { (of_group(rollout, scene)) }
             div.columns {
@@ -83,7 +83,7 @@ fn actions(summary: &GroupSummary, href: &str, scene: &Scene<'_>) -> Markup {
     }
 }
 
-fn state(summary: &GroupSummary, scene: &Scene<'_>) -> Markup {
+fn state(summary: &GroupSummary, rollout: Option<&RolloutSummary>, scene: &Scene<'_>) -> Markup {
     let members = &summary.members;
     let Some(target) = &summary.published else {
         return status_line(
@@ -119,6 +119,8 @@ fn state(summary: &GroupSummary, scene: &Scene<'_>) -> Markup {
         let why = html! { a href=(agents_href(&filter)) { (agents(members.waiting)) } " of " (members.all) " are not at " (what) " yet" };
         return status_line(Status::InProgress, Some("Under way"), &why, &age);
     }
+    let is_going =
+        rollout.is_some_and(|summary| !summary.rollout.is_ended() && !summary.rollout.is_at_once());
     let words = if members.all == 0 { "No agents" } else { "In sync" };
     let status = if members.all == 0 {
         Status::Unknown
@@ -128,7 +130,11 @@ fn state(summary: &GroupSummary, scene: &Scene<'_>) -> Markup {
     let why = html! {
         @if members.all == 0 { "Its first agent will be sent " (what) }
         @else if members.own_target == members.all { "Every agent has a configuration of its own" }
-        @else { (agents(members.current)) " " @if members.current == 1 { "runs " } @else { "run " } (what) }
+        @else {
+            (agents(members.current)) " " @if members.current == 1 { "runs " } @else { "run " }
+            // Some may have what the rollout brings.
+            @if is_going { "what is wanted of " @if members.current == 1 { "it" } @else { "them" } } @else { (what) }
+        }
     };
     status_line(status, Some(words), &why, &age)
 }

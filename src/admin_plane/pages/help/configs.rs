@@ -17,6 +17,33 @@ const EXAMPLES: [(&str, &[&str]); 6] = [
     ),
 ];
 
+/// The variables, and what each stands for.
+const VARIABLES: [(&str, &str); 3] = [
+    ("${muster:label.region}", "A label of the agent."),
+    (
+        "${muster:fact.host.name}",
+        "What the agent reports of itself. Whoever holds its credential can say anything there.",
+    ),
+    (
+        "${muster:secret.vendor-token}",
+        "A secret. It stays text, whatever it looks like.",
+    ),
+];
+
+/// A layer that sends traces to one place more than the layer below.
+const APPEND: &str = "\
+receivers:
+  otlp:
+exporters:
+  otlphttp/archive:
+    endpoint: https://archive.example.net
+service:
+  pipelines:
+    traces:
+      receivers: !append [otlp]
+      exporters: !append [otlphttp/archive]
+";
+
 pub(super) fn page() -> Markup {
     html! {
         (part("Configs", &html! {
@@ -25,8 +52,22 @@ pub(super) fn page() -> Markup {
         }))
         (part("Groups", &html! {
             p { "Every agent is in one " a href="/groups" { "group" } ", or in none and then sent nothing. Which one is decided in this order: a pin that an operator set, the group of its token, the selectors over labels, the selectors over facts. Among groups that fit equally the priority decides, then the name." }
-            p { "A group is published one config, or several as layers, from the base to the most specific: what a later one says takes the place of what an earlier one said." }
-            p { "A selector over labels decides by itself. One over facts, which are what an agent says of itself, only proposes a group, and somebody confirms it; a group can be set to take newcomers by their facts." }
+            p { "A selector over labels decides by itself. One over facts, which are what an agent says of itself, only proposes a group, and somebody confirms it; a group can be set to take newcomers by their facts, but not while what is published to it holds secrets." }
+        }))
+        (part("Layers", &html! {
+            p { "A group is published one config, or several as layers, from the base to the most specific. Maps merge; where two layers say different things, the lower one has its way, and the page " em { "What they come to" } " of the group shows each line with the layer that it comes from, and where layers contradict each other." }
+            p { "A list takes the place of the one below it. Two kinds go on where the one below ends: " code { "service.extensions" } " always, and the receivers, processors and exporters of a pipeline with the tag " code { "!append" } ". What is there already isn't added a second time:" }
+            pre.code { (APPEND) }
+            p { "A layer is checked by itself when it is saved, so it has to name what its pipelines use; all of them together are checked when they are published." }
+        }))
+        (part("Variables and secrets", &html! {
+            p { "A value may hold what differs from agent to agent. It is put in when something is published, for each agent of the group; nothing can be published while one of them has no such label, fact or secret." }
+            dl.facts {
+                @for (variable, what) in VARIABLES { div { dt { code { (variable) } } dd { (what) } } }
+            }
+            p { "Other " code { "${…}" } ", such as " code { "${env:HOME}" } ", is the collector's own and stays as it is." }
+            p { "A " a href="/secrets" { "secret" } " is kept sealed, goes to the agents that need it, and is shown nowhere: pages, differences and the API have its variable in its place." }
+            p { "A label, a fact or a secret that changes later changes nothing by itself. Overview and the group say " em { "Inputs changed" } ", and publishing again delivers it." }
         }))
         (part("Selectors and filters", &html! {
             p { "Requirements are separated by commas, and all must hold. A group may have several selectors: one that fits is enough. The filter of the list of agents takes the same, and plain words beside it." }
@@ -45,7 +86,30 @@ pub(super) fn page() -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::config::lint::lint;
+    use crate::fleet::config::merge::misplaced_appends;
+    use crate::fleet::config::variables;
+    use crate::fleet::config::yaml::{self, Limits};
     use crate::fleet::selector::Filter;
+
+    #[test]
+    fn what_is_shown_as_a_variable_is_one() {
+        for (variable, _) in VARIABLES {
+            let root = yaml::parse(format!("key: {variable}\n").as_bytes(), &Limits::default()).unwrap();
+            assert_eq!(variables(&root).unwrap().len(), 1, "{variable}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_as_an_addition_to_a_list_is_one() {
+        let root = yaml::parse(APPEND.as_bytes(), &Limits::default()).unwrap();
+        assert_eq!(misplaced_appends(&root), []);
+        assert_eq!(
+            lint(APPEND.as_bytes(), &Limits::default()),
+            [],
+            "and can be saved"
+        );
+    }
 
     #[test]
     fn what_is_shown_as_a_requirement_is_one() {

@@ -8,14 +8,27 @@ pub(super) fn page() -> Markup {
     html! {
         (part("What happens", &html! {
             ol {
-                li { a href="/publish" { "Publish" } " shows first whom a revision reaches, who is blocked and why, and what changes for them. A publication that reaches nobody or very many, or changes little that matters much, asks for the number of agents." }
-                li { "The bytes are frozen: what was previewed is what is sent, also to agents that come back later." }
-                li { "Each connected agent is offered the configuration at once; one that polls, with its next poll; one that is away, when it returns." }
+                li { a href="/publish" { "Publish" } " has a revision for each layer of the group, and shows whom they reach, who is blocked and why, and what changes for them. A publication that reaches nobody or very many, or that some agents lack components for, asks for the number of agents." }
+                li { "The bytes are frozen: what was previewed is what is sent, also to agents that come back later. Newcomers to the group get it too." }
+                li { "A " a href="/rollouts" { "rollout" } " brings it to the agents, stage by stage. One whose turn it is gets it at once; one that polls, with its next poll; one that is away, when it returns." }
                 li { "An agent that applies it says so and is in sync. One that refuses it is never offered the same content again, unless somebody asks for that with " em { "Offer it once more" } " on its page." }
             }
         }))
+        (part("Stages and gates", &html! {
+            p { "How something goes out is said by the group, or with the publication: all at once, or in stages. A stage says how far it goes, those before it included: " code { "1" } ", " code { "10%" } ", " code { "label.ring = canary" } ", and the last " code { "all" } ". By default these are one agent, a tenth, half and all. Agents that can't take it now don't hold up a stage; they get it when they can." }
+            p { "An agent has proved the content when all its gates are passed:" }
+            ul {
+                li { em { "applied" } ": it says that it has it." }
+                li { em { "health" } ": it is no worse than before. For a while it may be unhealthy, since taking a content restarts collectors." }
+                li { em { "heartbeats" } ": it is heard of." }
+                li { em { "restarts" } ": it doesn't keep starting anew, and its health doesn't keep turning." }
+                li { em { "soak" } ": it stayed so for as long as the stage says." }
+            }
+            p { "Agents that have failed or have not proved it yet are never more than may be " em { "at risk" } ", whatever the size of the stage: by default one and one percent. When more fail than are " em { "tolerated" } ", by default none, every agent is brought back to what it had; or the rollout pauses, where that was chosen. One that takes longer than its stage allows makes it pause." }
+            p { "A rollout can be paused, resumed, brought back or aborted on its page, a stage can be passed without waiting, and agents that failed can be tried again. While one isn't over, a publication to its group is refused, waits for its end, or takes its place." }
+        }))
         (part("Going back", &html! {
-            p { "Publish an older revision: it reaches agents like any other. Withdrawing sends nothing more and takes nothing back; agents keep what they run. An agent is never sent an empty configuration." }
+            p { "Choose an older revision on the page Publish, or " em { "Publish again" } " in the history of the group: it reaches agents like any other. Withdrawing sends nothing more and takes nothing back; agents keep what they run. An agent is never sent an empty configuration." }
         }))
         (part("Hold, detach, pin", &html! {
             p { "A held agent, or the agents of a held group, are sent nothing until they are released; what waits for them stands on their page. A detached agent stays in its group and is only observed. A pin puts an agent into a group whatever selectors say, and a configuration of its own beats that of its group. Each has a reason, and may end by itself." }

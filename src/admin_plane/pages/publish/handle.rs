@@ -2,13 +2,14 @@
 
 use serde::Deserialize;
 
-use super::{Chosen, PublishForm, in_short, publish};
+use super::{Chosen, LayerChoice, PublishForm, Standing, in_short, publish};
 use crate::admin_plane::call::{Call, View, done};
 use crate::admin_plane::failure::{Failure, Outcome};
 use crate::admin_plane::pages::handle::Stage;
 use crate::admin_plane::pages::layout::Nav;
 use crate::admin_plane::pages::parts::{DiffView, count};
-use crate::admin_plane::pages::scene::Errors;
+use crate::admin_plane::pages::scene::{Errors, lines};
+use crate::admin_plane::pages::strategy::{PostedStrategy, StrategyForm};
 use crate::admin_plane::routes::Row;
 use crate::app::error::Error;
 use crate::app::intentions::Preview;
@@ -16,8 +17,8 @@ use crate::app::publish::{IfRunning, Publish};
 use crate::auth::permission::Permission;
 use crate::fleet::ids::RolloutId;
 use crate::fleet::name::Name;
-use crate::fleet::rollout::Strategy;
-use crate::fleet::target::{LayerRef, in_words};
+use crate::fleet::target::{LayerRef, LayerRefError, in_words};
+use crate::http::Response;
 
 pub(in crate::admin_plane) fn rows() -> Vec<Row> {
     vec![
@@ -108,26 +109,53 @@ fn layers_of(call: &Call, chosen: &mut Chosen, layers: &str) -> Result<Vec<Layer
     app.intentions.layers_with(&call.actor, &chosen.group, &layer)
 }
 
-fn render(call: &Call, query: &Query, form: &PublishForm) -> Outcome {
-    let mut chosen = chosen(call, query)?;
-    let preview = preview(call, &mut chosen, &query.layers)?;
-    let view = if query.view == "split" {
-        DiffView::Split
-    } else {
-        DiffView::Unified
+/// How the group stands to which this would be published.
+fn standing(call: &Call, preview: &Preview) -> Standing {
+    let index = call.app().intentions.index();
+    let published = preview
+        .published
+        .as_ref()
+        .and_then(|target| target.content.as_ref());
+    let published = published.map_or([].as_slice(), |content| content.layers.as_slice());
+    let layer = |layer: &LayerRef| LayerChoice {
+        config: layer.config.clone(),
+        chosen: layer.revision,
+        in_force: published
+            .iter()
+            .find(|known| known.config == layer.config)
+            .map(|known| known.revision),
+        revisions: index
+            .config(&layer.config)
+            .map(|head| head.revisions.iter().rev().cloned().collect())
+            .unwrap_or_default(),
     };
+    let group = index.group(&preview.group).map(|head| &head.group);
+    Standing {
+        layers: preview.layers.iter().map(layer).collect(),
+        has_strategy: group.is_some_and(|group| group.strategy.is_some()),
+        hold: group.and_then(|group| group.hold.clone()),
+    }
+}
+
+fn render(
+    call: &Call,
+    chosen: &Chosen,
+    looked: Option<(&Preview, &PublishForm)>,
+    view: DiffView,
+) -> Response {
+    let standing = looked.map(|(preview, _)| standing(call, preview));
+    let looked = looked.zip(standing.as_ref());
     let body = publish(
-        &chosen,
-        preview.as_ref().map(|preview| (preview, form)),
+        chosen,
+        looked.map(|((preview, form), standing)| (preview, standing, form)),
         view,
         &Stage::of(call).scene(),
     );
-    let status = if form.errors.is_empty() {
-        chosen.errors.status()
-    } else {
-        form.errors.status()
+    let status = match looked {
+        Some(((_, form), _)) if !form.errors.is_empty() => form.errors.status(),
+        Some(_) | None => chosen.errors.status(),
     };
-    Ok(call.page(
+    call.page(
         status,
         View {
             title: "Publish",
@@ -135,39 +163,73 @@ fn render(call: &Call, query: &Query, form: &PublishForm) -> Outcome {
             body,
             ..View::default()
         },
-    ))
+    )
 }
 
 async fn show(call: Call) -> Outcome {
     let query: Query = call.query()?;
-    render(&call, &query, &PublishForm::default())
+    let mut chosen = chosen(&call, &query)?;
+    let preview = preview(&call, &mut chosen, &query.layers)?;
+    let form = preview.as_ref().map(|preview| PublishForm {
+        strategy: StrategyForm::of(None, &preview.strategy),
+        ..PublishForm::default()
+    });
+    let view = if query.view == "split" {
+        DiffView::Split
+    } else {
+        DiffView::Unified
+    };
+    Ok(render(&call, &chosen, preview.as_ref().zip(form.as_ref()), view))
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Posted {
     group: String,
+    /// The layers that were shown.
     layers: String,
+    /// The configs of the layers that are chosen, each with the revision of the same place.
+    layer: Vec<String>,
+    revision: Vec<String>,
+    /// Layers in the place of those.
+    other: String,
     expected_revision: Option<u64>,
     message: String,
     confirm: String,
-    strategy: String,
     if_running: String,
     allow_blank: bool,
+    /// `look` at other layers, or more `rows` for stages; nothing to publish.
+    act: String,
 }
 
 impl Posted {
-    /// How it is to reach the agents; `None` as the group says, where the form still says that.
-    fn strategy(&self, call: &Call, layers: &[LayerRef]) -> Result<Option<Strategy>, Error> {
-        let text = self.strategy.trim();
-        let usual = call.app().impact(&call.actor, &self.group, layers)?.strategy;
-        if text.is_empty() || text == usual.to_string() {
-            return Ok(None);
+    /// The layers that are chosen: those that were shown, where no others are.
+    fn chosen(&self) -> Result<Vec<LayerRef>, Errors> {
+        let at = |field: &'static str| move |error: LayerRefError| Errors::at(field, &error.to_string());
+        if !self.other.trim().is_empty() {
+            let lines: Vec<_> = lines(&self.other).map(|(_, line)| line).collect();
+            return LayerRef::list(&lines.join(",")).map_err(at("other"));
         }
-        let strategy = text.parse::<Strategy>();
-        strategy
-            .map(Some)
-            .map_err(|error| Error::invalid("strategy", error.to_string()))
+        let pairs = self.layer.iter().zip(&self.revision);
+        let pairs: Vec<_> = pairs
+            .map(|(config, revision)| format!("{config}@{revision}"))
+            .collect();
+        if pairs.is_empty() {
+            return LayerRef::list(&self.layers).map_err(at("layers"));
+        }
+        LayerRef::list(&pairs.join(",")).map_err(at("layers"))
+    }
+
+    fn form(&self, strategy: &StrategyForm, errors: Errors) -> PublishForm {
+        PublishForm {
+            other: self.other.replace("\r\n", "\n"),
+            message: self.message.clone(),
+            confirm: self.confirm.clone(),
+            strategy: strategy.clone(),
+            if_running: self.if_running.clone(),
+            allow_blank: self.allow_blank,
+            errors,
+        }
     }
 
     fn if_running(&self) -> IfRunning {
@@ -177,72 +239,146 @@ impl Posted {
             _ => IfRunning::Refuse,
         }
     }
+
+    /// The field in which layers are named.
+    fn place_of_layers(&self) -> &'static str {
+        if self.other.trim().is_empty() {
+            "layers"
+        } else {
+            "other"
+        }
+    }
+}
+
+/// Shows the form again, with everything that was typed, and with what publishing `layers` does; with what was shown
+/// before, where those can't be.
+fn again(call: &Call, posted: &Posted, layers: &[LayerRef], mut form: PublishForm) -> Outcome {
+    let chosen = chosen(
+        call,
+        &Query {
+            group: posted.group.clone(),
+            ..Query::default()
+        },
+    )?;
+    let app = call.app();
+    let preview = match app.impact(&call.actor, &posted.group, layers) {
+        Ok(preview) => {
+            // They stand in the rows now.
+            if form.errors.field("other").is_none() {
+                form.other.clear();
+            }
+            preview
+        }
+        Err(error) => {
+            let place = posted.place_of_layers();
+            let is_missing = matches!(
+                error,
+                Error::NotFound {
+                    what: "revision" | "config",
+                    ..
+                }
+            );
+            let why = if is_missing {
+                format!("not all of these are there: {}", in_words(layers))
+            } else {
+                let errors = Errors::of(error)?;
+                let first = ["layers", "config", "content", ""];
+                let first = first.iter().find_map(|field| errors.field(field));
+                first.unwrap_or("these layers don't go together").to_owned()
+            };
+            form.errors.add(place, &why);
+            let shown = LayerRef::list(&posted.layers)
+                .map_err(|error| Error::invalid("layers", error.to_string()))?;
+            app.impact(&call.actor, &posted.group, &shown)?
+        }
+    };
+    if preview.under_way.is_none() {
+        // It is over meanwhile, and so is the question.
+        form.errors = form.errors.moved("if_running", "");
+    }
+    Ok(render(call, &chosen, Some((&preview, &form)), DiffView::Unified))
 }
 
 async fn submit(call: Call) -> Outcome {
     let posted: Posted = call.form()?;
-    let layers =
+    let strategy = call.form::<PostedStrategy>()?.into_form();
+    let shown =
         LayerRef::list(&posted.layers).map_err(|error| Error::invalid("layers", error.to_string()))?;
-    let what = in_short(&layers);
-    let publishing = async {
-        let wanted = Publish {
-            group: posted.group.clone(),
-            strategy: posted.strategy(&call, &layers)?,
-            layers,
-            message: posted.message.trim().to_owned(),
-            expected_revision: posted.expected_revision,
-            confirm: posted.confirm.trim().parse().ok(),
-            allow_blank: posted.allow_blank,
-            if_running: posted.if_running(),
-        };
-        call.app().publish(&call.actor, wanted).await
+    let layers = match posted.chosen() {
+        Ok(layers) => layers,
+        Err(errors) => return again(&call, &posted, &shown, posted.form(&strategy, errors)),
     };
-    match publishing.await {
+    match posted.act.as_str() {
+        "look" => return again(&call, &posted, &layers, posted.form(&strategy, Errors::default())),
+        "rows" => {
+            let mut form = posted.form(&strategy, Errors::default());
+            form.strategy.add_rows();
+            return again(&call, &posted, &layers, form);
+        }
+        _ => {}
+    }
+    if layers != shown {
+        let why =
+            "You chose other revisions since. Below is what publishing them does; look at it, then send";
+        let errors = Errors::of(Error::Conflict(why.to_owned()))?;
+        return again(&call, &posted, &layers, posted.form(&strategy, errors));
+    }
+    let decided = match strategy.read() {
+        Ok(decided) => decided,
+        Err(errors) => return again(&call, &posted, &layers, posted.form(&strategy, errors)),
+    };
+    let wanted = Publish {
+        group: posted.group.clone(),
+        layers: layers.clone(),
+        message: posted.message.trim().to_owned(),
+        expected_revision: posted.expected_revision,
+        confirm: posted.confirm.trim().parse().ok(),
+        allow_blank: posted.allow_blank,
+        strategy: decided,
+        if_running: posted.if_running(),
+    };
+    match call.app().publish(&call.actor, wanted).await {
         Ok(result) => {
+            let what = in_short(&layers);
             let reached = result.impact.reached();
-            let words = match (result.created, reached) {
-                (false, _) => "Just this was published already; nothing changed.".to_owned(),
-                (true, 0) => format!("Published {what}. No agent is sent it yet."),
-                (true, _) => format!(
-                    "Published {what}: it is on its way to {}.",
-                    count(u64::from(reached), "agent", "agents")
-                ),
-            };
             // One that goes in stages is looked at while it goes.
-            let staged = result
-                .rollout
-                .filter(|id| result.created && !is_over(&call, *id))
-                .map(|id| format!("/rollouts/{id}"));
+            let staged = result.rollout.filter(|id| result.created && !is_over(&call, *id));
+            let agents = count(u64::from(reached), "agent", "agents");
+            let words = match (result.created, reached, staged) {
+                (false, ..) => "Just this was published already; nothing changed.".to_owned(),
+                (true, 0, _) => format!("Published {what}. No agent is sent it yet."),
+                (true, _, Some(_)) => {
+                    format!("Published {what}: it goes out in stages, to {agents} in the end.")
+                }
+                (true, _, None) => format!("Published {what}: it is on its way to {agents}."),
+            };
+            let staged = staged.map(|id| format!("/rollouts/{id}"));
             let place = staged.unwrap_or_else(|| format!("/groups/{}", posted.group));
             Ok(done(&place, &words))
         }
         Err(error) => {
-            let again =
-                "The group was changed meanwhile. Below is what publishing does now; look at it, then send";
-            let error = if matches!(error, Error::Stale) {
-                Error::Conflict(again.to_owned())
-            } else {
-                error
-            };
-            // What a collector says of the content belongs to no field of this form.
-            let errors = Errors::of(error).map_err(Failure::from)?;
-            let errors = errors.gathered("content", "", |_, why| why.to_owned());
-            let query = Query {
-                group: posted.group,
-                layers: posted.layers,
-                ..Query::default()
-            };
-            let form = PublishForm {
-                message: posted.message,
-                confirm: posted.confirm,
-                strategy: Some(posted.strategy),
-                if_running: posted.if_running,
-                allow_blank: posted.allow_blank,
-                errors,
-            };
-            render(&call, &query, &form)
+            let errors = refused(error).map_err(Failure::from)?;
+            again(&call, &posted, &layers, posted.form(&strategy, errors))
         }
     }
+}
+
+/// What is said about a publication that was refused, at the fields of the form.
+fn refused(error: Error) -> Result<Errors, Error> {
+    if matches!(error, Error::Stale) {
+        return Errors::of(Error::Conflict(
+            "The group was changed meanwhile. Below is what publishing does now; look at it, then send"
+                .to_owned(),
+        ));
+    }
+    let is_in_the_way = matches!(error, Error::Conflict(_));
+    let errors = Errors::of(error)?;
+    if is_in_the_way {
+        // Nothing but a rollout that isn't over is in the way of a publication.
+        return Ok(errors.moved("", "if_running"));
+    }
+    // What a collector says of the content belongs to no field of this form.
+    Ok(errors.gathered("content", "", |_, why| why.to_owned()))
 }
 
 /// Whether a rollout has nothing more to hold back.

@@ -44,6 +44,8 @@ type agent struct {
 	health     *protobufs.ComponentHealth
 	status     *protobufs.RemoteConfigStatus
 	effective  *protobufs.AgentConfigMap
+	// The config that was applied last, for agents that go back to it.
+	applied *protobufs.AgentRemoteConfig
 }
 
 func newAgent(number int, uid uuid.UUID, o options) *agent {

@@ -71,10 +71,13 @@ func (a *agent) onRemoteConfig(ctx context.Context, config *protobufs.AgentRemot
 	finish := func() {
 		if failure != "" {
 			a.report(config, protobufs.RemoteConfigStatuses_RemoteConfigStatuses_FAILED, failure)
+			if a.options.goesBack {
+				time.AfterFunc(time.Second, func() { a.goBack(ctx) })
+			}
 			return
 		}
 		a.mutex.Lock()
-		a.effective = config.GetConfig()
+		a.effective, a.applied = config.GetConfig(), config
 		a.mutex.Unlock()
 		a.report(config, protobufs.RemoteConfigStatuses_RemoteConfigStatuses_APPLIED, "")
 		if a.options.effective {
@@ -87,6 +90,20 @@ func (a *agent) onRemoteConfig(ctx context.Context, config *protobufs.AgentRemot
 	}
 	a.report(config, protobufs.RemoteConfigStatuses_RemoteConfigStatuses_APPLYING, "")
 	time.AfterFunc(a.options.applyDelay, finish)
+}
+
+// goBack reports the config that was applied last, as a Supervisor does that goes back to it by itself.
+func (a *agent) goBack(ctx context.Context) {
+	a.mutex.Lock()
+	config := a.applied
+	a.mutex.Unlock()
+	if config == nil {
+		return
+	}
+	a.report(config, protobufs.RemoteConfigStatuses_RemoteConfigStatuses_APPLIED, "")
+	if a.options.effective {
+		a.sendEffective(ctx)
+	}
 }
 
 // report remembers the outcome of a config, and sends it if a client is there to send it.

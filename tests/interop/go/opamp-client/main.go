@@ -35,6 +35,7 @@ type options struct {
 	gzip         bool
 	failOn       string
 	failWith     string
+	goesBack     bool
 	applyDelay   time.Duration
 	appliedHash  []byte
 	effective    bool
@@ -74,6 +75,7 @@ func run() error {
 	flag.BoolVar(&o.gzip, "gzip", false, "compress what is sent")
 	flag.StringVar(&o.failOn, "fail-on", "", "report configs that contain this text as FAILED")
 	flag.StringVar(&o.failWith, "fail-with", "", "the reason to give for it, instead of naming the text")
+	flag.BoolVar(&o.goesBack, "goes-back", false, "a second after a config that failed, report the one before as APPLIED again")
 	flag.BoolVar(&o.effective, "effective", false, "report the applied config as the effective config")
 	flag.BoolVar(&o.components, "components", false, "report available components")
 	flag.BoolVar(&o.adopt, "adopt-offers", false, "reconnect with the OpAMP connection settings that are offered")
