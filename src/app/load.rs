@@ -67,6 +67,7 @@ impl App {
             pacer,
             admissions: stripes::Stripes::default(),
             registrations: stripes::Stripes::default(),
+            enrolments: stripes::Stripes::default(),
             reconcile,
             rollouts: Activation::new(),
             pace: super::rollouts::Pace::default(),
@@ -75,6 +76,7 @@ impl App {
             pulse_rows: AtomicU64::new(0),
             pulses_at: AtomicU64::new(0),
             settled: Mutex::default(),
+            arrivals: Mutex::default(),
             store,
         };
         app.load_credentials()?;

@@ -2,6 +2,8 @@
 
 mod late;
 
+pub(super) use late::missing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -18,6 +18,7 @@ use crate::fleet::group::Group;
 use crate::fleet::hash::Digest;
 use crate::fleet::ids::{AgentId, RolloutId, TargetId};
 use crate::fleet::name::Name;
+use crate::fleet::rollout::PendingMove;
 use crate::fleet::target::{Frozen, LayerRef, Rendered, Rendering, Scope, Target};
 use crate::fleet::time::Timestamp;
 
@@ -32,6 +33,8 @@ pub struct Index {
     rollouts: Arc<BTreeMap<RolloutId, Arc<RolloutHead>>>,
     /// The rollout that says what an agent should have: the latest that it is a member of.
     governing: Arc<BTreeMap<AgentId, RolloutId>>,
+    /// Agents that came into a group and keep what they have until a rollout takes them. Before anything that governs.
+    moves: Arc<BTreeMap<AgentId, PendingMove>>,
 }
 
 /// A group.
@@ -121,7 +124,11 @@ impl Index {
             Some([member.target, member.before, member.base])
         });
         let of_targets = heads.flat_map(|head| head.contents());
-        of_targets.chain(rolling.flatten().flatten()).collect()
+        let kept = self.moves.values().filter_map(|pending| pending.keeps);
+        of_targets
+            .chain(rolling.flatten().flatten())
+            .chain(kept)
+            .collect()
     }
 
     /// Forgets the offers that nobody is to have any more.

@@ -12,7 +12,7 @@ use crate::fleet::group::Group;
 use crate::fleet::hash::Digest;
 use crate::fleet::ids::{RolloutId, TargetId};
 use crate::fleet::name::Name;
-use crate::fleet::rollout::{self, Members, Rollout};
+use crate::fleet::rollout::{self, Members, PendingMove, Rollout};
 use crate::fleet::target::{Rendered, Target};
 use crate::store::{ReadError, Record, Store};
 
@@ -70,7 +70,7 @@ impl Index {
         Ok(index)
     }
 
-    /// Reads all rollouts. One that can't be read governs nobody, which is logged: its agents have what their group has.
+    /// Reads all rollouts, and the moves that wait for one. One that can't be read governs nobody, which is logged: its agents have what their group has.
     fn read_rollouts(&mut self, store: &Store) -> Result<(), ReadError> {
         let mut rollouts: BTreeMap<RolloutId, RolloutHead> = readable::<Rollout>(store)?
             .into_iter()
@@ -86,6 +86,9 @@ impl Index {
         }
         for head in rollouts.into_values() {
             self.put_rollout(head);
+        }
+        for (agent, pending, _) in readable::<PendingMove>(store)? {
+            self.put_move(agent, Some(pending));
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use super::Index;
 use crate::fleet::agent::{HoldReason, Intent, Offer};
 use crate::fleet::ids::{AgentId, RolloutId};
 use crate::fleet::name::Name;
-use crate::fleet::rollout::{Members, Rollout, State, Wants};
+use crate::fleet::rollout::{Kind, Members, PendingMove, Rollout, State, Wants};
 
 /// A rollout with its members.
 #[derive(Clone, Debug)]
@@ -28,9 +28,12 @@ impl Index {
     }
 
     /// What an agent of a group should have by the rollout that it is in and by what the group has; `None` for a group
-    /// that never published or doesn't exist.
+    /// that never published or doesn't exist. An agent that came into the group keeps what it has, whatever the group has.
     #[must_use]
     pub fn member_intent(&self, name: &Name, agent: AgentId) -> Option<Intent<Offer>> {
+        if let Some(pending) = self.moves.get(&agent) {
+            return pending.keeps.map(|digest| self.intent(digest));
+        }
         let group = || self.group_intent(name, agent);
         let Some(wants) = self.governing(agent, name) else {
             return group();
@@ -51,6 +54,66 @@ impl Index {
         let head = self.rollouts.get(self.governing.get(&agent)?)?;
         let member = head.members.get(&agent)?;
         (head.rollout.group == *group).then(|| member.wants(&head.rollout))
+    }
+
+    /// The rollout that is over and left an agent of a group with something else than the group has: it was to move it, or
+    /// brought it back to what it had before it came.
+    #[must_use]
+    pub fn left_behind(&self, group: &Name, agent: AgentId) -> Option<&Arc<RolloutHead>> {
+        if self.moves.contains_key(&agent) {
+            return None;
+        }
+        let head = self.rollouts.get(self.governing.get(&agent)?)?;
+        let rollout = &head.rollout;
+        let moved = rollout.kind == Kind::Move && rollout.is_ended();
+        if rollout.group != *group || !(moved || rollout.left_behind_can_move()) {
+            return None;
+        }
+        let has = match head.members.get(&agent)?.wants(rollout) {
+            Wants::Group => return None,
+            Wants::Before(digest) | Wants::Target(digest) | Wants::Base(digest) => digest,
+        };
+        let target = self.target_head(self.groups.get(group)?.group.target?)?;
+        let differs = target.target.content.is_some() && has != target.digest_for(agent);
+        differs.then_some(head)
+    }
+
+    /// The move of an agent that waits for a rollout.
+    #[must_use]
+    pub fn pending_move(&self, agent: AgentId) -> Option<&PendingMove> {
+        self.moves.get(&agent)
+    }
+
+    /// All moves that wait for a rollout.
+    pub fn pending_moves(&self) -> impl Iterator<Item = (AgentId, &PendingMove)> {
+        self.moves.iter().map(|(agent, pending)| (*agent, pending))
+    }
+
+    /// The moves into a group that wait for a rollout.
+    pub fn moves_into(&self, group: &Name) -> impl Iterator<Item = (AgentId, &PendingMove)> {
+        self.pending_moves()
+            .filter(move |(_, pending)| pending.group == *group)
+    }
+
+    /// Takes on an agent's move as it is now; `None` ends it.
+    pub(in crate::app) fn put_move(&mut self, agent: AgentId, pending: Option<PendingMove>) {
+        match pending {
+            Some(pending) => {
+                Arc::make_mut(&mut self.moves).insert(agent, pending);
+            }
+            None if self.moves.contains_key(&agent) => {
+                Arc::make_mut(&mut self.moves).remove(&agent);
+            }
+            None => {}
+        }
+    }
+
+    /// The rollout that movers into a group wait for, if there is one: it holds agents back, or is about to begin.
+    #[must_use]
+    pub fn keeps_movers(&self, group: &Name) -> Option<RolloutId> {
+        let mut open = self.rollouts.values().map(|head| &head.rollout);
+        let found = open.find(|rollout| rollout.group == *group && rollout.keeps_movers());
+        found.map(|rollout| rollout.id)
     }
 
     /// A rollout.
