@@ -1,5 +1,6 @@
 //! Rollouts over the real server: stages, gates, the way back, kills in the middle, and what operators do.
 
+mod changes;
 mod moves;
 
 use std::time::Duration;
