@@ -326,6 +326,11 @@ async fn agents_that_wait_to_move_are_listed_with_what_they_wait_for() {
     );
     let moves = host.json(&["groups", "moves", "edge", "--json"]).await;
     assert_eq!(moves["pending"][0]["title"], "web-1");
+    let shown = host.ok(&["agents", "show", "web-1"]).await;
+    assert!(
+        shown.contains("it has a configuration of its own\n") && shown.contains("Waits to move"),
+        "{shown}"
+    );
     let groups = host.json(&["groups", "list", "--json"]).await;
     assert_eq!(
         (&groups[0]["moving"], &groups[0]["left_behind"]),
