@@ -46,6 +46,7 @@ mod tokens;
 pub mod validation;
 pub mod vault;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -116,7 +117,10 @@ pub struct App {
     pending: pending::Pending,
     pacer: pacer::Pacer,
     admissions: stripes::Stripes,
+    /// One change of an agent's registration at a time. Never held when the turn to change intent is waited for.
     registrations: stripes::Stripes,
+    /// One change of an enrolment token at a time.
+    enrolments: stripes::Stripes,
     reconcile: Activation,
     rollouts: Activation,
     pace: rollouts::Pace,
@@ -131,6 +135,8 @@ pub struct App {
     given_certificate: arc_swap::ArcSwapOption<certificates::GivenCertificate>,
     /// The groups' rules under which all agents were settled last, and when.
     settled: Mutex<Option<(Digest, Timestamp)>>,
+    /// Agents that are to be settled although the rules didn't change.
+    arrivals: Mutex<BTreeSet<AgentId>>,
 }
 
 impl App {

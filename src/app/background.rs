@@ -3,6 +3,7 @@
 mod compare;
 mod expiry;
 mod flush;
+mod memberships;
 mod presence;
 mod reconcile;
 mod retention;

@@ -88,7 +88,7 @@ impl App {
         if let Some(config) = &wish.running_config {
             self.intentions.check_adoptable(config)?;
         }
-        let _using = self.registrations.lock(id).await;
+        let _using = self.enrolments.lock(id).await;
         let token = self.tokens.get(id).ok_or(Error::Unauthenticated)?;
         let now = self.clock.now();
         if let Err(refusal) = token.accepts(address, now) {

@@ -314,7 +314,7 @@ impl App {
         for happening in observed.happenings {
             self.happen(id, happening, now);
         }
-        if facts_changed && let Err(error) = self.settle(id).await {
+        if facts_changed && let Err(error) = self.settle_in_its_turn(id).await {
             tracing::error!(agent_id = %id, error = %error, "an agent's membership could not be settled");
             self.live.with(id, |entry| before.restore(entry));
             return Reply::Error(unavailable("the server can't store the report now"));

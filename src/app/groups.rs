@@ -250,11 +250,13 @@ impl Intentions {
                 continue;
             }
             let verdict = self.judge(agent).verdict;
+            let id = agent.id();
+            let elsewhere = index.pending_move(id).is_some() || index.left_behind(group, id).is_some();
             if let Some(known) = counts.get_mut(group) {
-                known.add(agent, verdict);
+                known.add(agent, verdict, elsewhere);
             } else {
                 let mut first = MemberCounts::default();
-                first.add(agent, verdict);
+                first.add(agent, verdict, elsewhere);
                 counts.insert(group.clone(), first);
             }
         }

@@ -40,7 +40,7 @@ use crate::fleet::group::Group;
 use crate::fleet::hash::{Digest, HashKey};
 use crate::fleet::ids::{AgentId, RolloutId, TargetId};
 use crate::fleet::name::Name;
-use crate::fleet::rollout::{Member, Rollout};
+use crate::fleet::rollout::{Member, PendingMove, Rollout};
 use crate::fleet::target::{Rendered, Target, desired};
 use crate::fleet::time::Timestamp;
 use crate::store::{AuditEntry, Batch, CommitError, Committed, ReadError, Store};
@@ -55,6 +55,7 @@ crate::records! {
     Rendered: (TargetId, AgentId) => "renderings_v1", version 1;
     Rollout: RolloutId => "rollouts_v1", version 1;
     Member: (RolloutId, AgentId) => "rollout_members_v1", version 1;
+    PendingMove: AgentId => "pending_moves_v1", version 1;
     SealedContent: Digest => "sealed_contents_v1", version 1;
     SecretRecord: Name => "secrets_v1", version 1;
 }

@@ -68,6 +68,7 @@ impl App {
             pacer,
             admissions: stripes::Stripes::default(),
             registrations: stripes::Stripes::default(),
+            enrolments: stripes::Stripes::default(),
             reconcile,
             rollouts: Activation::new(),
             pace: super::rollouts::Pace::default(),
@@ -78,6 +79,7 @@ impl App {
             pulses_at: AtomicU64::new(0),
             given_certificate: arc_swap::ArcSwapOption::empty(),
             settled: Mutex::default(),
+            arrivals: Mutex::default(),
             store,
         };
         app.load_credentials()?;

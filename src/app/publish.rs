@@ -172,7 +172,7 @@ impl Intentions {
         }
         if let Some(present) = head.group.target.and_then(|id| index.target_head(id))
             && is_of(present, &draft, &rendered)
-            && !Self::is_unsettled(&index, &head.group)
+            && !Self::is_unsettled(&index, &head.group, fleet)
         {
             return Ok(PublishResult {
                 target: present.target.clone(),

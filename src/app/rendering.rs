@@ -1,18 +1,20 @@
 //! Putting layers together: what a publication would freeze, before it is frozen.
 
+mod late;
+
+pub(super) use late::missing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::changes::Topic;
 use super::configs;
 use super::error::Error;
 use super::groups;
 use super::intentions::{GroupHead, Index, Intentions};
-use super::publish::{of_agents, put_renderings};
 use super::vault::SealKey;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
-use crate::fleet::agent::{Agent, HoldReason, Intent};
+use crate::fleet::agent::Agent;
 use crate::fleet::config::merge::{LayerProblem, Overlap, merge};
 use crate::fleet::config::yaml::{self, Limits, Node, Origin};
 use crate::fleet::config::{
@@ -20,10 +22,9 @@ use crate::fleet::config::{
 };
 use crate::fleet::group::MOST_LAYERS;
 use crate::fleet::hash::Digest;
-use crate::fleet::ids::{AgentId, TargetId};
+use crate::fleet::ids::AgentId;
 use crate::fleet::name::Name;
-use crate::fleet::target::{LayerRef, Rendered, Rendering, Renderings, Target};
-use crate::store::Batch;
+use crate::fleet::target::{LayerRef, Rendered, Renderings};
 
 /// Layers put together.
 #[derive(Clone, Debug)]
@@ -523,63 +524,4 @@ pub(super) fn has_changed_inputs(index: &Index, head: &GroupHead, agent: &Agent)
         .map_or([].as_slice(), |content| content.variables());
     let known = target.renderings.get(&agent.id());
     !variables.is_empty() && known.is_some_and(|known| known.inputs != inputs(index, agent, variables))
-}
-
-impl Intentions {
-    /// Renders for the agents that came after what they are to have was published, from the frozen layers, and records it.
-    /// Those for which a variable stands for nothing stay held.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn render_late(&self, agents: &[Arc<Agent>]) -> Result<(), Error> {
-        if waiting(&self.index(), agents).is_empty() {
-            return Ok(());
-        }
-        let mut writing = self.begin().await?;
-        let mut index = writing.index();
-        for (id, agents) in waiting(&index, agents) {
-            let Some(Rendering::PerAgent { sources, .. }) = index.document_of(id) else {
-                continue;
-            };
-            let layers = index.target(id).and_then(|target| target.content.as_ref());
-            let layers = layers.map_or([].as_slice(), |content| content.layers.as_slice());
-            let draft = match self.draft_again(layers, sources) {
-                Ok(draft) => draft,
-                Err(error) => {
-                    tracing::error!(target = %id, error = %error, "what was published can't be rendered for newcomers");
-                    continue;
-                }
-            };
-            let rendered = draft.render(&index, self.seal_key(), agents);
-            if rendered.contents.is_empty() || self.fits(rendered.largest()).is_err() {
-                continue;
-            }
-            let mut batch = Batch::new();
-            batch.expect_present::<Target>(&id);
-            self.freeze_contents(&mut batch, &rendered)?;
-            put_renderings(&mut batch, id, &rendered);
-            let committed = writing.commit(batch).await?;
-            index.put_renderings(id, of_agents(&rendered));
-            index.put_offers(self.offers(rendered, &committed));
-        }
-        writing.install(index, [Topic::Groups], true);
-        Ok(())
-    }
-}
-
-/// The agents that have no rendering of what they are to have, by that.
-fn waiting<'a>(index: &Index, agents: &'a [Arc<Agent>]) -> BTreeMap<TargetId, Vec<&'a Agent>> {
-    let mut waiting: BTreeMap<TargetId, Vec<&Agent>> = BTreeMap::new();
-    for agent in agents {
-        let registration = &agent.registration;
-        let of_group = || index.group(&registration.group)?.group.target;
-        let Some(id) = registration.own_target.or_else(of_group) else {
-            continue;
-        };
-        let intent = index.target_intent(id, agent.id());
-        if intent == Some(Intent::Hold(HoldReason::NotRendered)) {
-            waiting.entry(id).or_default().push(agent);
-        }
-    }
-    waiting
 }

@@ -1,11 +1,13 @@
 //! Rollouts: starting, driving and steering them. What they do is decided by [`crate::fleet::rollout`].
 
 mod drive;
+mod moves;
 mod start;
 mod steer;
 mod views;
 
 pub(super) use drive::Pace;
+pub use moves::{GroupMoves, LeftBehindView, PendingMoveView};
 pub(super) use start::Wanted;
 pub use steer::Steer;
 pub use views::{MemberView, RolloutDetail, RolloutSummary, StageView, Verdict};

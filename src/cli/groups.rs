@@ -32,6 +32,7 @@ enum Act {
     Create(Create),
     Edit(Edit),
     Rendered(Rendered),
+    Moves(Moves),
     Delete(Delete),
     Withdraw(Withdraw),
     Hold(Hold),
@@ -48,6 +49,7 @@ impl Args {
             Act::Create(args) => args.run(session).await,
             Act::Edit(args) => args.run(session).await,
             Act::Rendered(args) => args.run(session).await,
+            Act::Moves(args) => args.run(session).await,
             Act::Delete(args) => args.run(session).await,
             Act::Withdraw(args) => args.run(session).await,
             Act::Hold(args) => args.run(session).await,
@@ -73,6 +75,7 @@ async fn list(session: &mut Session<'_>) -> anyhow::Result<()> {
             field("DRIFTED", "/members/drifted"),
             field("HELD", "/members/held"),
             field("OWN", "/members/own_target"),
+            field("MOVING", "/moving"),
             layers("PUBLISHED", "/published/content/layers"),
             layers("NEWER", "/newer"),
             field("SELECTORS", "/selectors"),
@@ -80,7 +83,7 @@ async fn list(session: &mut Session<'_>) -> anyhow::Result<()> {
     )
 }
 
-const CARD: [Column; 19] = [
+const CARD: [Column; 21] = [
     field("Name", "/name"),
     field("Description", "/description"),
     field("Selectors", "/selectors"),
@@ -95,6 +98,8 @@ const CARD: [Column; 19] = [
     field("Drifted", "/members/drifted"),
     field("Held", "/members/held"),
     field("Own config", "/members/own_target"),
+    field("Moving", "/moving"),
+    field("Left behind", "/left_behind"),
     layers("Published", "/published/content/layers"),
     layers("Newer", "/newer"),
     field("Held by", "/hold/by"),
@@ -277,6 +282,48 @@ impl Rendered {
             .get(&with_query(&format!("{}/rendered", path(&self.group)), query))
             .await?;
         session.say(&found, || shown::rendered(&found))
+    }
+}
+
+/// Show the agents of a group that have something else than it has, since they came into it
+///
+/// Agents that come from another group keep what they have until a rollout moves them. Where such a rollout came to
+/// nothing, `muster rollouts retry` lets them move again.
+#[derive(clap::Args, Debug)]
+struct Moves {
+    /// The group
+    group: String,
+}
+
+impl Moves {
+    async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let found: Value = session.get(&format!("{}/moves", path(&self.group))).await?;
+        session.say(&found, || {
+            let (pending, left) = (list_at(&found, "/pending"), list_at(&found, "/left_behind"));
+            let mut lines = Vec::new();
+            if pending.is_empty() && left.is_empty() {
+                lines.push(format!("nobody waits to move into group {}", self.group));
+            }
+            if !pending.is_empty() {
+                lines.push(format!("Waiting to move, by: {}", text_at(&found, "/plan")));
+            }
+            for agent in pending {
+                let (title, from) = (text_at(agent, "/title"), text_at(agent, "/from"));
+                let since = time("", "/since").of(agent);
+                let waits = text_at(agent, "/waits");
+                lines.push(format!("  {title}  from {from}  since {since}  {waits}"));
+            }
+            if !left.is_empty() {
+                lines.push("Left behind".to_owned());
+            }
+            for agent in left {
+                let (title, why) = (text_at(agent, "/title"), text_at(agent, "/why"));
+                let rollout = number_at(agent, "/rollout");
+                lines.push(format!("  {title}  {why} (rollout {rollout})"));
+            }
+            let lines = lines.iter().map(|line| crate::observability::plain::plain(line));
+            lines.collect::<Vec<_>>().join("\n")
+        })
     }
 }
 

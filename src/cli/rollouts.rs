@@ -69,12 +69,12 @@ struct Steer {
     yes: Yes,
 }
 
-/// Offer the content once more to agents that failed with it
+/// Offer the content once more to agents that failed with it, or let those that a move left behind move again
 #[derive(clap::Args, Debug)]
 struct Retry {
     #[command(flatten)]
     steer: Steer,
-    /// Which; without, all that failed
+    /// Which; without, all that failed or were left behind
     #[arg(long = "agent", value_name = "AGENT")]
     agents: Vec<String>,
 }
@@ -118,6 +118,7 @@ impl List {
             &[
                 field("ROLLOUT", "/id"),
                 field("GROUP", "/group"),
+                field("KIND", "/kind"),
                 field("BRINGS", "/brings"),
                 field("STATE", "/state"),
                 field("HOW", "/how"),
@@ -132,8 +133,9 @@ impl List {
     }
 }
 
-const CARD: [Column; 9] = [
+const CARD: [Column; 10] = [
     field("Group", "/group"),
+    field("Kind", "/kind"),
     field("Brings", "/brings"),
     field("Instead of", "/instead_of"),
     field("Strategy", "/plan"),
@@ -200,7 +202,7 @@ impl Retry {
             agents.push(resolve(session, agent).await?.id);
         }
         let question = match agents.len() {
-            0 => "Try all agents that failed again".to_owned(),
+            0 => "Try all agents that failed or were left behind again".to_owned(),
             count => format!("Try {count} agents again"),
         };
         self.steer

@@ -10,6 +10,7 @@
 mod counts;
 mod gate;
 mod member;
+mod moving;
 mod plan;
 mod reason;
 mod stage;
@@ -20,6 +21,7 @@ mod view;
 pub use counts::{Counts, counts};
 pub use gate::{Check, Gate, GateSummary, Outcome, checks, summary};
 pub use member::{Member, Phase, Restored, Wants, Watch};
+pub use moving::{PendingMove, are_together, has};
 pub use plan::{Step, at_risk_now, plan};
 pub use reason::waits;
 pub use stage::{Candidate, assign};
@@ -85,6 +87,8 @@ pub struct Rollout {
 pub enum Kind {
     /// Something was published to the group.
     Publish,
+    /// Agents that came into the group come to what it has.
+    Move,
 }
 
 /// The members of a rollout.
@@ -120,6 +124,17 @@ impl Rollout {
     #[must_use]
     pub fn is_at_once(&self) -> bool {
         self.strategy.is_all_at_once()
+    }
+
+    /// Whether agents that come into its group wait for its end: it holds agents back, or hasn't begun. One that reached
+    /// everybody has nothing left to hold back.
+    #[must_use]
+    pub fn keeps_movers(&self) -> bool {
+        match self.state {
+            State::Queued | State::AwaitingApproval => true,
+            State::Running { .. } | State::Paused { .. } | State::RollingBack { .. } => !self.is_at_once(),
+            State::Ended { .. } => false,
+        }
     }
 
     /// How many agents may be failed or unproven at once.

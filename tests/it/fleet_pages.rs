@@ -23,8 +23,10 @@ use muster::app::agents::{
     AgentConfiguration, AgentDetail, AgentIdentity, AgentPage, AgentSort, AgentSummary, BulkResult,
     ComponentsView, ConfigStanding, EffectiveView, Rotation, Said, Tally, TimelineView, Wanted,
 };
+use muster::app::claims::NamedAgent;
 use muster::app::overview::{Few, Overview, Recent, RecentKind, Trouble, TroubleKind};
 use muster::app::records::TimelineEntry;
+use muster::app::rollouts::PendingMoveView;
 use muster::auth::permission::Role;
 use muster::fleet::agent::health::{Condition, Status};
 use muster::fleet::agent::presence::Presence;
@@ -270,6 +272,16 @@ fn detail(words: &Words<'_>) -> AgentDetail {
     AgentDetail {
         summary: summary(2, words, Condition::Degraded, Verdict::Failed),
         registration,
+        pending_move: Some(PendingMoveView {
+            agent: NamedAgent {
+                title: words.name.into(),
+                id: id(2),
+            },
+            from: Name::slug("lab"),
+            since: before(90),
+            waits: "rollout 7 of its group is not over".into(),
+        }),
+        left_behind: None,
         capabilities: vec!["reports status", "accepts remote configuration"],
         accepts_restart: true,
         description: Some(Description {

@@ -18,7 +18,10 @@ use muster::app::intentions::{
     ConfigDetail, ConfigSummary, GroupDetail, GroupSummary, MemberCounts, Preview, RevisionContent,
 };
 use muster::app::rendered::{RenderedLine, RenderedView};
-use muster::app::rollouts::{MemberView, RolloutDetail, RolloutSummary, StageView, Verdict};
+use muster::app::rollouts::{
+    GroupMoves, LeftBehindView, MemberView, PendingMoveView, RolloutDetail, RolloutSummary, StageView,
+    Verdict,
+};
 use muster::app::secrets::SecretView;
 use muster::auth::permission::Role;
 use muster::fleet::config::Variable;
@@ -151,8 +154,11 @@ fn group(texts: &Texts) -> GroupSummary {
             drifted: 3,
             held: 0,
             own_target: 1,
+            elsewhere: 0,
             waiting: 7,
         },
+        moving: 0,
+        left_behind: 0,
     }
 }
 
@@ -175,6 +181,42 @@ fn claims(texts: &Texts) -> GroupClaims {
             present: name("unassigned"),
         }],
         ties: [(name("web"), 3)].into(),
+    }
+}
+
+/// A group into which agents came.
+fn moving(texts: &Texts) -> GroupDetail {
+    let mut detail = detail(texts);
+    detail.summary.members.failed = 0;
+    detail.summary.members.drifted = 0;
+    (detail.summary.moving, detail.summary.left_behind) = (2, 1);
+    detail.summary.members.elsewhere = 3;
+    detail.summary.members.current -= 3;
+    detail
+}
+
+fn moves(texts: &Texts) -> GroupMoves {
+    let named = |number, title: &str| NamedAgent {
+        title: title.into(),
+        id: AgentId([number; 16]),
+    };
+    let waits = |number, title: &str, waits: &str| PendingMoveView {
+        agent: named(number, title),
+        from: name("web"),
+        since: before(40),
+        waits: waits.into(),
+    };
+    GroupMoves {
+        plan: "1 for 3m; 10% for 1m; 50% for 1m; all for 1m".into(),
+        pending: vec![
+            waits(5, &texts.title, "rollout 7 of its group is not over"),
+            waits(6, "web-6", "it has a configuration of its own"),
+        ],
+        left_behind: vec![LeftBehindView {
+            agent: named(8, &texts.title),
+            rollout: RolloutId(6),
+            why: format!("it failed: Refused it: {}", texts.message),
+        }],
     }
 }
 
@@ -396,6 +438,7 @@ fn rollout_detail(texts: &Texts) -> RolloutDetail {
             total: Counts::sum(&stages),
             waits: "Stage 2 of 4: 1 agent proves the new content; 1 agent wait, since at most 1 may be at risk at once.".into(),
             acts: ["pause", "promote", "roll_back", "abort"].map(str::to_owned).into(),
+            left_behind: 0,
             rollout,
         },
         gates: vec![GateSummary {
@@ -533,17 +576,40 @@ fn group_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
             groups::group(
                 &detail(texts),
                 &claims(texts),
+                &GroupMoves::default(),
                 Some(&rollout_detail(texts).summary),
                 &admin,
             ),
         ),
         (
+            "group_moving",
+            groups::group(
+                &moving(texts),
+                &GroupClaims::default(),
+                &moves(texts),
+                None,
+                &admin,
+            ),
+        ),
+        (
             "group_unpublished",
-            groups::group(&unpublished(), &GroupClaims::default(), None, &admin),
+            groups::group(
+                &unpublished(),
+                &GroupClaims::default(),
+                &GroupMoves::default(),
+                None,
+                &admin,
+            ),
         ),
         (
             "group_for_a_viewer",
-            groups::group(&detail(texts), &claims(texts), None, &scene(Role::Viewer)),
+            groups::group(
+                &detail(texts),
+                &claims(texts),
+                &GroupMoves::default(),
+                None,
+                &scene(Role::Viewer),
+            ),
         ),
         (
             "group_new",

@@ -98,6 +98,50 @@ proptest! {
         world.run(Duration::from_mins(30));
     }
 
+    /// Budget, no flapping, nothing before its turn, one rollout of a group at a time: held by the world after every tick.
+    #[test]
+    fn neither_do_moves_between_groups_and_nobody_is_told_anything_before_its_turn(
+        manners in proptest::collection::vec(manner(), 1..25),
+        strategy in strategies(),
+        acts in proptest::collection::vec((0_u8..9, 1_u64..200, 0_usize..25, 1_usize..15), 1..12),
+        loss in 0_u8..20,
+        seed in any::<u64>(),
+    ) {
+        let mut world = World::of_two_groups(&manners, strategy, seed);
+        world.loss_percent = loss;
+        for (number, seconds, first, count) in acts {
+            match number {
+                0..=3 => world.move_agents(first..first + count.min(manners.len())),
+                4 => world.restart(),
+                _ => world.act_between(&act(number - 5)),
+            }
+            world.run(Duration::from_secs(seconds));
+        }
+        world.run(Duration::from_mins(30));
+    }
+
+    #[test]
+    fn agents_that_behave_come_to_what_their_group_has_however_they_are_moved_and_then_hear_nothing(
+        slow in proptest::collection::vec(prop_oneof![Just(Manner::Well), (5_u64..100).prop_map(Manner::Slow)], 1..20),
+        strategy in strategies(),
+        moved in proptest::collection::vec((1_u64..400, 0_usize..20, 1_usize..10, any::<bool>()), 1..6),
+        seed in any::<u64>(),
+    ) {
+        let mut world = World::of_two_groups(&slow, strategy, seed);
+        for (seconds, first, count, killed) in moved {
+            world.move_agents(first..first + count.min(slow.len()));
+            world.run(Duration::from_secs(seconds));
+            if killed {
+                world.restart();
+            }
+        }
+        world.run(Duration::from_hours(3));
+        prop_assert!(world.everybody_runs_what_their_group_has());
+        let offers = world.all_offers();
+        world.run(Duration::from_mins(30));
+        prop_assert_eq!(world.all_offers(), offers, "converged agents hear nothing");
+    }
+
     #[test]
     fn a_rollout_over_agents_that_behave_succeeds_and_everybody_has_the_new_content(
         slow in proptest::collection::vec(prop_oneof![Just(Manner::Well), (5_u64..200).prop_map(Manner::Slow)], 1..30),
@@ -171,6 +215,16 @@ fn a_content_that_kills_a_third_of_the_hosts_breaks_at_most_one_percent_and_one(
                 "{manner:?}"
             );
         }
+    }
+}
+
+#[test]
+fn one_change_that_moves_many_is_one_rollout_and_a_bad_content_breaks_its_canary_alone() {
+    for manner in [Manner::Lies, Manner::Refuses, Manner::GoesDark, Manner::Dies] {
+        let mut world = World::of_two_groups(&[manner; 200], rollout::Strategy::default_for(200), 1);
+        world.move_agents(0..200);
+        world.run(Duration::from_mins(40));
+        assert_eq!((world.moves_begun(), world.broken()), (1, 1), "{manner:?}");
     }
 }
 

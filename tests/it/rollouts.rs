@@ -1,6 +1,8 @@
 //! Rollouts over the real server: stages, gates, the way back, kills in the middle, and what operators do.
 
 mod cases;
+mod changes;
+mod moves;
 
 use std::time::Duration;
 
@@ -75,9 +77,20 @@ async fn publish(
         config: Name::slug(letters),
         revision: 1,
     }];
-    let preview = world.app.impact(&admin(), "edge", &layers)?;
+    publish_layers(world, "edge", layers, strategy, if_running).await
+}
+
+/// Publishes layers to a group.
+async fn publish_layers(
+    world: &World,
+    group: &str,
+    layers: Vec<LayerRef>,
+    strategy: &str,
+    if_running: IfRunning,
+) -> Result<RolloutId, Error> {
+    let preview = world.app.impact(&admin(), group, &layers)?;
     let publish = Publish {
-        group: "edge".into(),
+        group: group.into(),
         layers,
         message: String::new(),
         expected_revision: None,

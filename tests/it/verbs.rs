@@ -301,6 +301,45 @@ async fn agents_are_named_by_what_is_clear_and_acted_on() {
 }
 
 #[tokio::test]
+async fn agents_that_wait_to_move_are_listed_with_what_they_wait_for() {
+    let host = Host::start();
+    std::fs::write(host.path().join("edge.yaml"), GOOD).unwrap();
+    std::fs::write(host.path().join("own.yaml"), GOOD.replace("debug", "debug/2")).unwrap();
+    host.ok(&["configs", "create", "edge", "-f", "edge.yaml"]).await;
+    host.ok(&["configs", "create", "own", "-f", "own.yaml"]).await;
+    host.ok(&["groups", "create", "edge", "--selector", "label.site = zrh"])
+        .await;
+    host.ok(&["publish", "edge", "edge", "--confirm", "0"]).await;
+    enrol(&host, "web-1").await;
+    host.ok(&["publish", "--agent", "web-1", "own", "--yes"]).await;
+    let nobody = host.ok(&["groups", "moves", "edge"]).await;
+    assert_eq!(nobody, "nobody waits to move into group edge\n");
+    host.ok(&["agents", "label", "web-1", "site=zrh"]).await;
+    let moves = host.ok(&["groups", "moves", "edge"]).await;
+    assert!(
+        moves.starts_with("Waiting to move, by: all at once\n  web-1  from unassigned  since "),
+        "{moves}"
+    );
+    assert!(
+        moves.ends_with("  it has a configuration of its own\n"),
+        "{moves}"
+    );
+    let moves = host.json(&["groups", "moves", "edge", "--json"]).await;
+    assert_eq!(moves["pending"][0]["title"], "web-1");
+    let shown = host.ok(&["agents", "show", "web-1"]).await;
+    assert!(
+        shown.contains("it has a configuration of its own\n") && shown.contains("Waits to move"),
+        "{shown}"
+    );
+    let groups = host.json(&["groups", "list", "--json"]).await;
+    assert_eq!(
+        (&groups[0]["moving"], &groups[0]["left_behind"]),
+        (&1.into(), &0.into())
+    );
+    host.server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn the_operator_of_the_host_helps_people_and_sees_the_server() {
     let host = Host::start();
     assert!(host.ok(&["setup-token"]).await.contains("/setup?token="));

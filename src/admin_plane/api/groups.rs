@@ -10,6 +10,7 @@ use crate::app::groups::{GroupEdit, NewGroup};
 use crate::app::intentions::{Deleted, GroupDetail, GroupSummary, Preview, PublishResult};
 use crate::app::publish::{IfRunning, Publish};
 use crate::app::rendered::RenderedView;
+use crate::app::rollouts::GroupMoves;
 use crate::app::terms::OnTerms;
 use crate::fleet::ids::AgentId;
 use crate::fleet::rollout::Strategy;
@@ -31,6 +32,12 @@ pub(in crate::admin_plane) async fn list(call: Call, _: Nothing, _: Nothing) -> 
 
 pub(in crate::admin_plane) async fn one(call: Call, _: Nothing, _: Nothing) -> Given<GroupDetail> {
     detail(&call, call.param("name"))
+}
+
+pub(in crate::admin_plane) async fn moves(call: Call, _: Nothing, _: Nothing) -> Given<GroupMoves> {
+    Ok(Answer::ok(
+        call.app().group_moves(&call.actor, call.param("name"))?,
+    ))
 }
 
 fn detail(call: &Call, name: &str) -> Given<GroupDetail> {

@@ -5,6 +5,7 @@ mod claims;
 mod edit;
 pub(in crate::admin_plane) mod handle;
 mod hold;
+mod moves;
 mod one;
 mod rendered;
 
@@ -62,7 +63,11 @@ fn list(groups: &[GroupSummary], scene: &Scene<'_>) -> Markup {
             name: group.name.to_string(),
             cells: vec![
                 Row::name_cell(&visible(group.name.as_str()), &href, sub.as_ref()),
-                members(group.name.as_str(), &summary.members, summary.published.is_some()),
+                html! {
+                    (members(group.name.as_str(), &summary.members, summary.published.is_some()))
+                    @if summary.moving > 0 { " " a href=(href) { (badge(Status::InProgress, Some(&format!("{} moving", summary.moving)))) } }
+                    @if summary.left_behind > 0 { " " a href=(href) { (badge(Status::Degraded, Some(&format!("{} left behind", summary.left_behind)))) } }
+                },
                 published(summary, scene),
                 selectors(&group.selectors),
                 html! { (group.priority) },

@@ -18,7 +18,7 @@ use super::scene::{Scene, encoded};
 use crate::app::rollouts::RolloutSummary;
 use crate::auth::permission::Permission;
 use crate::fleet::ids::RolloutId;
-use crate::fleet::rollout::{Counts, Ended, State};
+use crate::fleet::rollout::{Counts, Ended, Kind, State};
 
 /// The most rollouts that are listed.
 const MOST_LISTED: usize = 100;
@@ -57,7 +57,10 @@ fn list(all: &[RolloutSummary], before: Option<RolloutId>, scene: &Scene<'_>) ->
     let row = |summary: &RolloutSummary| {
         let rollout = &summary.rollout;
         let href = format!("/rollouts/{}", rollout.id);
-        let sub = html! { "to " (visible(rollout.group.as_str())) };
+        let sub = match rollout.kind {
+            Kind::Publish => html! { "to " (visible(rollout.group.as_str())) },
+            Kind::Move => html! { "for agents that came into " (visible(rollout.group.as_str())) },
+        };
         Row {
             key: rollout.id.to_string(),
             name: format!("rollout {}", rollout.id),

@@ -184,7 +184,7 @@ fn of_agents() -> [Row; 11] {
     ]
 }
 
-fn of_groups() -> [Row; 11] {
+fn of_groups() -> [Row; 12] {
     [
         Row::api(GET, "/api/v1/groups", ViewFleet, "List groups", groups::list),
         Row::api(POST, "/api/v1/groups", EditGroups, "Make a group", groups::create).repeatable(),
@@ -219,6 +219,13 @@ fn of_groups() -> [Row; 11] {
             groups::impact,
         )
         .heavy(),
+        Row::api(
+            GET,
+            "/api/v1/groups/{name}/moves",
+            ViewFleet,
+            "The agents of a group that have something else than it has, since they came into it",
+            groups::moves,
+        ),
         Row::api(
             GET,
             "/api/v1/groups/{name}/rendered",

@@ -526,7 +526,10 @@ impl App {
 
     async fn retry(&self, id: AgentId, entry: AuditEntry) -> Result<(), Error> {
         let snapshot = self.snapshot_of(id)?;
-        let wanted = self.desired(&snapshot.agent.registration).digest();
+        let registration = &snapshot.agent.registration;
+        let comes_to = self.intentions.comes_to(registration);
+        let comes_to = comes_to.filter(|digest| snapshot.agent.delivery.failure_of(*digest).is_some());
+        let wanted = comes_to.or_else(|| self.desired(registration).digest());
         let wanted = wanted.ok_or_else(|| Error::Conflict("nothing is wanted of the agent".into()))?;
         self.edit_delivery(id, entry, |delivery| {
             if delivery.forgive(wanted) {

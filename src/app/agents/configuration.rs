@@ -82,7 +82,7 @@ impl App {
             Intent::Unmanaged | Intent::Hold(_) => None,
             Intent::Want(offer) => {
                 let wanted = Wanted {
-                    target: self.target_of(registration),
+                    target: self.target_of(registration, offer.stamp.digest),
                     own: desired.own,
                     digest: offer.stamp.digest,
                     content: (*offer.shown).clone(),
@@ -143,12 +143,22 @@ impl App {
         names
     }
 
-    /// The target that an agent has, its own or its group's.
-    fn target_of(&self, registration: &Registration) -> Option<Target> {
+    /// The target that an agent has: its own or its group's. One that waits for its turn, or was brought back, has an
+    /// older one: the newest with that content.
+    fn target_of(&self, registration: &Registration, digest: Digest) -> Option<Target> {
         let index = self.intentions.index();
         let group = || index.group(&registration.group)?.group.target;
-        let target = registration.own_target.or_else(group)?;
-        index.target(target).cloned()
+        let present = registration.own_target.or_else(group);
+        let present = present.and_then(|id| index.target_head(id));
+        if let Some(head) = present.filter(|head| head.digest_for(registration.id) == Some(digest)) {
+            return Some(head.target.clone());
+        }
+        let heads: Vec<_> = index.targets().collect();
+        let older = heads
+            .into_iter()
+            .rev()
+            .find(|head| head.contents().any(|content| content == digest));
+        older.map(|head| head.target.clone())
     }
 }
 

@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::app::error::Error;
 use crate::app::live::Snapshot;
 use crate::app::records::TimelineEntry;
+use crate::app::rollouts::{LeftBehindView, PendingMoveView};
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::health::{Status, status};
@@ -96,6 +97,12 @@ pub struct AgentDetail {
     pub summary: AgentSummary,
     /// Its identity and what operators decided.
     pub registration: Registration,
+    /// Its move into its group, while it keeps what it has and waits for a rollout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending_move: Option<PendingMoveView>,
+    /// What became of its move into its group, when it was to be moved and wasn't.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_behind: Option<LeftBehindView>,
     /// What it says it can do, in words.
     pub capabilities: Vec<&'static str>,
     /// Whether a restart may be sent to it.
@@ -162,6 +169,8 @@ impl App {
         Ok(AgentDetail {
             summary: self.summarise(&snapshot, self.clock.now()),
             registration: agent.registration.clone(),
+            pending_move: self.move_of(&snapshot),
+            left_behind: self.left_behind(agent),
             capabilities: reported.capabilities.words(),
             accepts_restart: reported.capabilities.has(restart),
             description: reported

@@ -163,7 +163,7 @@ impl App {
     /// When the actor may not, or there is none.
     pub async fn withdraw_enrolment_token(&self, actor: &Actor, id: EnrolmentTokenId) -> Result<(), Error> {
         actor.may(Permission::EnrolAgents)?;
-        let _writing = self.registrations.lock(id).await;
+        let _writing = self.enrolments.lock(id).await;
         let token = self
             .tokens
             .get(id)

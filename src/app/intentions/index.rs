@@ -1,22 +1,26 @@
 //! All heads of intent, in memory, immutable.
 
+mod read;
+mod rollouts;
+
+pub use rollouts::RolloutHead;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::app::secrets::{SecretHead, SecretRecord};
-use crate::app::vault::{Keys, Sealed};
+use crate::app::secrets::SecretHead;
+use crate::app::vault::Sealed;
 use crate::fleet::agent::{HoldReason, Intent, Offer};
-use crate::fleet::config::{Config, ConfigMap, Revision, Variable};
+use crate::fleet::config::{Config, Revision, Variable};
 use crate::fleet::group::{Because, Claimant, Group};
 use crate::fleet::hash::Digest;
 use crate::fleet::ids::{AgentId, RolloutId, TargetId};
 use crate::fleet::name::Name;
-use crate::fleet::rollout::{self, Members, Rollout, State, Wants};
+use crate::fleet::rollout::PendingMove;
 use crate::fleet::target::{Frozen, LayerRef, Rendered, Rendering, Scope, Target};
 use crate::fleet::time::Timestamp;
-use crate::store::{ReadError, Record, Store};
 
 /// All heads of intent. A clone shares everything with the original until it is changed.
 #[derive(Clone, Debug, Default)]
@@ -29,15 +33,8 @@ pub struct Index {
     rollouts: Arc<BTreeMap<RolloutId, Arc<RolloutHead>>>,
     /// The rollout that says what an agent should have: the latest that it is a member of.
     governing: Arc<BTreeMap<AgentId, RolloutId>>,
-}
-
-/// A rollout with its members.
-#[derive(Clone, Debug)]
-pub struct RolloutHead {
-    /// The rollout.
-    pub rollout: Rollout,
-    /// Its members; none for one that ended long ago.
-    pub members: Members,
+    /// Agents that came into a group and keep what they have until a rollout takes them. Before anything that governs.
+    moves: Arc<BTreeMap<AgentId, PendingMove>>,
 }
 
 /// A group.
@@ -79,120 +76,12 @@ pub(in crate::app) struct SealedContent {
 }
 
 impl Index {
-    /// Reads everything.
-    pub(super) fn read(store: &Store, keys: &Keys) -> Result<Self, ReadError> {
-        let mut targets: BTreeMap<TargetId, TargetHead> = readable::<Target>(store)?
-            .into_iter()
-            .map(|(id, target, _)| (id, TargetHead::of(target)))
-            .collect();
-        for ((target, agent), rendered, _) in readable::<Rendered>(store)? {
-            if let Some(head) = targets.get_mut(&target) {
-                head.renderings.insert(agent, rendered);
-            }
-        }
-        let mut configs: BTreeMap<Name, ConfigHead> = readable::<Config>(store)?
-            .into_iter()
-            .map(|(name, config, revision)| {
-                let revisions = Vec::new();
-                (
-                    name,
-                    ConfigHead {
-                        config,
-                        revision,
-                        revisions,
-                    },
-                )
-            })
-            .collect();
-        for ((name, _), revision, _) in readable::<Revision>(store)? {
-            if let Some(head) = configs.get_mut(&name) {
-                head.revisions.push(revision);
-            }
-        }
-        let groups = store.scan::<Group>()?.into_iter().map(|(name, row)| {
-            let (group, revision) = (row.record, row.revision);
-            (name, Arc::new(GroupHead { group, revision }))
-        });
-        let mut index = Self {
-            groups: Arc::new(groups.collect()),
-            configs: shared(configs),
-            targets: shared(targets),
-            offers: Arc::default(),
-            ..Self::default()
-        };
-        for (_, record, _) in readable::<SecretRecord>(store)? {
-            index.put_secret(SecretHead::open(record, &keys.seal));
-        }
-        index.read_rollouts(store)?;
-        let wanted = index.wanted_contents();
-        let offers = wanted
-            .into_iter()
-            .filter_map(|digest| Some((digest, offer(store, keys, digest)?)));
-        index.offers = Arc::new(offers.collect());
-        Ok(index)
-    }
-
-    /// Reads all rollouts. One that can't be read governs nobody, which is logged: its agents have what their group has.
-    fn read_rollouts(&mut self, store: &Store) -> Result<(), ReadError> {
-        let mut rollouts: BTreeMap<RolloutId, RolloutHead> = readable::<Rollout>(store)?
-            .into_iter()
-            .map(|(id, rollout, _)| {
-                let members = Members::new();
-                (id, RolloutHead { rollout, members })
-            })
-            .collect();
-        for ((id, agent), member, _) in readable::<rollout::Member>(store)? {
-            if let Some(head) = rollouts.get_mut(&id) {
-                head.members.insert(agent, member);
-            }
-        }
-        for head in rollouts.into_values() {
-            self.put_rollout(head);
-        }
-        Ok(())
-    }
-
     /// Whether an operator holds what a group publishes.
     #[must_use]
     pub fn is_held(&self, group: &Name) -> bool {
         self.groups
             .get(group)
             .is_some_and(|head| head.group.hold.is_some())
-    }
-
-    /// What an agent of a group is to be sent: nothing while the group is held, also in the middle of a rollout.
-    #[must_use]
-    pub fn delivered_intent(&self, name: &Name, agent: AgentId) -> Option<Intent<Offer>> {
-        if self.is_held(name) {
-            return Some(Intent::Hold(HoldReason::Group));
-        }
-        self.member_intent(name, agent)
-    }
-
-    /// What an agent of a group should have by the rollout that it is in and by what the group has; `None` for a group
-    /// that never published or doesn't exist.
-    #[must_use]
-    pub fn member_intent(&self, name: &Name, agent: AgentId) -> Option<Intent<Offer>> {
-        let group = || self.group_intent(name, agent);
-        let Some(wants) = self.governing(agent, name) else {
-            return group();
-        };
-        match wants {
-            Wants::Group => group(),
-            Wants::Before(Some(digest)) | Wants::Target(Some(digest)) | Wants::Base(Some(digest)) => {
-                Some(self.intent(digest))
-            }
-            // Nothing was wanted of it before, and what is published is not for it yet.
-            Wants::Before(None) => group().filter(|intent| !matches!(intent, Intent::Want(_))),
-            Wants::Target(None) => Some(Intent::Hold(HoldReason::NotRendered)),
-            Wants::Base(None) => Some(Intent::Hold(HoldReason::NothingToGoBackTo)),
-        }
-    }
-
-    fn governing(&self, agent: AgentId, group: &Name) -> Option<Wants> {
-        let head = self.rollouts.get(self.governing.get(&agent)?)?;
-        let member = head.members.get(&agent)?;
-        (head.rollout.group == *group).then(|| member.wants(&head.rollout))
     }
 
     /// What a group's target says to an agent; `None` for a group that never published or doesn't exist.
@@ -235,73 +124,11 @@ impl Index {
             Some([member.target, member.before, member.base])
         });
         let of_targets = heads.flat_map(|head| head.contents());
-        of_targets.chain(rolling.flatten().flatten()).collect()
-    }
-
-    /// Makes the offers ready that members of rollouts may need and that aren't yet.
-    pub(in crate::app) fn load_offers(
-        &mut self,
-        store: &Store,
-        keys: &Keys,
-        digests: impl IntoIterator<Item = Digest>,
-    ) {
-        for digest in digests {
-            if !self.offers.contains_key(&digest)
-                && let Some(offer) = offer(store, keys, digest)
-            {
-                Arc::make_mut(&mut self.offers).insert(digest, offer);
-            }
-        }
-    }
-
-    /// A rollout.
-    #[must_use]
-    pub fn rollout(&self, id: RolloutId) -> Option<&Arc<RolloutHead>> {
-        self.rollouts.get(&id)
-    }
-
-    /// All rollouts, oldest first.
-    pub fn rollouts(&self) -> impl DoubleEndedIterator<Item = &Arc<RolloutHead>> {
-        self.rollouts.values()
-    }
-
-    /// The rollout that says what an agent should have, when it is not over.
-    #[must_use]
-    pub fn rolling(&self, agent: AgentId) -> Option<&Arc<RolloutHead>> {
-        let head = self.rollouts.get(self.governing.get(&agent)?)?;
-        (!head.rollout.is_ended()).then_some(head)
-    }
-
-    /// Whether a rollout says what some agent should have.
-    #[must_use]
-    pub fn governs(&self, id: RolloutId) -> bool {
-        self.governing.values().any(|governing| *governing == id)
-    }
-
-    /// The number of the next rollout.
-    #[must_use]
-    pub fn next_rollout(&self) -> RolloutId {
-        let last = self.rollouts.last_key_value().map_or(0, |(id, _)| id.0);
-        RolloutId(last + 1)
-    }
-
-    /// Takes on a rollout as it is now. From its start on it says what its members should have.
-    pub(in crate::app) fn put_rollout(&mut self, head: RolloutHead) {
-        let id = head.rollout.id;
-        let starts = !matches!(head.rollout.state, State::Queued | State::AwaitingApproval);
-        if starts && head.rollout.governs {
-            let newer = |agent: &AgentId| self.governing.get(agent).is_none_or(|known| *known < id);
-            let mine: Vec<AgentId> = head.members.keys().copied().filter(newer).collect();
-            if !mine.is_empty() {
-                let governing = Arc::make_mut(&mut self.governing);
-                governing.extend(mine.into_iter().map(|agent| (agent, id)));
-            }
-        }
-        Arc::make_mut(&mut self.rollouts).insert(id, Arc::new(head));
-    }
-
-    pub(in crate::app) fn remove_rollout(&mut self, id: RolloutId) {
-        Arc::make_mut(&mut self.rollouts).remove(&id);
+        let kept = self.moves.values().filter_map(|pending| pending.keeps);
+        of_targets
+            .chain(rolling.flatten().flatten())
+            .chain(kept)
+            .collect()
     }
 
     /// Forgets the offers that nobody is to have any more.
@@ -575,72 +402,4 @@ impl TargetHead {
         let rendered = self.renderings.values().map(|rendered| rendered.digest);
         common.into_iter().chain(rendered)
     }
-}
-
-fn shared<K: Ord, V>(map: BTreeMap<K, V>) -> Arc<BTreeMap<K, Arc<V>>> {
-    let shared = map.into_iter().map(|(key, value)| (key, Arc::new(value)));
-    Arc::new(shared.collect())
-}
-
-/// The offer of a frozen content, as the store has it. `None` when it can't be read, which is logged.
-fn offer(store: &Store, keys: &Keys, digest: Digest) -> Option<Arc<Offer>> {
-    let sealed = store
-        .get::<SealedContent>(&digest)
-        .inspect_err(|error| log(error, digest))
-        .ok()?;
-    if let Some(sealed) = sealed {
-        return sealed_offer(store, keys, digest, &sealed.record);
-    }
-    let content = store
-        .body(&digest)
-        .inspect_err(|error| log(error, digest))
-        .ok()??;
-    let stamp = store
-        .stamp(&digest)
-        .inspect_err(|error| log(error, digest))
-        .ok()??;
-    let content = ConfigMap::from_canonical(&content)
-        .inspect_err(|error| log(error, digest))
-        .ok()?;
-    Some(Arc::new(Offer::new(content, stamp, &keys.hash)))
-}
-
-/// The offer of a content that holds secrets.
-fn sealed_offer(store: &Store, keys: &Keys, digest: Digest, sealed: &SealedContent) -> Option<Arc<Offer>> {
-    let stamp = store
-        .stamp(&digest)
-        .inspect_err(|error| log(error, digest))
-        .ok()??;
-    let shown = store
-        .body(&sealed.shown)
-        .inspect_err(|error| log(error, digest))
-        .ok()??;
-    let opened = keys
-        .seal
-        .open(SealedContent::TABLE, &digest.to_string(), &sealed.content);
-    let Some(opened) = opened else {
-        tracing::error!(%digest, "a published configuration can't be opened: the key in the data folder is another; its agents are held");
-        return None;
-    };
-    let read = |bytes: &[u8]| {
-        ConfigMap::from_canonical(bytes)
-            .inspect_err(|error| log(error, digest))
-            .ok()
-    };
-    let offer = Offer::new(read(&opened)?, stamp, &keys.hash);
-    Some(Arc::new(offer.shown_as(read(&shown)?)))
-}
-
-fn log(error: &(dyn std::error::Error + 'static), digest: Digest) {
-    tracing::error!(error, %digest, "a published configuration can't be read; its agents are held");
-}
-
-/// The records of a table that can be read, with their revisions; what is wrong with the others is logged.
-fn readable<R: Record>(store: &Store) -> Result<Vec<(R::Key, R, u64)>, ReadError> {
-    let survey = store.survey::<R>()?;
-    for error in &survey.unreadable {
-        tracing::error!(error = error as &dyn std::error::Error, "a record can't be read");
-    }
-    let rows = survey.rows.into_iter();
-    Ok(rows.map(|(key, row)| (key, row.record, row.revision)).collect())
 }

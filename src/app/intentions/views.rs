@@ -12,7 +12,7 @@ use crate::fleet::config::merge::Overlap;
 use crate::fleet::config::{Config, Content, Diff, Problem, Revision, Variable};
 use crate::fleet::group::Group;
 use crate::fleet::hash::Digest;
-use crate::fleet::ids::RolloutId;
+use crate::fleet::ids::{AgentId, RolloutId};
 use crate::fleet::name::Name;
 use crate::fleet::rollout::Strategy;
 use crate::fleet::target::{Impact, LayerRef, Target};
@@ -36,6 +36,12 @@ pub struct GroupSummary {
     pub sends_secrets: bool,
     /// Its agents, by how far they are.
     pub members: MemberCounts,
+    /// Agents that came into it, keep what they have, and wait for a rollout.
+    #[serde(default)]
+    pub moving: u32,
+    /// Agents that a rollout was to bring to what it has since they came, and didn't.
+    #[serde(default)]
+    pub left_behind: u32,
 }
 
 /// A group with its past.
@@ -63,6 +69,9 @@ pub struct MemberCounts {
     pub held: u32,
     /// Agents with a target of their own.
     pub own_target: u32,
+    /// Agents that came with something else than the group has, and run that: they wait to move, or were left behind.
+    #[serde(default)]
+    pub elsewhere: u32,
     /// The others: not there yet, detached, or nothing is published.
     pub waiting: u32,
 }
@@ -185,7 +194,15 @@ impl GroupSummary {
             .iter()
             .filter_map(|layer| index.newer_than(layer))
             .collect();
+        let name = &head.group.name;
+        let here = |agent: &&Arc<Agent>| agent.registration.group == *name && agent.registration.is_served();
+        let count = |test: &dyn Fn(AgentId) -> bool| {
+            let found = fleet.iter().filter(here).filter(|agent| test(agent.id())).count();
+            u32::try_from(found).unwrap_or(u32::MAX)
+        };
         Self {
+            moving: count(&|agent| index.pending_move(agent).is_some()),
+            left_behind: count(&|agent| index.left_behind(name, agent).is_some()),
             group: head.group.clone(),
             revision: head.revision,
             published,
@@ -198,8 +215,9 @@ impl GroupSummary {
 }
 
 impl MemberCounts {
-    /// Counts one agent of the group, whose configuration stands as `verdict` says.
-    pub(in crate::app) fn add(&mut self, agent: &Agent, verdict: Verdict) {
+    /// Counts one agent of the group, whose configuration stands as `verdict` says. What is wanted of it is something else
+    /// than the group has when it is `elsewhere`.
+    pub(in crate::app) fn add(&mut self, agent: &Agent, verdict: Verdict, elsewhere: bool) {
         if !agent.registration.is_served() {
             return;
         }
@@ -208,6 +226,7 @@ impl MemberCounts {
             &mut self.own_target
         } else {
             match verdict {
+                Verdict::InSync | Verdict::Unverified if elsewhere => &mut self.elsewhere,
                 Verdict::InSync | Verdict::Unverified => &mut self.current,
                 Verdict::Failed | Verdict::SelfReverted => &mut self.failed,
                 Verdict::Drifted => &mut self.drifted,

@@ -15,9 +15,10 @@ use crate::app::intentions::{GroupHead, Index, RolloutHead};
 use crate::auth::actor::Actor;
 use crate::fleet::agent::{Delivery, Failure};
 use crate::fleet::group::Group;
+use crate::fleet::hash::Digest;
 use crate::fleet::ids::{AgentId, RolloutId};
 use crate::fleet::name::Name;
-use crate::fleet::rollout::{Ended, FailureReason, Member, Rollout, State, Step, View, plan};
+use crate::fleet::rollout::{Ended, FailureReason, Member, Phase, Rollout, State, Step, View, plan};
 use crate::fleet::target;
 use crate::fleet::time::Timestamp;
 use crate::store::{AuditEntry, Batch};
@@ -62,9 +63,10 @@ struct Touched {
 }
 
 impl App {
-    /// Takes every rollout that isn't over as far as it can go now.
+    /// Begins the moves that are due, and takes every rollout that isn't over as far as it can go now.
     pub(in crate::app) async fn advance_rollouts(&self) {
         let watch = Stopwatch::start();
+        self.start_moves().await;
         let floor = self.pace.jumped_at(&self.clock).max(self.started);
         let index = self.intentions.index();
         let open: Vec<RolloutId> = index
@@ -94,15 +96,25 @@ impl App {
         }
         let now = self.clock.now();
         let views = self.rollout_views(head, floor);
-        if plan(&head.rollout, &head.members, |agent| views.get(&agent), now).is_empty() {
+        let rendered = rendered_since(&index, head);
+        if rendered.is_empty()
+            && plan(&head.rollout, &head.members, |agent| views.get(&agent), now).is_empty()
+        {
             return Ok(());
         }
         let mut writing = self.intentions.begin().await?;
         let mut index = writing.index();
-        let head = RolloutHead::clone(numbered(&index, id)?);
+        let mut head = RolloutHead::clone(numbered(&index, id)?);
         if index.is_held(&head.rollout.group) {
             return Ok(());
         }
+        let rendered = rendered_since(&index, &head);
+        for (agent, digest) in &rendered {
+            if let Some(member) = head.members.get_mut(agent) {
+                member.target = Some(*digest);
+            }
+        }
+        index.load_offers(&self.store, self.intentions.keys(), rendered.values().copied());
         let now = self.clock.now();
         let views = self.rollout_views(&head, floor);
         let steps = plan(&head.rollout, &head.members, |agent| views.get(&agent), now);
@@ -116,7 +128,11 @@ impl App {
             next.rollout.apply(&mut next.members, step, now);
         }
         let mut batch = Batch::new();
-        let changed: BTreeSet<AgentId> = steps.iter().filter_map(Step::agent).collect();
+        let changed: BTreeSet<AgentId> = steps
+            .iter()
+            .filter_map(Step::agent)
+            .chain(rendered.into_keys())
+            .collect();
         for agent in &changed {
             if let Some(member) = next.members.get(agent) {
                 batch.put(&(id, *agent), member);
@@ -238,6 +254,10 @@ impl App {
 
     /// Lets a queued rollout begin when the one before it is over.
     async fn begin_queued(&self, id: RolloutId) -> Result<(), Error> {
+        if has_to_wait(&self.intentions.index(), id) {
+            return Ok(());
+        }
+        self.intentions.render_late(&self.fleet()).await?;
         let fleet = self.target_members();
         let mut writing = self.intentions.begin().await?;
         let mut index = writing.index();
@@ -245,11 +265,13 @@ impl App {
         let Some(group) = index.group(&head.rollout.group).cloned() else {
             return Ok(());
         };
-        let before = group.group.rollout.and_then(|id| index.rollout(id));
-        if before.is_some_and(|before| !before.rollout.is_ended()) || head.rollout.state != State::Queued {
+        if has_to_wait(&index, id) || head.rollout.state != State::Queued {
             return Ok(());
         }
         let mut batch = Batch::new();
+        let over: Vec<RolloutHead> = before(&index, id).map(|head| RolloutHead::clone(head)).collect();
+        self.intentions
+            .supersede(&mut index, &mut batch, over, &Actor::muster().name);
         let mut changed = group.group.clone();
         let here = |member: &&target::Member| {
             let registration = &member.agent.registration;
@@ -318,6 +340,34 @@ impl App {
 fn gathering(took: Duration) -> Duration {
     let (least, most) = GATHERING;
     (took * 4).clamp(least, most)
+}
+
+/// The rollouts to the group of a queued one that began and aren't over.
+fn before(index: &Index, id: RolloutId) -> impl Iterator<Item = &Arc<RolloutHead>> {
+    let group = index.rollout(id).map(|queued| &queued.rollout.group);
+    index.rollouts().filter(move |other| {
+        let other = &other.rollout;
+        let begun = !matches!(other.state, State::Queued | State::AwaitingApproval);
+        begun && !other.is_ended() && other.id != id && Some(&other.group) == group
+    })
+}
+
+/// Whether a queued rollout has to wait. One that reached everybody has nothing left to hold back.
+fn has_to_wait(index: &Index, id: RolloutId) -> bool {
+    before(index, id).any(|other| !other.rollout.is_at_once())
+}
+
+/// What members that wait come to, which couldn't be made for them when the rollout began and can now.
+fn rendered_since(index: &Index, head: &RolloutHead) -> BTreeMap<AgentId, Digest> {
+    let Some(target) = index.target_head(head.rollout.target) else {
+        return BTreeMap::new();
+    };
+    let lacks = |member: &Member| member.target.is_none() && member.phase == Phase::Waiting;
+    head.members
+        .iter()
+        .filter(|(_, member)| lacks(member))
+        .filter_map(|(agent, _)| Some((*agent, target.digest_for(*agent)?)))
+        .collect()
 }
 
 /// Moves the group's target when its rollout is over: to the new one, or back.

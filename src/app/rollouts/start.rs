@@ -10,7 +10,8 @@ use crate::fleet::hash::Digest;
 use crate::fleet::ids::{AgentId, RolloutId, TargetId};
 use crate::fleet::name::Name;
 use crate::fleet::rollout::{
-    Candidate, Ended, Kind, Member, Members, Progress, Rollout, State, Strategy, View, assign, plan,
+    Candidate, Ended, Kind, Member, Members, PendingMove, Progress, Rollout, State, Strategy, View, assign,
+    plan,
 };
 use crate::fleet::target;
 use crate::fleet::time::Timestamp;
@@ -29,8 +30,17 @@ pub(in crate::app) struct Wanted {
 }
 
 impl Intentions {
-    /// Whether agents of the group may have something else than it has: its last rollout was ended halfway.
-    pub(in crate::app) fn is_unsettled(index: &Index, group: &Group) -> bool {
+    /// Whether agents of the group may have something else than it has: its last rollout was ended halfway, or agents that
+    /// came into it wait to move, or were left behind.
+    pub(in crate::app) fn is_unsettled(index: &Index, group: &Group, fleet: &[target::Member]) -> bool {
+        let stays = |member: &target::Member| {
+            let id = member.agent.id();
+            is_member(group, member)
+                && (index.pending_move(id).is_some() || index.left_behind(&group.name, id).is_some())
+        };
+        if fleet.iter().any(stays) {
+            return true;
+        }
         let Some(head) = group.rollout.and_then(|id| index.rollout(id)) else {
             return false;
         };
@@ -102,15 +112,26 @@ impl Intentions {
                 IfRunning::Replace => {}
             }
         }
+        self.supersede(index, batch, open, &actor.name);
+        Ok(false)
+    }
+
+    /// Ends rollouts whose place another one takes.
+    pub(in crate::app) fn supersede(
+        &self,
+        index: &mut Index,
+        batch: &mut Batch,
+        open: Vec<RolloutHead>,
+        by: &str,
+    ) {
         for mut head in open {
             let ended = State::Ended {
                 how: Ended::Superseded,
             };
-            head.rollout.enter(ended, &actor.name, String::new(), self.now());
+            head.rollout.enter(ended, by, String::new(), self.now());
             batch.put(&head.rollout.id, &head.rollout);
             index.put_rollout(head);
         }
-        Ok(false)
     }
 
     /// Puts a rollout to `group` into the batch and the index, with the agents of `fleet` that are in the group, and
@@ -158,7 +179,7 @@ impl Intentions {
         self.begin_rollout(index, batch, group, rollout, &actor.name, &fleet)
     }
 
-    /// Lets a rollout begin: freezes its members and releases the first.
+    /// Lets a rollout begin: freezes its members and releases the first. Members that waited to move do so with it.
     pub(in crate::app) fn begin_rollout(
         &self,
         index: &mut Index,
@@ -179,8 +200,9 @@ impl Intentions {
         let fleet = fleet.as_slice();
         rollout.members = u32::try_from(fleet.len()).unwrap_or(u32::MAX);
         let mut members = freeze(index, &rollout, fleet);
-        let back = members.values().filter_map(|member| member.base);
-        let digests: Vec<Digest> = back.collect();
+        let needed = members.values();
+        let needed = needed.flat_map(|member| [member.target, member.before, member.base]);
+        let digests: Vec<Digest> = needed.flatten().collect();
         index.load_offers(&self.store, self.keys(), digests);
         rollout.enter(State::Running { stage: 0 }, by, String::new(), now);
         rollout.stage_since = now;
@@ -198,10 +220,22 @@ impl Intentions {
         let succeeded = State::Ended {
             how: Ended::Succeeded,
         };
-        if rollout.is_at_once() || rollout.state == succeeded {
-            group.target = Some(rollout.target);
+        // A move brings agents to what the group has; it is no rollout of the group itself.
+        if rollout.kind == Kind::Publish {
+            if rollout.is_at_once() || rollout.state == succeeded {
+                group.target = Some(rollout.target);
+            }
+            group.rollout = Some(rollout.id);
         }
-        group.rollout = Some(rollout.id);
+        for agent in members.keys() {
+            if index
+                .pending_move(*agent)
+                .is_some_and(|pending| pending.group == group.name)
+            {
+                batch.delete::<PendingMove>(agent);
+                index.put_move(*agent, None);
+            }
+        }
         batch.put(&rollout.id, &rollout);
         for (agent, member) in &members {
             batch.put(&(rollout.id, *agent), member);
@@ -213,7 +247,7 @@ impl Intentions {
         rollout
     }
 
-    /// Ends the rollouts of a group that has nothing to send any more, and what they say to its agents.
+    /// Ends the rollouts of a group that has nothing to send any more, what they say to its agents, and the moves into it.
     pub(in crate::app) fn disarm_rollouts(
         index: &mut Index,
         batch: &mut Batch,
@@ -237,6 +271,11 @@ impl Intentions {
             }
             batch.put(&head.rollout.id, &head.rollout);
             index.put_rollout(head);
+        }
+        let moves: Vec<AgentId> = index.moves_into(group).map(|(agent, _)| agent).collect();
+        for agent in moves {
+            batch.delete::<PendingMove>(&agent);
+            index.put_move(agent, None);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Steering rollouts: what operators do about them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -11,12 +12,13 @@ use crate::app::App;
 use crate::app::changes::Topic;
 use crate::app::configs::short;
 use crate::app::error::Error;
-use crate::app::intentions::RolloutHead;
+use crate::app::intentions::{Index, RolloutHead};
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::Delivery;
 use crate::fleet::ids::{AgentId, RolloutId};
-use crate::fleet::rollout::{Act, State};
+use crate::fleet::rollout::{Act, ActError, PendingMove, State, Wants};
+use crate::fleet::time::Timestamp;
 use crate::store::Batch;
 
 /// What is to be done about a rollout, and why.
@@ -43,19 +45,35 @@ impl App {
         let mut index = writing.index();
         let mut head = RolloutHead::clone(numbered(&index, id)?);
         let before = head.rollout.state.clone();
+        let moves_again = head.rollout.left_behind_can_move();
+        let act = match &steer.act {
+            Act::Retry { agents } if moves_again => self.of_those_left(&index, &head, agents)?,
+            act @ (Act::Pause
+            | Act::Resume
+            | Act::Promote
+            | Act::Abort
+            | Act::RollBack
+            | Act::Retry { .. }) => act.clone(),
+        };
+        let refused = |error: ActError| Error::Conflict(error.to_string());
         let retried = head
             .rollout
-            .act(&mut head.members, &steer.act, &actor.name, &steer.reason, now)
-            .map_err(|error| Error::Conflict(error.to_string()))?;
+            .act(&mut head.members, &act, &actor.name, &steer.reason, now)
+            .map_err(refused)?;
         let mut batch = Batch::new();
         batch.put(&id, &head.rollout);
+        if moves_again {
+            move_again(&mut index, &mut batch, &head, &retried, now);
+        }
         let mut turns = Vec::new();
         let mut forgiven: Vec<(AgentId, Delivery)> = Vec::new();
         for agent in &retried {
             let Some(member) = head.members.get(agent) else {
                 continue;
             };
-            batch.put(&(id, *agent), member);
+            if !moves_again {
+                batch.put(&(id, *agent), member);
+            }
             let Some(turn) = self.turn_of(*agent, None).await else {
                 continue;
             };
@@ -102,5 +120,52 @@ impl App {
         self.rollouts.activate();
         self.settle_members(id).await;
         Ok(state)
+    }
+
+    /// Retrying a move that is over: the agents that it left behind, of those that are meant.
+    fn of_those_left(
+        &self,
+        index: &Index,
+        head: &RolloutHead,
+        meant: &BTreeSet<AgentId>,
+    ) -> Result<Act, Error> {
+        let group = &head.rollout.group;
+        let is_left = |agent: &AgentId| {
+            let known = self.live.get(*agent);
+            let here = known.is_some_and(|seen| seen.agent.registration.group == *group);
+            let behind = index.left_behind(group, *agent);
+            here && behind.is_some_and(|behind| behind.id() == head.id())
+        };
+        let agents = head.members.keys().copied();
+        let agents: BTreeSet<AgentId> = agents
+            .filter(|agent| meant.is_empty() || meant.contains(agent))
+            .filter(is_left)
+            .collect();
+        if agents.is_empty() {
+            return Err(Error::Conflict(ActError::NobodyLeft.to_string()));
+        }
+        Ok(Act::Retry { agents })
+    }
+}
+
+/// Has agents that a move left behind wait for another. They keep what they have.
+fn move_again(index: &mut Index, batch: &mut Batch, head: &RolloutHead, agents: &[AgentId], now: Timestamp) {
+    for agent in agents {
+        let Some(member) = head.members.get(agent) else {
+            continue;
+        };
+        let keeps = match member.wants(&head.rollout) {
+            Wants::Before(digest) | Wants::Base(digest) | Wants::Target(digest) => digest,
+            Wants::Group => None,
+        };
+        let group = &head.rollout.group;
+        let pending = PendingMove {
+            group: group.clone(),
+            from: group.clone(),
+            keeps,
+            since: now,
+        };
+        batch.put(agent, &pending);
+        index.put_move(*agent, Some(pending));
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::moves::unresolved;
 use super::numbered;
 use crate::app::App;
 use crate::app::error::Error;
@@ -40,6 +41,9 @@ pub struct RolloutSummary {
     pub waits: String,
     /// What may be done about it now.
     pub acts: Vec<String>,
+    /// Agents that it left with something else than their group has, since they came into it with that. Retrying lets them
+    /// move.
+    pub left_behind: u32,
 }
 
 /// A stage.
@@ -139,7 +143,7 @@ impl App {
         let mut agents: Vec<MemberView> = head
             .members
             .iter()
-            .map(|(agent, member)| self.member_view(head, *agent, member, views.get(agent), now))
+            .map(|(agent, member)| self.member_view(&index, head, (*agent, member), views.get(agent), now))
             .collect();
         agents
             .sort_by(|a, b| (a.verdict, a.stage, &a.title, a.id).cmp(&(b.verdict, b.stage, &b.title, b.id)));
@@ -185,7 +189,9 @@ impl App {
             },
         ];
         let total = Counts::sum(&counted);
+        let left_behind = self.left_by(index, head);
         let possible = acts.iter().filter(|act| match act {
+            Act::Retry { .. } if rollout.left_behind_can_move() => left_behind > 0,
             Act::Retry { .. } => total.failed > 0 && act.is_possible(rollout),
             Act::Pause | Act::Resume | Act::Promote | Act::Abort | Act::RollBack => act.is_possible(rollout),
         });
@@ -203,20 +209,42 @@ impl App {
                 })
                 .collect(),
             total,
+            left_behind,
             rollout: rollout.clone(),
         }
     }
 
+    /// How many agents it left behind.
+    fn left_by(&self, index: &Index, head: &RolloutHead) -> u32 {
+        if !head.rollout.is_ended() {
+            return 0;
+        }
+        let group = &head.rollout.group;
+        let left = head.members.keys().filter(|agent| {
+            let seen = self.live.get(**agent);
+            let here = seen.is_some_and(|seen| seen.agent.registration.group == *group);
+            let behind = index.left_behind(group, **agent);
+            here && behind.is_some_and(|behind| behind.id() == head.id())
+        });
+        u32::try_from(left.count()).unwrap_or(u32::MAX)
+    }
+
     fn member_view(
         &self,
+        index: &Index,
         head: &RolloutHead,
-        agent: AgentId,
-        member: &Member,
+        (agent, member): (AgentId, &Member),
         view: Option<&View>,
         now: Timestamp,
     ) -> MemberView {
-        let title = self.live.get(agent).map(|seen| seen.agent.title());
-        let (verdict, reason, since) = judged(&head.rollout, member, view);
+        let seen = self.live.get(agent);
+        let title = seen.as_ref().map(|seen| seen.agent.title());
+        let (verdict, mut reason, since) = judged(&head.rollout, member, view);
+        let lacks = verdict == Verdict::Blocked
+            && view.is_some_and(|view| view.blocked == Some(Blocked::NotRendered));
+        if let (true, Some(seen)) = (lacks, &seen) {
+            reason = unresolved(index, head.rollout.target, &seen.agent);
+        }
         let looked_at = matches!(member.phase, Phase::Released { .. } | Phase::Proven { .. });
         let gates = view.filter(|_| looked_at && !head.rollout.is_ended());
         MemberView {

@@ -95,7 +95,7 @@ pub(super) struct Show {
     agent: String,
 }
 
-const CARD: [Column; 24] = [
+const CARD: [Column; 26] = [
     field("Name", "/name"),
     field("Status", "/status/condition"),
     field("Reason", "/status/reason"),
@@ -104,6 +104,8 @@ const CARD: [Column; 24] = [
     time("Last seen", "/last_seen"),
     field("Group", "/group"),
     field("Proposed group", "/proposed_group"),
+    field("Waits to move", "/pending_move/waits"),
+    field("Left behind", "/left_behind/why"),
     field("Labels", "/labels"),
     field("Configuration", "/config/state"),
     field("Refused because", "/config/error"),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state::{Ended, State};
 use super::view::{FailureReason, Progress, View};
-use super::{Members, Rollout};
+use super::{Kind, Members, Rollout};
 use crate::fleet::hash::Digest;
 use crate::fleet::time::Timestamp;
 
@@ -164,8 +164,11 @@ impl Member {
             Phase::RolledBack { .. } => Wants::Base(self.base),
             Phase::Failed { .. } => Wants::Target(self.target),
             _ if succeeded => Wants::Group,
-            // Nobody is held back, and the group has it already: whoever becomes able has it at once.
-            Phase::Waiting if rollout.is_at_once() => Wants::Group,
+            // Nobody is held back, and the group has it already: whoever becomes able has it at once. What moves is not
+            // the group, so agents that a move doesn't reach before its end stay where they are.
+            Phase::Waiting if rollout.is_at_once() && !(rollout.kind == Kind::Move && rollout.is_ended()) => {
+                Wants::Group
+            }
             Phase::Released { .. } | Phase::Proven { .. } | Phase::Left { released: true, .. } => {
                 Wants::Target(self.target)
             }

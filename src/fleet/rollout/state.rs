@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::member::{Phase, failures};
-use super::{Members, Rollout};
+use super::{Kind, Members, Rollout};
 use crate::fleet::ids::AgentId;
 use crate::fleet::time::Timestamp;
 
@@ -114,9 +114,10 @@ pub enum Act {
     Abort,
     /// Bring everybody back to what they had.
     RollBack,
-    /// Offer the content once more to agents that failed with it.
+    /// Offer the content once more to agents that failed with it. When a rollout has ended and left agents with something
+    /// else than their group has: let them move there.
     Retry {
-        /// Which; none means all that failed.
+        /// Which; none means all that failed, or were left behind.
         #[serde(default)]
         agents: BTreeSet<AgentId>,
     },
@@ -136,6 +137,9 @@ pub enum ActError {
     /// Nobody failed.
     #[error("none of these agents failed in this rollout")]
     NobodyFailed,
+    /// A move left nobody behind.
+    #[error("none of these agents was left behind by this rollout")]
+    NobodyLeft,
 }
 
 impl Act {
@@ -167,6 +171,7 @@ impl Act {
     #[must_use]
     pub fn is_possible(&self, rollout: &Rollout) -> bool {
         match (self, &rollout.state) {
+            (Self::Retry { .. }, _) if rollout.left_behind_can_move() => true,
             (Self::Pause, State::Running { .. })
             | (Self::Resume, State::Paused { .. })
             | (Self::Promote | Self::RollBack, State::Running { .. } | State::Paused { .. })
@@ -200,7 +205,22 @@ impl Act {
 }
 
 impl Rollout {
-    /// Does what an operator says, and tells which agents are to be tried again.
+    /// Whether it is over and may have left agents with something else than their group has, which can move there: a move
+    /// that didn't succeed; or a publication that was rolled back, since agents that had just come into the group went
+    /// back to what they had before.
+    #[must_use]
+    pub fn left_behind_can_move(&self) -> bool {
+        let State::Ended { how } = self.state else {
+            return false;
+        };
+        let may = match self.kind {
+            Kind::Move => how != Ended::Succeeded,
+            Kind::Publish => how == Ended::RolledBack,
+        };
+        may && self.governs
+    }
+
+    /// Does what an operator says, and tells which agents are to be tried again, or to move again.
     ///
     /// # Errors
     /// [`ActError`] when it can't be done now.
@@ -236,6 +256,17 @@ impl Rollout {
             }
             Act::Abort => State::Ended { how: Ended::Aborted },
             Act::RollBack => State::RollingBack { why: Pause::Operator },
+            Act::Retry { agents } if self.left_behind_can_move() => {
+                let left = members.iter().filter(|(agent, member)| {
+                    let meant = agents.is_empty() || agents.contains(agent);
+                    meant && !matches!(member.phase, Phase::Left { .. })
+                });
+                retried.extend(left.map(|(agent, _)| *agent));
+                if retried.is_empty() {
+                    return Err(ActError::NobodyLeft);
+                }
+                self.state.clone()
+            }
             Act::Retry { agents } => {
                 for (agent, member) in members.iter_mut() {
                     let meant = agents.is_empty() || agents.contains(agent);
@@ -254,6 +285,9 @@ impl Rollout {
         let note = match act {
             Act::Pause | Act::Resume | Act::Abort | Act::RollBack => reason.to_owned(),
             Act::Promote => note(&format!("stage {} passed without its gates", stage + 1), reason),
+            Act::Retry { .. } if self.left_behind_can_move() => {
+                note(&format!("{} agents are to move again", retried.len()), reason)
+            }
             Act::Retry { .. } => note(&format!("{} agents are tried again", retried.len()), reason),
         };
         if self.state != next {

@@ -4,6 +4,8 @@
     reason = "a model says what is special about few manners and steps"
 )]
 
+mod moves;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,6 +91,8 @@ struct Host {
     silent_until: Option<Timestamp>,
     /// The contents that it was offered, each once in a row.
     offered: Vec<u8>,
+    /// How often it was offered something.
+    offers: usize,
     retried: bool,
     broken: bool,
     /// How far its clock is ahead, in seconds.
@@ -123,6 +127,8 @@ pub(super) struct World {
     random: fastrand::Rng,
     stages: BTreeMap<AgentId, usize>,
     furthest: usize,
+    /// Where agents move between two groups; the rollout above is none then.
+    moves: Option<moves::Moves>,
 }
 
 fn group() -> Name {
@@ -191,6 +197,7 @@ impl World {
             random: fastrand::Rng::with_seed(seed),
             stages,
             furthest: 0,
+            moves: None,
         }
     }
 
@@ -314,6 +321,7 @@ impl World {
             return;
         }
         if let Some(offer) = update.remote_config {
+            host.offers += 1;
             let number = self
                 .offers
                 .iter()
@@ -333,6 +341,15 @@ impl World {
 
     fn check_offers(&self, agent: AgentId) {
         let host = &self.hosts[&agent];
+        if let Some(moves) = &self.moves {
+            assert!(
+                host.offered.len() <= moves.most_offers(agent),
+                "{:?} flaps: {:?}",
+                host.manner,
+                host.offered
+            );
+            return;
+        }
         // There and back once; an operator's retry may go there again.
         assert!(
             host.retried || host.offered.len() <= 2,
@@ -344,6 +361,9 @@ impl World {
 
     /// The content that is wanted of the agent.
     fn wanted(&self, agent: AgentId) -> u8 {
+        if let Some(moves) = &self.moves {
+            return self.wanted_between(moves, agent);
+        }
         let number = |digest: Option<Digest>| {
             let at = self
                 .offers
@@ -371,6 +391,9 @@ impl World {
     }
 
     fn engine(&mut self) {
+        if self.moves.is_some() {
+            return self.engine_of_moves();
+        }
         let views = self.views();
         let view = |agent: AgentId| views.get(&agent);
         let steps = plan(&self.rollout, &self.members, view, self.now);
@@ -596,6 +619,7 @@ impl Host {
             next_word: now.plus(Duration::from_secs(u64::from(id.0[7]) % 30)),
             silent_until,
             offered: Vec::new(),
+            offers: 0,
             retried: false,
             broken: false,
             skew: 0,

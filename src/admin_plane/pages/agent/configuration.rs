@@ -113,6 +113,9 @@ fn wanted(detail: &AgentDetail, view: &AgentConfiguration, scene: &Scene<'_>) ->
         if let Some(reason) = view.hold {
             return html! { (hold_words(reason)) };
         }
+        if let Some(moving) = &detail.pending_move {
+            return html! { "nothing for now: it waits to move into " a href={ "/groups/" (detail.registration.group) } { (detail.registration.group) } " (" (visible(&moving.waits)) "). What it runs stays." };
+        }
         return html! {
             "nothing: " @if detail.registration.group.as_str() == "unassigned" { "it is in no group" }
             @else { "nothing was published to " a href={ "/groups/" (detail.registration.group) } { (detail.registration.group) } }
@@ -130,6 +133,7 @@ fn wanted(detail: &AgentDetail, view: &AgentConfiguration, scene: &Scene<'_>) ->
             ", published " (ago(target.published_at, scene.now)) " by " (visible(&target.published_by))
             @if !target.message.is_empty() { ": " (visible(&target.message)) }
         }
+        @if detail.pending_move.is_some() && !wanted.own { "; it keeps this until a rollout of its group moves it" }
         @if view.hold.is_some() { "; it is held" }
         @if wanted.own && scene.may(Permission::Publish) { " " a href={ (path(detail)) "/act/unpublish" } { "Give it up" } }
     }

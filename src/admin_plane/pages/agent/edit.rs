@@ -86,7 +86,7 @@ pub fn group(detail: &AgentDetail, groups: &[Name], form: &PinForm<'_>, scene: &
                     name: "group",
                     label: "Group",
                     value: form.chosen,
-                    help: "It stays in this group whatever selectors say, and is sent what is published to it.",
+                    help: "It stays in this group whatever selectors say. What it has it keeps until a rollout of the group brings it what is published there: a moment later, when nothing is in the way.",
                     error: form.errors.field("group"),
                     ..Field::default()
                 }, &named("Choose a group", groups)))

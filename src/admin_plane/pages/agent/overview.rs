@@ -117,6 +117,12 @@ fn membership(detail: &AgentDetail, scene: &Scene<'_>) -> Markup {
             @else { a href={ "/groups/" (group) } { (group) } ", " (because(&registration.because)) "." }
             @if registration.own_target.is_some() { " It has a configuration of its own, which goes before its group's." }
         }
+        @if let Some(moving) = &detail.pending_move {
+            p { "It came from " (visible(moving.from.as_str())) " " (ago(moving.since, scene.now)) " and keeps what it has until a rollout of the group takes it: " (visible(&moving.waits)) "." }
+        }
+        @if let Some(left) = &detail.left_behind {
+            p { "It has something else than its group: " (visible(&left.why)) " (" a href={ "/rollouts/" (left.rollout) } { "rollout " (left.rollout) } ")." }
+        }
         @if let Some(terms) = &registration.pin_terms { p.soft { "Pinned " (told(terms, scene.now)) } }
         @if let Some(terms) = &registration.own_terms { p.soft { "Its own configuration was published " (told(terms, scene.now)) } }
         @if let Some(proposed) = &registration.proposed_group {

@@ -141,7 +141,7 @@ fn fields(form: &GroupForm, configs: &[Name], errors: &Errors) -> Markup {
             name: "selectors",
             label: "Selectors",
             value: &form.selectors,
-            help: "One a line; an agent belongs here when any line fits. None: only agents that are put here by hand or by an enrolment token.",
+            help: "One a line; an agent belongs here when any line fits. None: only agents that are put here by hand or by an enrolment token. Agents that come from elsewhere keep what they have until a rollout moves them, in this group's stages.",
             error: errors.field("selectors"),
             input: Input::Lines(4),
             optional: true,

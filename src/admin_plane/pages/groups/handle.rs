@@ -80,10 +80,22 @@ async fn show(call: Call) -> Outcome {
         .intentions
         .group(&call.actor, name, &call.app().fleet())?;
     let claims = call.app().group_claims(&call.actor, name)?;
-    let rollout = detail.summary.group.rollout;
-    let rollout = rollout.and_then(|id| call.app().rollout(&call.actor, id).ok());
-    let rollout = rollout.as_ref().map(|rollout| &rollout.summary);
-    let body = group(&detail, &claims, rollout, &Stage::of(&call).scene());
+    let moves = call.app().group_moves(&call.actor, name)?;
+    let rollouts = call
+        .app()
+        .list_rollouts(&call.actor, Some(&detail.summary.group.name))?;
+    // A move that runs, too; otherwise what brought what is published.
+    let running = rollouts.iter().find(|summary| !summary.rollout.is_ended());
+    let latest = rollouts
+        .iter()
+        .find(|summary| Some(summary.rollout.id) == detail.summary.group.rollout);
+    let body = group(
+        &detail,
+        &claims,
+        &moves,
+        running.or(latest),
+        &Stage::of(&call).scene(),
+    );
     Ok(page(
         &call,
         StatusCode::OK,

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::claims::{proposals, ties};
+use super::moves::moves;
 use super::{REFUSED, WAITING, members};
 use crate::admin_plane::pages::layers::{layer_links, publish_to};
 use crate::admin_plane::pages::layout::{page_head, section};
@@ -15,7 +16,7 @@ use crate::admin_plane::pages::scene::{Scene, agents_href, bytes, encoded, quiet
 use crate::admin_plane::pages::terms::told;
 use crate::app::claims::GroupClaims;
 use crate::app::intentions::{GroupDetail, GroupSummary};
-use crate::app::rollouts::RolloutSummary;
+use crate::app::rollouts::{GroupMoves, RolloutSummary};
 use crate::auth::permission::Permission;
 use crate::fleet::target::{Rendering, Target};
 
@@ -24,6 +25,7 @@ use crate::fleet::target::{Rendering, Target};
 pub fn group(
     detail: &GroupDetail,
     claims: &GroupClaims,
+    moving: &GroupMoves,
     rollout: Option<&RolloutSummary>,
     scene: &Scene<'_>,
 ) -> Markup {
@@ -47,6 +49,7 @@ pub fn group(
                 (section("Published", None, &now_published(summary, scene)))
             }
             (changed_inputs(summary, scene))
+            (moves(moving, scene))
             @if !group.layers.is_empty() {
                 (section("Layers", Some(&html! { a href={ (href) "/rendered" } { "What they come to" } }), &layers(summary)))
             }
@@ -114,6 +117,14 @@ fn state(summary: &GroupSummary, rollout: Option<&RolloutSummary>, scene: &Scene
         let why = html! { a href=(href) { (agents(members.drifted)) } @if members.drifted == 1 { " runs" } @else { " run" } " something else than " (what) };
         return status_line(Status::Degraded, Some("Drifted"), &why, &age);
     }
+    if summary.moving > 0 {
+        let why = html! { (agents(summary.moving)) " of " (members.all) @if summary.moving == 1 { " waits" } @else { " wait" } " to move to " (what) ", with what runs there unchanged" };
+        return status_line(Status::InProgress, Some("Moving"), &why, &age);
+    }
+    if summary.left_behind > 0 {
+        let why = html! { (agents(summary.left_behind)) " of " (members.all) @if summary.left_behind == 1 { " runs" } @else { " run" } " something else than " (what) ", since the move to it came to nothing" };
+        return status_line(Status::Degraded, Some("Left behind"), &why, &age);
+    }
     if members.waiting > 0 {
         let filter = format!("group = {}, {WAITING}", summary.group.name);
         let why = html! { a href=(agents_href(&filter)) { (agents(members.waiting)) } " of " (members.all) " are not at " (what) " yet" };
@@ -152,11 +163,12 @@ fn under_way(summary: &GroupSummary) -> Markup {
         count: u64::from(number),
     };
     html! {
-        @if is_published && members.waiting + members.failed > 0 {
+        @if is_published && members.waiting + members.failed + members.elsewhere > 0 {
             (progress("How far the agents are", &[
                 part(Status::Healthy, "run it", members.current),
                 part(Status::InProgress, "not there yet", members.waiting),
                 part(Status::Down, "refused it", members.failed),
+                part(Status::InProgress, "came with something else", members.elsewhere),
                 part(Status::Degraded, "run something else", members.drifted),
                 part(Status::Unknown, "held", members.held),
                 part(Status::Unknown, "with a configuration of their own", members.own_target),

@@ -81,6 +81,14 @@ fn told(summary: &RolloutSummary, act: &Act) -> (&'static str, String, String) {
             ),
             "Abort the rollout".to_owned(),
         ),
+        Act::Retry { .. } if summary.left_behind > 0 => (
+            "Move again",
+            format!(
+                "{} that this rollout left behind keep what they have and wait for another, which brings them what the group has then.",
+                agents(summary.left_behind)
+            ),
+            format!("Move {} again", agents(summary.left_behind)),
+        ),
         Act::Retry { .. } => (
             "Retry",
             format!(

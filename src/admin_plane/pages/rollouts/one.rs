@@ -10,7 +10,7 @@ use crate::admin_plane::pages::parts::{
 use crate::admin_plane::pages::scene::Scene;
 use crate::app::rollouts::{MemberView, RolloutDetail, RolloutSummary, Verdict};
 use crate::auth::permission::Permission;
-use crate::fleet::rollout::{Act, GateSummary, OnFailure, Outcome, Stage, Transition};
+use crate::fleet::rollout::{Act, GateSummary, Kind, OnFailure, Outcome, Stage, Transition};
 use crate::fleet::time::Timestamp;
 
 /// The most agents that are listed.
@@ -51,6 +51,10 @@ fn acts(summary: &RolloutSummary, scene: &Scene<'_>) -> Markup {
             format!("Bring back {}", count(u64::from(agents), "agent", "agents"))
         }
         "abort" => "Abort".to_owned(),
+        _ if summary.left_behind > 0 => format!(
+            "Move {} again",
+            count(u64::from(summary.left_behind), "agent", "agents")
+        ),
         _ => format!(
             "Retry {}",
             count(u64::from(summary.total.failed), "agent", "agents")
@@ -216,6 +220,11 @@ fn what(summary: &RolloutSummary, scene: &Scene<'_>) -> Markup {
         .max();
     facts(&[
         Fact::new("Brings", html! { (visible(&summary.brings)) }),
+        Fact {
+            term: "For",
+            value: (rollout.kind == Kind::Move)
+                .then(|| html! { "agents that came into the group and had something else" }),
+        },
         Fact {
             term: "Instead of",
             value: (!summary.instead_of.is_empty()).then(|| visible(&summary.instead_of)),
