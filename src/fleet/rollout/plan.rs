@@ -331,7 +331,7 @@ impl<'v, F: Fn(AgentId) -> Option<&'v View>> Draft<'_, F> {
 
     /// Brings back who failed, when that is what is wanted, and sees what became of it.
     fn restore(&mut self) {
-        let heals = self.rollout.strategy.on_failure == OnFailure::RollBack;
+        let heals = self.heals();
         let steps: Vec<Step> = self
             .each()
             .filter_map(|(agent, member)| match &member.phase {
@@ -356,6 +356,21 @@ impl<'v, F: Fn(AgentId) -> Option<&'v View>> Draft<'_, F> {
         for step in steps {
             self.step(step);
         }
+    }
+
+    /// Whether agents that failed are brought back while the others go on.
+    fn heals(&self) -> bool {
+        self.rollout.strategy.on_failure == OnFailure::RollBack
+    }
+
+    /// Whether somebody who failed is yet to be brought back, or on the way.
+    fn is_healing(&self) -> bool {
+        self.heals()
+            && self.each().any(|(_, member)| match &member.phase {
+                Phase::Failed { .. } => member.base.is_some(),
+                Phase::RolledBack { restored, .. } => *restored == Restored::Pending,
+                Phase::Waiting | Phase::Released { .. } | Phase::Proven { .. } | Phase::Left { .. } => false,
+            })
     }
 
     /// Whether an agent that failed is to be brought back now. One that refused the content may go back by itself, as
@@ -507,6 +522,8 @@ impl<'v, F: Fn(AgentId) -> Option<&'v View>> Draft<'_, F> {
         }
         if stage + 1 < self.rollout.strategy.stages.len() {
             self.step(Step::Pass { stage: stage + 1 });
+        } else if self.is_healing() {
+            return false;
         } else {
             self.step(Step::End {
                 how: Ended::Succeeded,

@@ -1,8 +1,10 @@
 //! Why a rollout waits, in one sentence.
 
 use super::counts::Counts;
+use super::member::{Phase, Restored};
 use super::plan::at_risk_now;
 use super::state::{Ended, State};
+use super::strategy::OnFailure;
 use super::{Members, Rollout};
 
 /// What the rollout is doing and what it waits for, in one sentence with its end mark. `stages` are its counts.
@@ -76,6 +78,16 @@ fn running(rollout: &Rollout, members: &Members, stages: &[Counts], stage: usize
             "{number}: nobody can be reached; {} can't take it now.",
             agents(here.blocked)
         );
+    }
+    let healing = members.values().filter(|member| match &member.phase {
+        Phase::Failed { .. } => member.base.is_some(),
+        Phase::RolledBack { restored, .. } => *restored == Restored::Pending,
+        Phase::Waiting | Phase::Released { .. } | Phase::Proven { .. } | Phase::Left { .. } => false,
+    });
+    let healing = u32::try_from(healing.count()).unwrap_or(u32::MAX);
+    if healing > 0 && here.waiting == 0 && rollout.strategy.on_failure == OnFailure::RollBack {
+        let verb = if healing == 1 { "is" } else { "are" };
+        return format!("{number}: {} that failed {verb} brought back.", agents(healing));
     }
     format!("{number} begins.")
 }

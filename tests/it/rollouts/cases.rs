@@ -164,6 +164,13 @@ async fn an_operators_retry_offers_a_failed_hash_once_more_and_nothing_else_does
     let failed = hosts[0].agent.status.hash.clone();
     says(&mut hosts[0], RemoteConfigOutcome::Failed).await;
     says(&mut hosts[1], RemoteConfigOutcome::Applied).await;
+    // How long it may take to go back by itself counts from when the rollout saw it.
+    world
+        .until("it is seen", || {
+            let agents = world.rollout(id).agents;
+            agents.iter().any(|agent| agent.verdict == Verdict::Failed)
+        })
+        .await;
     world.pass(Duration::from_secs(11));
     hosts[0].beats().await;
     assert_eq!(next(&mut hosts).await, [0], "it is brought back");
