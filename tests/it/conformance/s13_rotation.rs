@@ -14,7 +14,7 @@ use super::s04_exchange::is_bare;
 use super::s13_connection::{TAKES, connection, offered};
 use crate::harness::{Agent, Plan, World, admin, bearer_of, caps::C};
 
-/// An agent that uses the credential that it was offered, and the same as it was before.
+/// An agent that uses the credential that it was offered and is away for a moment, and the same as it was before.
 async fn rotated(world: &World) -> (Agent, Agent) {
     let (before, line, offer) = offered(world, TAKES).await;
     drop(line);
@@ -22,6 +22,10 @@ async fn rotated(world: &World) -> (Agent, Agent) {
     agent.take(&offer);
     let mut line = agent.connect(world).await;
     assert_eq!(line.ask(&agent.full()).await.error, None);
+    drop(line);
+    // As long as the server has the line, it is what an offer goes out on.
+    let id = agent.id();
+    world.until("it is away", || !world.is_online(id)).await;
     (agent, before)
 }
 
