@@ -172,13 +172,15 @@ class Operator(threading.Thread):
 
 def lost(server, operator):
     """What was acknowledged and is not there."""
+    # What was acknowledged until now: the operator goes on meanwhile.
+    tokens, revisions = set(operator.tokens), dict(operator.revisions)
     missing = []
-    for name, revision in operator.revisions.items():
+    for name, revision in revisions.items():
         there = server.api("GET", f"/api/v1/configs/{name}")["latest"]
         if there < revision:
             missing.append(f"{name}: revision {revision}, there is {there}")
     there = {token["id"] for token in server.api("GET", "/api/v1/enrolment-tokens")["tokens"]}
-    missing.extend(f"token {token}" for token in operator.tokens - there)
+    missing.extend(f"token {token}" for token in tokens - there)
     expected, before = operator.published, list(operator.attempted)
     published = server.api("GET", "/api/v1/groups/all")["published"]
     content = (published or {}).get("content") or {}

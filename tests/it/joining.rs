@@ -107,6 +107,6 @@ async fn a_token_for_many_that_is_handed_a_hosts_configuration_is_refused_and_no
         .await;
     let said = String::from_utf8(refused.body).unwrap();
     assert!(refused.status == 422 && said.contains("--no-adopt"), "{said}");
-    let taken = enrolling(json!({"host": "web-1"})).send(&world).await;
-    assert_eq!(taken.status, 201, "the one use that it had is still there");
+    let welcome = enrolling(json!({"host": "web-1"})).send(&world).await;
+    assert_eq!(welcome.status, 201, "the one use that it had is still there");
 }
