@@ -67,7 +67,13 @@ impl Store {
         let mut left = unreferenced.as_slice();
         loop {
             let (digests, rest) = left.split_at(left.len().min(BODIES_A_COMMIT));
-            let removed = self.remove_bodies(digests, rest.is_empty())?;
+            let removed = match self.remove_bodies(digests, rest.is_empty()) {
+                Ok(removed) => removed,
+                Err(error) => {
+                    drop(self.remove_bodies(&[], true));
+                    return Err(error.into());
+                }
+            };
             collected.bodies += removed.bodies;
             collected.bytes += removed.bytes;
             left = rest;

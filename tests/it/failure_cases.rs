@@ -7,6 +7,7 @@
 //! |---|---|
 //! | empty selector | `publish::empty_and_ambiguous_selectors_are_refused_with_the_question`, `fleet::selector::tests::an_empty_selector_is_refused` |
 //! | a pattern that would backtrack | `selectors::a_pattern_that_would_backtrack_is_answered_for_the_longest_values`, `fleet::selector::tests::a_pattern_can_not_backtrack_grow_or_escape_its_anchors` |
+//! | a label renamed during a rollout | `rollouts::changes::nobody_changes_groups_in_the_middle_of_a_rollout_and_afterwards_they_move_with_what_they_have` |
 //! | two groups of equal priority | `fleet::group::tests::two_groups_of_equal_priority_are_a_tie_that_the_name_settles` |
 //! | a layer that removes a component which another uses | `rendering::a_layer_that_removes_a_component_which_another_layers_pipeline_uses_is_refused_at_its_line` |
 //! | a variable missing for 1 of 200 agents | `rendering::a_variable_missing_for_1_of_200_agents_blocks_and_names_it` |
@@ -28,6 +29,12 @@
 //! | killed between durable write and send | `rollouts::cases::a_kill_between_the_durable_write_and_the_send_loses_nothing_and_sends_it_once`, `rollouts::a_kill_in_the_middle_of_a_stage_resumes_and_tells_nobody_twice` |
 //! | FAILED for an older hash arriving in the new stage | `rollouts::cases::a_failed_for_an_older_hash_that_arrives_in_the_new_stage_fails_nobody`, `rollout_laws::cases::a_failed_for_an_older_hash_that_arrives_in_each_stage_fails_nobody` |
 //! | the rollback's target failing too | `rollouts::cases::when_the_rollbacks_target_fails_too_that_is_told_and_nothing_more_is_sent`, `rollout_laws::when_the_rollbacks_target_fails_too_that_is_told_and_left` |
+//! | an agent upgraded in the middle | `rollouts::changes::an_agent_that_is_upgraded_in_the_middle_of_a_rollout_doesnt_fail_for_its_restart`, `rollouts::changes::an_agent_that_takes_no_configurations_after_an_upgrade_holds_nobody_up` |
+//! | an agent re-keyed in the middle | `rollouts::changes::an_agent_that_is_re_keyed_in_the_middle_of_a_rollout_is_given_the_same_and_proves_it_anew`, `rollouts::changes::an_agent_that_is_re_keyed_before_its_turn_is_given_what_it_had` |
+//! | an agent re-labelled in the middle | `rollouts::changes::an_agent_that_is_re_labelled_in_the_middle_of_a_rollout_is_sent_what_was_frozen` |
+//! | an agent put away in the middle | `rollouts::changes::an_agent_that_is_archived_and_restored_in_the_middle_of_a_rollout_has_its_turn` |
+//! | a group deleted in the middle | `rollouts::changes::a_group_that_is_deleted_in_the_middle_of_a_rollout_ends_it_and_hosts_keep_what_they_run` |
+//! | an agent that moves while its old group is published to | `rollouts::changes::an_agent_that_moves_while_its_old_group_is_published_to_waits_for_its_turn_in_the_new` |
 //! | skewed clocks | `rollout_laws::cases::agents_with_skewed_clocks_are_judged_as_any_others`, `rollout_laws::a_jump_of_the_clock_makes_nobody_dark` |
 //! | a group of one | `rollout_laws::a_group_of_one_that_fails_is_brought_back` |
 //! | everybody offline | `rollout_laws::with_everybody_offline_a_rollout_waits_and_begins_with_the_canary` |
@@ -60,7 +67,7 @@ use std::path::Path;
 use crate::verbs::{GOOD, Host};
 
 /// How many cases there are. A row that gets lost is noticed.
-const CASES: usize = 39;
+const CASES: usize = 46;
 
 /// Whether a test of that path stands in the source: a function with the attribute of a test, not just a name.
 fn is_test(path: &str) -> bool {

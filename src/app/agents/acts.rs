@@ -440,7 +440,19 @@ impl App {
     /// configuration waits for.
     fn labels_reach_it(&self, id: AgentId, labels: &BTreeMap<String, String>) -> Result<bool, Error> {
         let mut now = (*self.snapshot_of(id)?.agent).clone();
-        let waits = self.desired(&now.registration).config == Intent::Hold(HoldReason::NotRendered);
+        let index = self.intentions.index();
+        let lacks_its_move = index.pending_move(id).is_some_and(|pending| {
+            let target = index.group(&pending.group).and_then(|head| head.group.target);
+            let target = target.and_then(|target| index.target_head(target));
+            target.is_some_and(|target| target.digest_for(id).is_none())
+        });
+        let lacks_its_rollout = index.rolling(id).is_some_and(|head| {
+            let member = head.members.get(&id);
+            member.is_some_and(|member| member.target.is_none())
+        });
+        let waits = lacks_its_move
+            || lacks_its_rollout
+            || self.desired(&now.registration).config == Intent::Hold(HoldReason::NotRendered);
         let mut then = now.clone();
         then.registration.labels.clone_from(labels);
         self.place(&mut now);

@@ -144,6 +144,9 @@ impl App {
             (None, None) => {}
         }
         writing.commit(batch).await?;
+        // What it keeps may be wanted of nobody else.
+        let kept = pending.as_ref().and_then(|pending| pending.keeps);
+        index.load_offers(&self.store, self.intentions.keys(), kept);
         let moves = pending.is_some();
         let groups = [&agent.registration.group, &after.group];
         let topics = groups.map(|group| Topic::Group(group.clone()));

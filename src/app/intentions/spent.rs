@@ -19,7 +19,7 @@ use crate::fleet::agent::Agent;
 use crate::fleet::config::Revision;
 use crate::fleet::hash::Digest;
 use crate::fleet::ids::{AgentId, RolloutId, TargetId};
-use crate::fleet::rollout::{Member, Rollout};
+use crate::fleet::rollout::{Member, PendingMove, Rollout};
 use crate::fleet::target::{Rendered, Target};
 use crate::fleet::time::Timestamp;
 use crate::store::{Batch, ReadError, Store};
@@ -218,6 +218,8 @@ impl Intentions {
         store.visit(|_, sealed: SealedContent| {
             found.insert(sealed.shown);
         })?;
+        // Before the rollouts: a move that begins meanwhile is in one of them.
+        store.visit(|_, pending: PendingMove| found.extend(pending.keeps))?;
         found.extend(rolling(store)?);
         Ok(found)
     }

@@ -193,8 +193,16 @@ impl Intentions {
         rollout.from = group.target;
         // Whoever is in the group by its own word falls out of it where secrets are sent.
         let secret = index.holds_secrets(rollout.target) || index.sends_secrets(group);
+        // The agents were listed before this change began: one that went to another group meanwhile is that one's.
+        let elsewhere = |agent: AgentId| {
+            let moves = index.pending_move(agent);
+            let rolls = index.rolling(agent);
+            moves.is_some_and(|pending| pending.group != group.name)
+                || rolls.is_some_and(|head| head.rollout.group != group.name)
+        };
         let known = |member: &&&target::Member| {
             !(secret && matches!(member.agent.registration.because, Because::Fact(_)))
+                && !elsewhere(member.agent.id())
         };
         let fleet: Vec<&target::Member> = fleet.iter().filter(known).copied().collect();
         let fleet = fleet.as_slice();

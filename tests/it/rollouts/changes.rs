@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use muster::app::agents::AgentAct;
-use muster::app::publish::IfRunning;
+use muster::app::configs::NewConfig;
+use muster::app::publish::{IfRunning, Publish};
 use muster::app::rollouts::Verdict;
 use muster::fleet::agent::report::RemoteConfigOutcome;
 use muster::fleet::config::Content;
 use muster::fleet::name::Name;
 use muster::fleet::rollout::{Ended, State};
+use muster::fleet::target::{LayerRef, Member};
 
 use super::moves::{next_offered, offered_soon};
 use super::{Host, SUCCEEDED, fleet, offered, publish, publish_layers, says};
@@ -149,7 +151,7 @@ async fn an_agent_that_is_re_labelled_in_the_middle_of_a_rollout_is_sent_what_wa
             .await
             .unwrap();
     }
-    let new = muster::app::configs::NewConfig {
+    let new = NewConfig {
         name: "varied".into(),
         description: String::new(),
         content: Content::Yaml(collector("here:${muster:label.port}")),
@@ -157,7 +159,7 @@ async fn an_agent_that_is_re_labelled_in_the_middle_of_a_rollout_is_sent_what_wa
         allow_blank: false,
     };
     world.app.intentions.create_config(&admin(), new).await.unwrap();
-    let layers = muster::fleet::target::LayerRef::list("varied@1").unwrap();
+    let layers = LayerRef::list("varied@1").unwrap();
     let id = publish_layers(&world, "edge", layers, "1 for 60s; all", IfRunning::Refuse)
         .await
         .unwrap();
@@ -277,4 +279,62 @@ async fn nobody_changes_groups_in_the_middle_of_a_rollout_and_afterwards_they_mo
     assert_eq!(world.wanted(&hosts[canary].agent).stamp, second);
     world.pass(Duration::from_secs(3));
     assert_eq!(next_offered(&mut hosts).await, [canary], "by a move of its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_moves_while_its_old_group_is_published_to_waits_for_its_turn_in_the_new() {
+    let world = World::start();
+    let mut hosts = fleet(&world, 2).await;
+    world.wants("core", "theirs").await;
+    // Who is there was listed before the publication could begin.
+    let listed: Vec<Member> = world
+        .app
+        .fleet()
+        .into_iter()
+        .map(|agent| Member {
+            agent,
+            online: true,
+            lacks: Vec::new(),
+        })
+        .collect();
+    world.pin(&hosts[0], "core").await;
+    assert_eq!(waiting(&world), 1);
+    let new = NewConfig {
+        name: "second".into(),
+        description: String::new(),
+        content: Content::Yaml(collector("second:4317")),
+        message: String::new(),
+        allow_blank: false,
+    };
+    let intentions = &world.app.intentions;
+    intentions.create_config(&admin(), new).await.unwrap();
+    let wish = Publish {
+        group: "edge".into(),
+        layers: vec![LayerRef {
+            config: Name::slug("second"),
+            revision: 1,
+        }],
+        message: String::new(),
+        expected_revision: None,
+        confirm: Some(2),
+        allow_blank: false,
+        strategy: Some("all at once".parse().unwrap()),
+        if_running: IfRunning::Refuse,
+    };
+    let published = intentions.publish(&admin(), wish, &listed).await.unwrap();
+    let members = world.rollout(published.rollout.unwrap()).agents;
+    let ids: Vec<_> = members.iter().map(|member| member.id).collect();
+    assert_eq!(ids, [hosts[1].agent.id()]);
+    assert_eq!(
+        next_offered(&mut hosts).await,
+        [1],
+        "the other has to wait for its turn"
+    );
+    assert_eq!(waiting(&world), 1);
+}
+
+/// How many agents wait to move to `core`.
+fn waiting(world: &World) -> usize {
+    let moves = world.app.group_moves(&admin(), "core").unwrap();
+    moves.pending.len()
 }
