@@ -8,7 +8,7 @@ server='@SERVER@'
 supervisor='' collector='' adopt='' adopting=yes base='' ca_given='' host='' user='' prefix='' mode=''
 wait_seconds=120 apply_seconds=15
 force='' dry='' resume='' service=systemd asked_service=''
-old_service='' old_pid='' swapped='' work='' taken_over='' going_on='' stopped='' hushed=''
+old_service='' old_pid='' swapped='' work='' taken_over='' going_on='' stopped='' hushed='' named=''
 
 usage() {
     cat <<'END'
@@ -64,7 +64,7 @@ parse() {
             --collector) collector=$2 ;;
             --supervisor) supervisor=$2 ;;
             --adopt) adopt=$2 ;;
-            --name) host=$2 ;;
+            --name) host=$2 named=yes ;;
             --user) user=$2 ;;
             --base) base=$2 ;;
             --apply-timeout) apply_seconds=$2 ;;
@@ -270,12 +270,16 @@ request() {
     awk '$1 ~ /^HTTP\// { status = $2 } END { printf "%s", status }' "$work/wget.log"
 }
 
-# One text of the last answer.
-field() { sed -n 's/.*"'"$1"'" *: *"\([^"]*\)".*/\1/p' "$work/answer" | head -n 1; }
+# One text of the last answer, with the quotes that are in it.
+field() {
+    sed -n 's/.*"'"$1"'" *: *"\(\([^"\]\|\\.\)*\)".*/\1/p' "$work/answer" |
+        sed -e 's/\\n/ /g' -e 's/\\\(["\/]\)/\1/g' | head -n 1
+}
 
 enrol() {
     {
         printf '{"host":"%s"' "$host"
+        if [ -n "$named" ]; then printf ',"name":"%s"' "$host"; fi
         if [ -n "$adopt" ]; then
             printf ',"running_config":"'
             json_text "$adopt"
@@ -507,7 +511,9 @@ wait_for_agent() {
     done
     warn "the new agent isn't there, or not healthy."
     if [ -s "$work/answer" ]; then
-        warn "the server says: $(field reason) $(field error)"
+        reason=$(field reason) error=$(field error)
+        case $reason in *"$error"*) error='' ;; esac
+        warn "the server says: $reason${error:+ $error}"
     else
         warn "the server couldn't be asked: $server"
     fi
@@ -571,11 +577,10 @@ resume() {
         if [ -e "$state/last_recv_remote_config.dat" ]; then going_on=yes; fi
     fi
     if would "start the agent and wait for it"; then return; fi
+    # One that runs already would be joined by a second.
+    if running; then stop_agent; fi
     # Enrolled again, it waited until now for an operator to decide.
-    if [ -s "$etc/env.new" ]; then
-        stop_agent
-        use_credential
-    fi
+    if [ -s "$etc/env.new" ]; then use_credential; fi
     start_and_wait
 }
 

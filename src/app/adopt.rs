@@ -34,6 +34,8 @@ pub struct AdoptResult {
     pub dropped: Vec<String>,
     /// The secrets that the agent hides: variables stand for them, to be filled in before this is published.
     pub to_fill_in: Vec<Placeholder>,
+    /// Settings that collectors don't report, so that they are missing: to be added before this is published.
+    pub unreported: Vec<String>,
 }
 
 impl App {
@@ -51,7 +53,12 @@ impl App {
         let facts = description
             .map(|packed| packed.unpack().facts())
             .unwrap_or_default();
-        let adopted = config::adopt(&yaml, &facts, &Limits::default()).map_err(Error::Problems)?;
+        // What collectors never report they still run: it stands in what they acknowledged of ours.
+        let acknowledged = snapshot.agent.delivery.applied.as_ref();
+        let acknowledged = acknowledged.and_then(|applied| self.intentions.content(applied.digest).ok());
+        let known = acknowledged.and_then(|content| document(&content));
+        let adopted =
+            config::adopt(&yaml, &facts, known.as_deref(), &Limits::default()).map_err(Error::Problems)?;
         let title = snapshot.agent.title();
         let (content, message) = (Content::Yaml(adopted.yaml), told(&title, &adopted.secrets));
         let saved = if let Some(config) = adoption.config {
@@ -80,6 +87,7 @@ impl App {
             saved,
             dropped: adopted.dropped,
             to_fill_in: adopted.secrets,
+            unreported: adopted.unreported,
         })
     }
 }

@@ -9,6 +9,7 @@ mod suspend;
 mod view;
 
 pub(super) use acts::AT_ONCE;
+pub(in crate::app) use acts::given_name;
 pub use acts::{AgentAct, BulkResult};
 pub use configuration::{AgentConfiguration, Said, Wanted};
 pub use identity::{AgentIdentity, Rotation};

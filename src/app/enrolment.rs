@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::agents::AT_ONCE;
+use super::agents::{AT_ONCE, given_name};
 use super::audit_entry;
 use super::changes::Topic;
 use super::error::Error;
@@ -36,6 +36,10 @@ use crate::store::{AuditEntry, Batch};
 pub struct Enrol {
     /// The host's name, to be recognised by.
     pub host: String,
+    /// What people are to call the agent, whatever it says of itself; as it does when left out. Agents of a pool are called
+    /// what they report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The uid that the agent will use, if it has one already.
     pub instance_uid: Option<InstanceUid>,
     /// The collector configuration that the host runs now: it becomes revision 1 of a config named after the host, and
@@ -95,6 +99,7 @@ impl App {
             tracing::warn!(enrolment_token_id = %id, reason = %refusal, "an enrolment was refused");
             return Err(Error::Unauthenticated);
         }
+        given_name(wish.name.as_deref().unwrap_or_default())?;
         if matches!(token.grants, Grants::Many { .. }) && wish.running_config.is_some() {
             // Before the use is counted: the same token does for the second try.
             return Err(Error::invalid(
@@ -148,6 +153,7 @@ impl App {
                 name: host.clone(),
             },
         };
+        agent.name = given_name(wish.name.as_deref().unwrap_or_default())?;
         agent.labels.clone_from(&token.labels);
         agent.token_group.clone_from(&token.group);
         let twin = self.living_twin(&host, wish.instance_uid);

@@ -249,7 +249,7 @@ impl Life {
         let wish = Enrol {
             host: self.agent.host(),
             instance_uid: Some(self.agent.uid()),
-            running_config: None,
+            ..Enrol::default()
         };
         let enrolled = link::enrol(&self.world.target, self.source(), token, &wish).await?;
         self.world.gauge.counters.enrolled.fetch_add(1, Ordering::Relaxed);

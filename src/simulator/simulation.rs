@@ -313,7 +313,7 @@ async fn credentials(plan: &Plan, agents: &[Agent]) -> Result<Credentials, Simul
     let wish = Enrol {
         host: first.host(),
         instance_uid: Some(first.uid()),
-        running_config: None,
+        ..Enrol::default()
     };
     let source = plan.sources.pick(0);
     let enrolled = link::enrol(&plan.target, source, token, &wish)

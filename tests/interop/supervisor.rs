@@ -163,9 +163,10 @@ pub(crate) fn free_port() -> u16 {
 /// A configuration that receives OTLP on `port`.
 pub(crate) fn receiving_on(port: u16) -> String {
     format!(
-        "# what this host runs\nreceivers:\n  otlp:\n    protocols:\n      http:\n        endpoint: \"127.0.0.1:{port}\"\n\
-         exporters:\n  debug: {{}}\nservice:\n  telemetry: {{metrics: {{level: none}}}}\n  pipelines:\n    traces:\n      \
-         receivers: [otlp]\n      exporters: [debug]\n"
+        "# what this host runs\nreceivers:\n  otlp:\n    protocols:\n      http:\n        endpoint: \"127.0.0.1:{port}\"\n  \
+         hostmetrics:\n    scrapers:\n      memory:\nexporters:\n  debug: {{}}\nservice:\n  telemetry: \
+         {{metrics: {{level: none}}}}\n  pipelines:\n    traces:\n      receivers: [otlp]\n      exporters: [debug]\n    \
+         metrics:\n      receivers: [hostmetrics]\n      exporters: [debug]\n"
     )
 }
 
@@ -232,6 +233,11 @@ fn a_collector_joins_goes_on_with_what_it_ran_and_is_configured_refused_healed_r
     });
     assert_eq!(lab.api.agents().len(), 1, "nobody enrolled anew");
     assert_eq!(offers(&lab, &id), offered, "it has what is wanted");
+
+    // Resumed while it runs, it makes way for the new one.
+    let before = host.pid().unwrap();
+    host.resume();
+    assert!(test_kill_process(before).is_err() && host.pid() != Some(before));
 
     // Removed.
     assert!(host.script(&["--uninstall"]).status.success());

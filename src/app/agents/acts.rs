@@ -400,14 +400,7 @@ impl App {
     }
 
     async fn rename(&self, id: AgentId, entry: AuditEntry, name: &str) -> Result<(), Error> {
-        let name = name.trim();
-        if name.chars().count() > 128 || name.chars().any(char::is_control) {
-            return Err(Error::invalid(
-                "name",
-                "a name has at most 128 characters and no control characters",
-            ));
-        }
-        let name = (!name.is_empty()).then(|| name.to_owned());
+        let name = given_name(name)?;
         self.edit_registration(id, entry, |registration| {
             registration.name = name;
             Ok(())
@@ -623,4 +616,16 @@ fn archive(registration: &mut Registration, now: Timestamp) -> Result<(), Error>
         conflict_with,
     };
     Ok(())
+}
+
+/// The name that somebody gave an agent; `None` takes it away.
+pub(in crate::app) fn given_name(name: &str) -> Result<Option<String>, Error> {
+    let name = name.trim();
+    if name.chars().count() > 128 || name.chars().any(char::is_control) {
+        return Err(Error::invalid(
+            "name",
+            "a name has at most 128 characters and no control characters",
+        ));
+    }
+    Ok((!name.is_empty()).then(|| name.to_owned()))
 }

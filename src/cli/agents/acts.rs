@@ -224,6 +224,8 @@ impl Adopt {
                     "to fill in before it is published: secret {secret}, at {path}"
                 ))
             }));
+            let unreported = list_at(&kept, "/unreported").iter().filter_map(Value::as_str);
+            lines.extend(unreported.map(|path| plain(&format!("not reported, to be added: {path}"))));
             lines.join("\n")
         })
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::drift::{is_added_extension, is_opamp};
+use super::drift::{is_added_extension, is_opamp, never_reported};
 use super::problem::Problem;
 use super::secrecy::{HIDDEN, REDACTED};
 use super::yaml::{self, Entry, Limits, Node, Value};
@@ -25,6 +25,8 @@ pub struct Adopted {
     pub dropped: Vec<String>,
     /// The secrets that the report hides.
     pub secrets: Vec<Placeholder>,
+    /// Settings that collectors don't report and that nobody knows: they are to be added.
+    pub unreported: Vec<String>,
 }
 
 /// A variable that stands for a secret which nobody told us.
@@ -45,20 +47,29 @@ impl Placeholder {
 }
 
 /// Makes a document of ours of one that an agent reports. `facts` are what the agent says of itself: a supervisor repeats
-/// them in the collector's own telemetry. A document in which nothing changes stays as it is, to the byte.
+/// them in the collector's own telemetry. `known` is the document of ours that the agent acknowledged last: what collectors
+/// never report is taken from it. A document in which nothing changes stays as it is, to the byte.
 ///
 /// # Errors
 /// The problems that keep it from being read.
-pub fn adopt(yaml: &str, facts: &Facts, limits: &Limits) -> Result<Adopted, Vec<Problem>> {
+pub fn adopt(
+    yaml: &str,
+    facts: &Facts,
+    known: Option<&str>,
+    limits: &Limits,
+) -> Result<Adopted, Vec<Problem>> {
     let mut tree = yaml::parse(yaml.as_bytes(), limits)?;
+    let known = known.and_then(|known| yaml::parse(known.as_bytes(), limits).ok());
     let mut dropped = Vec::new();
+    let mut silent = Silent::default();
     if let Some(document) = map_of(&mut tree) {
         drop_extensions(document, &mut dropped);
         drop_telemetry(document, facts, &mut dropped);
+        silent.complete(document, known.as_ref());
     }
     let mut secrets = Secrets::default();
     secrets.fill(&mut Vec::new(), &mut tree);
-    let unchanged = dropped.is_empty() && secrets.found.is_empty();
+    let unchanged = dropped.is_empty() && secrets.found.is_empty() && !silent.completed;
     Ok(Adopted {
         yaml: if unchanged {
             yaml.to_owned()
@@ -67,7 +78,55 @@ pub fn adopt(yaml: &str, facts: &Facts, limits: &Limits) -> Result<Adopted, Vec<
         },
         dropped,
         secrets: secrets.found,
+        unreported: silent.unknown,
     })
+}
+
+/// What collectors run and don't report.
+#[derive(Default)]
+struct Silent {
+    /// Whether some of it was known, and put in.
+    completed: bool,
+    /// Where the rest would stand.
+    unknown: Vec<String>,
+}
+
+impl Silent {
+    fn complete(&mut self, document: &mut [Entry], known: Option<&Node>) {
+        for section in document {
+            let Some(components) = map_of(&mut section.value) else {
+                continue;
+            };
+            for component in components {
+                for key in never_reported(&section.key, &component.key) {
+                    self.complete_one(&section.key, component, key, known);
+                }
+            }
+        }
+    }
+
+    fn complete_one(&mut self, section: &str, component: &mut Entry, key: &str, known: Option<&Node>) {
+        if component.value.entry(key).is_some() {
+            return;
+        }
+        let known = known
+            .and_then(|document| {
+                document
+                    .entry(section)?
+                    .value
+                    .entry(&component.key)?
+                    .value
+                    .entry(key)
+            })
+            .cloned();
+        match (known, map_of(&mut component.value)) {
+            (Some(entry), Some(settings)) => {
+                settings.push(entry);
+                self.completed = true;
+            }
+            _ => self.unknown.push(format!("{section}.{}.{key}", component.key)),
+        }
+    }
 }
 
 fn map_of(node: &mut Node) -> Option<&mut Vec<Entry>> {
@@ -256,7 +315,7 @@ mod tests {
         let facts: Facts = [("host.name", "web-1"), ("service.name", "otelcol")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into();
-        adopt(yaml, &facts, &Limits::default()).unwrap()
+        adopt(yaml, &facts, None, &Limits::default()).unwrap()
     }
 
     #[test]
@@ -347,6 +406,18 @@ exporters:
 
     #[test]
     fn what_can_not_be_read_is_refused_with_its_place() {
-        assert!(adopt("a: [", &Facts::new(), &Limits::default()).is_err());
+        assert!(adopt("a: [", &Facts::new(), None, &Limits::default()).is_err());
+    }
+
+    #[test]
+    fn what_collectors_never_report_is_taken_from_what_they_acknowledged_or_named() {
+        let reported = "receivers:\n  hostmetrics:\n    timeout: 0s\n  hostmetrics/slow:\n    timeout: 1s\n";
+        let known = "receivers:\n  hostmetrics:\n    scrapers:\n      cpu:\n";
+        let adopted = adopt(reported, &Facts::new(), Some(known), &Limits::default()).unwrap();
+        let tree = yaml::parse(adopted.yaml.as_bytes(), &Limits::default()).unwrap();
+        let receivers = &tree.entry("receivers").unwrap().value;
+        let scrapers = |id: &str| receivers.entry(id).unwrap().value.entry("scrapers").is_some();
+        assert!(scrapers("hostmetrics") && !scrapers("hostmetrics/slow"));
+        assert_eq!(adopted.unreported, ["receivers.hostmetrics/slow.scrapers"]);
     }
 }

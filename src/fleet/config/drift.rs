@@ -2,11 +2,13 @@
 //!
 //! This only informs: the hash that an agent acknowledges decides about delivery. A report is merged with local sources
 //! and with what supervisors add, so equality is looked for after leaving out what is known to be added. A collector
-//! reports its components with all their settings, defaults included: a setting that nobody offered is taken for one.
+//! reports its components with all their settings, defaults included: a setting that nobody offered is taken for one. A
+//! few settings it never reports: of these nothing can be said, and the acknowledged hash has to do.
 
 mod injected;
 mod scalar;
 mod shown;
+mod unreported;
 
 use std::collections::BTreeSet;
 
@@ -21,6 +23,8 @@ pub(super) use injected::is_added_extension;
 pub(super) use injected::is_opamp;
 use scalar::same;
 pub use shown::Shown;
+use unreported::is_never_reported;
+pub(super) use unreported::never_reported;
 
 /// The parts of a collector's document that name components.
 const SECTIONS: [&str; 5] = ["receivers", "processors", "exporters", "connectors", "extensions"];
@@ -192,6 +196,11 @@ impl<'a> Path<'a> {
         matches!(self.place(), Some([section, _, ..]) if SECTIONS.contains(section))
     }
 
+    /// Whether collectors leave this setting out of their reports.
+    fn is_never_reported(&self) -> bool {
+        matches!(self.place(), Some([section, id, key]) if is_never_reported(section, id, key))
+    }
+
     /// A list of names in which the order says nothing.
     fn is_set(&self) -> bool {
         matches!(
@@ -277,6 +286,7 @@ fn compare_maps<'a>(
         }
         path.within(&entry.key, |path| match other {
             Some(other) => compare(path, &entry.value, &other.value, found),
+            None if path.is_never_reported() => {}
             // `batch:` and no text at all mean the same to nobody: the component is gone.
             None => path.note(Some(&entry.value), None, found),
         });

@@ -231,6 +231,11 @@ pub fn kept(result: &AdoptResult) -> String {
             count(secrets as u64, "secret", "secrets")
         );
     }
+    if !result.unreported.is_empty() {
+        words.push_str(" Its collector doesn't report ");
+        words.push_str(&result.unreported.join(", "));
+        words.push_str(": add what belongs there before you publish it.");
+    }
     words
 }
 

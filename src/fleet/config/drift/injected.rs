@@ -14,6 +14,6 @@ pub(in crate::fleet::config) fn is_opamp(id: &str) -> bool {
 }
 
 /// The kind of a component: what stands before the slash of its id.
-fn kind(id: &str) -> &str {
+pub(super) fn kind(id: &str) -> &str {
     id.split('/').next().unwrap_or_default()
 }

@@ -284,3 +284,13 @@ service:
         assert_eq!(places(compared(ours, &REPORTED.replacen(from, to, 1))), [place]);
     }
 }
+
+#[test]
+fn what_collectors_never_report_is_no_drift() {
+    let offered =
+        "receivers:\n  hostmetrics/disk:\n    scrapers:\n      disk:\n  otlp:\n    protocols:\n      http:\n";
+    let reported = "receivers:\n  hostmetrics/disk:\n    timeout: 0s\n  otlp:\n    protocols:\n      http:\n";
+    assert_eq!(compared(offered, reported), Drift::InSync);
+    let without = reported.replace("    protocols:\n      http:\n", "    timeout: 0s\n");
+    assert_eq!(places(compared(offered, &without)), ["receivers.otlp.protocols"]);
+}
