@@ -589,3 +589,89 @@ async fn a_queued_rollout_waits_for_a_move_and_takes_in_who_came_meanwhile() {
     }
     assert_eq!(world.moves("core").pending, []);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_whose_publication_was_aborted_before_its_turn_is_shown_and_can_move() {
+    let world = World::start();
+    world.wants("edge", "first").await;
+    world.wants("core", "core").await;
+    let mut hosts = Vec::new();
+    for _ in 0..2 {
+        let mut agent = world.agent_of("core").await;
+        let mut line = agent.connect(&world).await;
+        let (_, hash) = line.ask(&agent.full()).await.remote_config.unwrap();
+        line.ask(&agent.reports(&hash, RemoteConfigOutcome::Applied))
+            .await;
+        hosts.push(Host { agent, line });
+    }
+    let kept = world.wanted(&hosts[0].agent).stamp;
+    for host in &hosts {
+        world.pin(host, "edge").await;
+    }
+    let id = publish(&world, "second", "1 for 60s; all", IfRunning::Refuse)
+        .await
+        .unwrap();
+    let from = world.rollout(id).summary.rollout.from.unwrap();
+    let released = next_offered(&mut hosts).await[0];
+    says(&mut hosts[released], RemoteConfigOutcome::Applied).await;
+    let waits = hosts[1 - released].agent.id();
+    world.steer(id, Act::Abort).await.unwrap();
+    assert_eq!(world.wanted(&hosts[1 - released].agent).stamp.digest, kept.digest);
+    let left = world.moves("edge").left_behind;
+    let named: Vec<_> = left.iter().map(|left| (left.agent.id, left.rollout)).collect();
+    assert_eq!(named, [(waits, id)], "and not who has what was published");
+    assert_eq!(left[0].why, "the rollout that took it in was aborted");
+    let summary = world.rollout(id).summary;
+    assert_eq!((summary.left_behind, summary.acts), (1, vec!["retry".to_owned()]));
+    world.steer(id, Act::Retry { agents: [].into() }).await.unwrap();
+    assert_eq!(offered(&mut hosts).await, NOBODY, "it waits for its turn");
+    world.pass(GATHERED);
+    let rollout = world.move_after(0).await.rollout;
+    assert_eq!(
+        (rollout.members, rollout.target),
+        (1, from),
+        "to what the group has"
+    );
+    assert_eq!(next_offered(&mut hosts).await, [1 - released]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_a_tolerant_move_left_behind_moves_again_in_a_rollout() {
+    let world = World::start();
+    let mut hosts = fleet(&world, 3).await;
+    world.wants("core", "core").await;
+    world.strategy("core", "all at once").await;
+    let kept = world.wanted(&hosts[0].agent).stamp;
+    for host in &hosts {
+        world.pin(host, "core").await;
+    }
+    world.pass(GATHERED);
+    let id = world.move_after(0).await.rollout.id;
+    let mut reached = Vec::new();
+    while reached.len() < 3 {
+        let next = next_offered(&mut hosts).await;
+        assert_ne!(next, NOBODY);
+        reached.extend(next);
+    }
+    says(&mut hosts[0], RemoteConfigOutcome::Failed).await;
+    for host in &mut hosts[1..] {
+        says(host, RemoteConfigOutcome::Applied).await;
+    }
+    world.until_failed(id).await;
+    time_passes(&world, &mut hosts, Duration::from_secs(11)).await;
+    says_what_it_is_offered(&mut hosts[0]).await;
+    world.until_state(id, &SUCCEEDED).await;
+    let summary = world.rollout(id).summary;
+    assert_eq!((summary.left_behind, summary.acts), (1, vec!["retry".to_owned()]));
+    let retry = Act::Retry { agents: [].into() };
+    world.steer(id, retry.clone()).await.unwrap();
+    assert_eq!(world.wanted(&hosts[0].agent).stamp.digest, kept.digest);
+    assert_eq!(world.moves("core").pending.len(), 1);
+    assert_eq!(offered(&mut hosts).await, NOBODY, "it waits for a rollout");
+    assert!(world.rollout(id).summary.acts.is_empty());
+    assert!(world.steer(id, retry).await.is_err(), "it waits already");
+    world.pass(GATHERED);
+    let second = world.move_after(1).await.rollout;
+    assert_eq!(second.members, 1);
+    assert_eq!(next_offered(&mut hosts).await, [0]);
+}
