@@ -675,3 +675,28 @@ async fn an_agent_that_a_tolerant_move_left_behind_moves_again_in_a_rollout() {
     assert_eq!(second.members, 1);
     assert_eq!(next_offered(&mut hosts).await, [0]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_long_cannot_move_hurries_nobody_who_comes() {
+    let world = World::start();
+    let mut hosts = fleet(&world, 4).await;
+    world.wants("core", "core").await;
+    let hold = AgentAct::Hold {
+        reason: String::new(),
+        until: None,
+    };
+    let first = hosts[0].agent.id();
+    world.app.act(&admin(), first, &hold).await.unwrap();
+    world.pin(&hosts[0], "core").await;
+    time_passes(&world, &mut hosts, Duration::from_mins(1)).await;
+    world.pin(&hosts[1], "core").await;
+    assert_eq!(offered(&mut hosts).await, NOBODY, "others may come");
+    for host in &hosts[2..] {
+        world.pin(host, "core").await;
+    }
+    assert_eq!(offered(&mut hosts).await, NOBODY);
+    world.pass(GATHERED);
+    assert_eq!(world.move_after(0).await.rollout.members, 3, "all that can");
+    assert_eq!(world.moving_rollouts().len(), 1);
+    assert_eq!(world.moves("core").pending.len(), 1);
+}
