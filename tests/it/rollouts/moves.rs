@@ -64,6 +64,27 @@ impl World {
         self.look(agent).registration.group.to_string()
     }
 
+    /// How often the store committed something.
+    fn commits(&self) -> u64 {
+        let metrics = self.app.metrics_page(&admin()).unwrap();
+        let mut lines = metrics.lines();
+        let made = lines.find_map(|line| line.strip_prefix("muster_store_commits_total "));
+        made.unwrap().parse().unwrap()
+    }
+
+    async fn selects(&self, group: &str, selectors: &[&str]) {
+        let edit = GroupEdit {
+            selectors: Some(selectors.iter().map(|text| (*text).to_owned()).collect()),
+            ..GroupEdit::default()
+        };
+        let ada = admin();
+        let edited = self
+            .app
+            .intentions
+            .edit_group(&ada, group, edit, None, |_| Known::Neither);
+        edited.await.unwrap();
+    }
+
     async fn strategy(&self, group: &str, strategy: &str) {
         let edit = GroupEdit {
             strategy: Some(Some(strategy.parse::<Strategy>().unwrap())),
@@ -76,6 +97,33 @@ impl World {
             .edit_group(&ada, group, edit, None, |_| Known::Neither);
         edited.await.unwrap();
     }
+}
+
+/// Agents of a group `edge`, by a label that it selects, which run what it has.
+async fn selected(world: &World, count: usize) -> Vec<Host> {
+    world.group("edge").await;
+    let mut hosts = Vec::new();
+    for _ in 0..count {
+        let mut agent = world.agent().await;
+        let label = AgentAct::Label {
+            set: [("site".to_owned(), "a".to_owned())].into(),
+            remove: Vec::new(),
+        };
+        world.app.act(&admin(), agent.id(), &label).await.unwrap();
+        let line = agent.online(world).await;
+        hosts.push(Host { agent, line });
+    }
+    world.selects("edge", &["label.site = a"]).await;
+    world
+        .until("they are in edge", || {
+            hosts.iter().all(|host| world.group_of(host.agent.id()) == "edge")
+        })
+        .await;
+    world.wants("edge", "edge").await;
+    for host in &mut hosts {
+        says_what_it_is_offered(host).await;
+    }
+    hosts
 }
 
 /// Waits until somebody is offered something.
@@ -150,45 +198,10 @@ async fn agents_that_one_selector_edit_moves_go_together_and_in_the_groups_stage
     let world = World::start();
     world.wants("core", "core").await;
     world.strategy("core", "1 for 60s; all").await;
-    world.group("edge").await;
-    let mut hosts = Vec::new();
-    for _ in 0..3 {
-        let mut agent = world.agent().await;
-        let label = AgentAct::Label {
-            set: [("site".to_owned(), "a".to_owned())].into(),
-            remove: Vec::new(),
-        };
-        world.app.act(&admin(), agent.id(), &label).await.unwrap();
-        let line = agent.online(&world).await;
-        hosts.push(Host { agent, line });
-    }
-    let edit = |group: &'static str, selectors: &[&str]| {
-        let edit = GroupEdit {
-            selectors: Some(selectors.iter().map(|text| (*text).to_owned()).collect()),
-            ..GroupEdit::default()
-        };
-        let app = &world.app;
-        async move {
-            let ada = admin();
-            let edited = app
-                .intentions
-                .edit_group(&ada, group, edit, None, |_| Known::Neither);
-            edited.await.unwrap();
-        }
-    };
-    edit("edge", &["label.site = a"]).await;
-    world
-        .until("they are in edge", || {
-            hosts.iter().all(|host| world.group_of(host.agent.id()) == "edge")
-        })
-        .await;
-    world.wants("edge", "edge").await;
-    for host in &mut hosts {
-        says_what_it_is_offered(host).await;
-    }
+    let mut hosts = selected(&world, 3).await;
     // One edit of a selector claims all of them.
-    edit("edge", &[]).await;
-    edit("core", &["label.site = a"]).await;
+    world.selects("edge", &[]).await;
+    world.selects("core", &["label.site = a"]).await;
     world
         .until("they wait to move", || world.moves("core").pending.len() == 3)
         .await;
@@ -699,4 +712,28 @@ async fn an_agent_that_long_cannot_move_hurries_nobody_who_comes() {
     assert_eq!(world.move_after(0).await.rollout.members, 3, "all that can");
     assert_eq!(world.moving_rollouts().len(), 1);
     assert_eq!(world.moves("core").pending.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_that_one_change_moves_are_put_into_their_group_in_one_go() {
+    const AGENTS: usize = 12;
+    let world = World::start();
+    let mut hosts = selected(&world, AGENTS).await;
+    world.wants("core", "core").await;
+    let before = world.commits();
+    // The first by name has them, of two groups that claim them.
+    world.selects("core", &["label.site = a"]).await;
+    world
+        .until("they wait to move", || {
+            world.moves("core").pending.len() == AGENTS
+        })
+        .await;
+    let made = world.commits() - before;
+    assert!(made < AGENTS as u64 / 2, "{made} commits");
+    for host in &hosts {
+        assert_eq!(world.group_of(host.agent.id()), "core");
+    }
+    assert_eq!(offered(&mut hosts).await, NOBODY);
+    world.pass(GATHERED);
+    assert_eq!(world.move_after(0).await.rollout.members, 12);
 }
