@@ -103,7 +103,7 @@ impl Host {
             .arg("--prefix")
             .arg(&self.prefix)
             .arg("--with-service")
-            .args(["--name", "edge-1", "--apply-timeout", "2"])
+            .args(["--name", "edge-1", "--apply-timeout", "5"])
             .args(options);
         if !options.contains(&"--force") {
             command.arg("--base").arg(base);
@@ -184,7 +184,8 @@ fn a_collector_service_is_replaced_by_an_agent_that_runs_the_same_and_comes_back
     });
     assert!(host.runs(NEW) && !host.runs(OLD));
     host.receives("the new collector receives where the old one did");
-    assert_eq!(lab.api.agent(&id)["title"], "edge-1", "as --name said");
+    let named = &lab.api.agent(&id)["registration"]["name"];
+    assert_eq!(named, "edge-1", "as --name said");
     let adopted = lab.api.get("/api/v1/configs/edge-1/revisions/1");
     assert_eq!(adopted["content"]["yaml"], host.config());
     let calls = host.calls();

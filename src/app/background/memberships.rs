@@ -30,6 +30,7 @@ impl App {
     /// this only makes sure, now and then.
     pub(super) async fn settle_all(&self) {
         const MAKING_SURE: Duration = Duration::from_mins(5);
+        const MOST_AT_ONCE: usize = 200;
         let arrivals = std::mem::take(&mut *self.arrivals.lock().unwrap_or_else(PoisonError::into_inner));
         let rules = self.intentions.index().rules();
         let now = self.clock.now();
@@ -41,10 +42,22 @@ impl App {
             arrivals.into_iter().collect()
         };
         let mut failed = BTreeSet::new();
+        let mut moving = Vec::new();
         for id in agents {
-            if let Err(error) = self.settle(id).await {
-                failed.insert(id);
-                tracing::error!(agent_id = %id, error = %error, "an agent's membership could not be settled");
+            match self.settle_unless_it_moves(id).await {
+                Ok(Settled::Done) => {}
+                Ok(Settled::HasToMove) => moving.push(id),
+                Err(error) => {
+                    failed.insert(id);
+                    tracing::error!(agent_id = %id, error = %error, "an agent's membership could not be settled");
+                }
+            }
+        }
+        // Those that one change moves are to wait together, and one commit each would take long.
+        for ids in moving.chunks(MOST_AT_ONCE) {
+            if let Err(error) = self.move_agents(ids).await {
+                failed.extend(ids);
+                tracing::error!(agents = ids.len(), error = %error, "agents could not be put into their groups");
             }
         }
         if all && failed.is_empty() {
@@ -76,7 +89,7 @@ impl App {
     pub(in crate::app) async fn settle(&self, id: AgentId) -> Result<(), Error> {
         match self.settle_unless_it_moves(id).await? {
             Settled::Done => Ok(()),
-            Settled::HasToMove => self.move_agent(id).await,
+            Settled::HasToMove => self.move_agents(&[id]).await,
         }
     }
 
@@ -117,49 +130,64 @@ impl App {
         Ok(Settled::Done)
     }
 
-    /// Moves an agent that has something of ours: it is in its new group, and keeps what it has.
-    async fn move_agent(&self, id: AgentId) -> Result<(), Error> {
+    /// Moves agents that have something of ours, in one commit: they are in their new group, and keep what they have.
+    async fn move_agents(&self, ids: &[AgentId]) -> Result<(), Error> {
         let mut writing = self.intentions.begin().await?;
-        let _writing = self.registrations.lock(id).await;
-        let Some((agent, after)) = self.misplaced(id) else {
-            return Ok(());
-        };
+        let _writing = self.registrations.lock_all(ids).await;
         let mut index = writing.index();
-        let known = index.pending_move(id).cloned();
-        let changes = agent.registration.group != after.group;
-        let pending = if changes {
-            self.pending(&index, &agent, &after)
-        } else {
-            known.clone()
-        };
         let mut batch = Batch::new();
-        batch.put(&id, &after);
-        match (&pending, &known) {
-            (Some(pending), _) => {
-                batch.put(&id, pending);
+        let mut groups = BTreeSet::new();
+        let (mut keeping, mut others) = (Vec::new(), Vec::new());
+        for id in ids {
+            let Some((agent, after)) = self.misplaced(*id) else {
+                continue;
+            };
+            let known = index.pending_move(*id).cloned();
+            let changes = agent.registration.group != after.group;
+            let pending = if changes {
+                self.pending(&index, &agent, &after)
+            } else {
+                known.clone()
+            };
+            batch.put(id, &after);
+            match (&pending, &known) {
+                (Some(pending), _) => {
+                    batch.put(id, pending);
+                }
+                (None, Some(_)) => {
+                    batch.delete::<PendingMove>(id);
+                }
+                (None, None) => {}
             }
-            (None, Some(_)) => {
-                batch.delete::<PendingMove>(&id);
-            }
-            (None, None) => {}
+            groups.extend([agent.registration.group.clone(), after.group.clone()]);
+            let settled = if pending.is_some() {
+                &mut keeping
+            } else {
+                &mut others
+            };
+            settled.push((agent, after));
+            // What it keeps may be wanted of nobody else.
+            let kept = pending.as_ref().and_then(|pending| pending.keeps);
+            index.load_offers(&self.store, self.intentions.keys(), kept);
+            index.put_move(*id, pending);
+        }
+        if groups.is_empty() {
+            return Ok(());
         }
         writing.commit(batch).await?;
-        // What it keeps may be wanted of nobody else.
-        let kept = pending.as_ref().and_then(|pending| pending.keeps);
-        index.load_offers(&self.store, self.intentions.keys(), kept);
-        let moves = pending.is_some();
-        let groups = [&agent.registration.group, &after.group];
-        let topics = groups.map(|group| Topic::Group(group.clone()));
-        let topics = topics.into_iter().chain([Topic::Groups]).collect::<Vec<_>>();
-        index.put_move(id, pending);
+        let moves = !keeping.is_empty();
+        let topics = groups.into_iter().map(Topic::Group);
+        let topics = topics.chain([Topic::Groups]).collect::<Vec<_>>();
         // While the move is known the agent keeps what it has, whichever group it is in.
+        for (agent, after) in others {
+            self.settled_in(&agent, after);
+        }
+        writing.install(index, topics, false);
+        for (agent, after) in keeping {
+            self.settled_in(&agent, after);
+        }
         if moves {
-            writing.install(index, topics, false);
-            self.settled_in(&agent, after);
             self.rollouts.activate();
-        } else {
-            self.settled_in(&agent, after);
-            writing.install(index, topics, false);
         }
         Ok(())
     }

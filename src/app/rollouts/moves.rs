@@ -357,6 +357,9 @@ fn left_behind_view(index: &Index, agent: &Agent) -> Option<LeftBehindView> {
     let head = index.left_behind(&agent.registration.group, id)?;
     let failure = head.members.get(&id).and_then(Member::failure);
     let ended = match head.rollout.state {
+        State::Ended { how: Ended::Aborted } if head.rollout.kind == Kind::Publish => {
+            "the rollout that took it in was aborted"
+        }
         State::Ended { .. } if head.rollout.kind == Kind::Publish => {
             "the rollout that took it in was rolled back"
         }

@@ -45,21 +45,21 @@ impl App {
         let mut index = writing.index();
         let mut head = RolloutHead::clone(numbered(&index, id)?);
         let before = head.rollout.state.clone();
-        let moves_again = head.rollout.left_behind_can_move();
-        let act = match &steer.act {
-            Act::Retry { agents } if moves_again => self.of_those_left(&index, &head, agents)?,
-            act @ (Act::Pause
-            | Act::Resume
-            | Act::Promote
-            | Act::Abort
-            | Act::RollBack
-            | Act::Retry { .. }) => act.clone(),
+        let left = match &steer.act {
+            Act::Retry { agents } => self.of_those_left(&index, &head, agents),
+            Act::Pause | Act::Resume | Act::Promote | Act::Abort | Act::RollBack => Vec::new(),
         };
-        let refused = |error: ActError| Error::Conflict(error.to_string());
-        let retried = head
-            .rollout
-            .act(&mut head.members, &act, &actor.name, &steer.reason, now)
-            .map_err(refused)?;
+        let moves_again = !left.is_empty();
+        let retried = if moves_again {
+            head.rollout
+                .move_again(left.len(), &actor.name, &steer.reason, now);
+            left
+        } else {
+            let refused = |error: ActError| Error::Conflict(error.to_string());
+            head.rollout
+                .act(&mut head.members, &steer.act, &actor.name, &steer.reason, now)
+                .map_err(refused)?
+        };
         let mut batch = Batch::new();
         batch.put(&id, &head.rollout);
         if moves_again {
@@ -122,13 +122,11 @@ impl App {
         Ok(state)
     }
 
-    /// Retrying a move that is over: the agents that it left behind, of those that are meant.
-    fn of_those_left(
-        &self,
-        index: &Index,
-        head: &RolloutHead,
-        meant: &BTreeSet<AgentId>,
-    ) -> Result<Act, Error> {
+    /// The agents that a rollout, which is over, left behind, of those that are meant.
+    fn of_those_left(&self, index: &Index, head: &RolloutHead, meant: &BTreeSet<AgentId>) -> Vec<AgentId> {
+        if !head.rollout.left_behind_can_move() {
+            return Vec::new();
+        }
         let group = &head.rollout.group;
         let is_left = |agent: &AgentId| {
             let known = self.live.get(*agent);
@@ -137,18 +135,14 @@ impl App {
             here && behind.is_some_and(|behind| behind.id() == head.id())
         };
         let agents = head.members.keys().copied();
-        let agents: BTreeSet<AgentId> = agents
+        agents
             .filter(|agent| meant.is_empty() || meant.contains(agent))
             .filter(is_left)
-            .collect();
-        if agents.is_empty() {
-            return Err(Error::Conflict(ActError::NobodyLeft.to_string()));
-        }
-        Ok(Act::Retry { agents })
+            .collect()
     }
 }
 
-/// Has agents that a move left behind wait for another. They keep what they have.
+/// Has agents that a rollout left behind wait for another. They keep what they have.
 fn move_again(index: &mut Index, batch: &mut Batch, head: &RolloutHead, agents: &[AgentId], now: Timestamp) {
     for agent in agents {
         let Some(member) = head.members.get(agent) else {

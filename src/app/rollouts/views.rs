@@ -191,8 +191,9 @@ impl App {
         let total = Counts::sum(&counted);
         let left_behind = self.left_by(index, head);
         let possible = acts.iter().filter(|act| match act {
-            Act::Retry { .. } if rollout.left_behind_can_move() => left_behind > 0,
-            Act::Retry { .. } => total.failed > 0 && act.is_possible(rollout),
+            Act::Retry { .. } => {
+                left_behind > 0 || head.members.values().any(|member| rollout.can_try_again(member))
+            }
             Act::Pause | Act::Resume | Act::Promote | Act::Abort | Act::RollBack => act.is_possible(rollout),
         });
         RolloutSummary {

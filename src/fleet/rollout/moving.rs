@@ -67,15 +67,27 @@ pub fn has(delivery: &Delivery) -> Option<Digest> {
     found.map(|told| told.digest)
 }
 
-/// Whether agents that came one after the other are all there: an operator's one change moves many.
+/// Whether agents that came one after the other are all there: an operator's one change moves many. One that came long
+/// ago, and still waits for something else, hurries nobody.
 #[must_use]
 pub fn are_together<'a>(moves: impl IntoIterator<Item = &'a PendingMove>, now: Timestamp) -> bool {
-    let mut since = moves.into_iter().map(|pending| pending.since);
-    let Some(first) = since.next() else {
+    let mut since: Vec<Timestamp> = moves.into_iter().map(|pending| pending.since).collect();
+    since.sort_unstable_by(|a, b| b.cmp(a));
+    let mut since = since.into_iter();
+    let Some(last) = since.next() else {
         return false;
     };
-    let (first, last) = since.fold((first, first), |(first, last), at| (first.min(at), last.max(at)));
-    now.since(last) >= QUIET || now.since(first) >= LONGEST
+    if now.since(last) >= QUIET {
+        return true;
+    }
+    let mut first = last;
+    for at in since {
+        if first.since(at) >= QUIET {
+            break;
+        }
+        first = at;
+    }
+    now.since(first) >= LONGEST
 }
 
 #[cfg(test)]
@@ -166,10 +178,12 @@ mod tests {
         let both = [came(10), came(11)];
         assert!(!are_together(&both, at(12)));
         assert!(are_together(&both, at(13)));
-        assert!(
-            are_together(&[came(10), came(40)], at(40)),
-            "the first waited long enough"
-        );
+        let stream: Vec<_> = (10..41).map(came).collect();
+        assert!(!are_together(&stream[..30], at(39)));
+        assert!(are_together(&stream, at(40)), "the first waited long enough");
+        let late = [came(10), came(40)];
+        assert!(!are_together(&late, at(41)), "one of long ago hurries nobody");
+        assert!(are_together(&late, at(42)), "and goes with the others");
         assert!(!are_together(&[], at(99)));
     }
 }

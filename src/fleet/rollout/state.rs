@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::member::{Phase, failures};
+use super::member::{Member, Phase, failures};
 use super::{Kind, Members, Rollout};
 use crate::fleet::ids::AgentId;
 use crate::fleet::time::Timestamp;
@@ -137,7 +137,7 @@ pub enum ActError {
     /// Nobody failed.
     #[error("none of these agents failed in this rollout")]
     NobodyFailed,
-    /// A move left nobody behind.
+    /// It left nobody behind.
     #[error("none of these agents was left behind by this rollout")]
     NobodyLeft,
 }
@@ -205,22 +205,44 @@ impl Act {
 }
 
 impl Rollout {
-    /// Whether it is over and may have left agents with something else than their group has, which can move there: a move
-    /// that didn't succeed; or a publication that was rolled back, since agents that had just come into the group went
-    /// back to what they had before.
+    /// Whether it is over and may have left agents with something else than their group has, which can move there: a move,
+    /// also one that succeeded, since it may tolerate failures; or a publication that was rolled back or aborted, since
+    /// agents that had just come into the group have what they had before.
     #[must_use]
     pub fn left_behind_can_move(&self) -> bool {
         let State::Ended { how } = self.state else {
             return false;
         };
         let may = match self.kind {
-            Kind::Move => how != Ended::Succeeded,
-            Kind::Publish => how == Ended::RolledBack,
+            Kind::Move => true,
+            Kind::Publish => matches!(how, Ended::RolledBack | Ended::Aborted),
         };
         may && self.governs
     }
 
-    /// Does what an operator says, and tells which agents are to be tried again, or to move again.
+    /// Whether a member can be offered the content once more, as part of this rollout. When a move is over that is said
+    /// only of those that it left as they are: who was brought back moves again, in another.
+    #[must_use]
+    pub fn can_try_again(&self, member: &Member) -> bool {
+        let goes_on = matches!(
+            self.state,
+            State::Running { .. }
+                | State::Paused { .. }
+                | State::Ended {
+                    how: Ended::Succeeded
+                }
+        );
+        let here = !self.left_behind_can_move() || matches!(member.phase, Phase::Failed { .. });
+        goes_on && here && member.failure().is_some()
+    }
+
+    /// Notes that agents, which it left behind, are to move again.
+    pub fn move_again(&mut self, agents: usize, by: &str, reason: &str, now: Timestamp) {
+        let note = note(&format!("{agents} agents are to move again"), reason);
+        self.enter(self.state.clone(), by, note, now);
+    }
+
+    /// Does what an operator says, and tells which agents are to be tried again.
     ///
     /// # Errors
     /// [`ActError`] when it can't be done now.
@@ -256,27 +278,20 @@ impl Rollout {
             }
             Act::Abort => State::Ended { how: Ended::Aborted },
             Act::RollBack => State::RollingBack { why: Pause::Operator },
-            Act::Retry { agents } if self.left_behind_can_move() => {
-                let left = members.iter().filter(|(agent, member)| {
-                    let meant = agents.is_empty() || agents.contains(agent);
-                    meant && !matches!(member.phase, Phase::Left { .. })
-                });
-                retried.extend(left.map(|(agent, _)| *agent));
-                if retried.is_empty() {
-                    return Err(ActError::NobodyLeft);
-                }
-                self.state.clone()
-            }
             Act::Retry { agents } => {
                 for (agent, member) in members.iter_mut() {
                     let meant = agents.is_empty() || agents.contains(agent);
-                    if meant && member.failure().is_some() {
+                    if meant && self.can_try_again(member) {
                         member.phase = Phase::Waiting;
                         retried.push(*agent);
                     }
                 }
                 if retried.is_empty() {
-                    return Err(ActError::NobodyFailed);
+                    return Err(if self.left_behind_can_move() {
+                        ActError::NobodyLeft
+                    } else {
+                        ActError::NobodyFailed
+                    });
                 }
                 self.accepted_failures = self.accepted_failures.min(failures(members));
                 self.state.clone()
@@ -285,9 +300,6 @@ impl Rollout {
         let note = match act {
             Act::Pause | Act::Resume | Act::Abort | Act::RollBack => reason.to_owned(),
             Act::Promote => note(&format!("stage {} passed without its gates", stage + 1), reason),
-            Act::Retry { .. } if self.left_behind_can_move() => {
-                note(&format!("{} agents are to move again", retried.len()), reason)
-            }
             Act::Retry { .. } => note(&format!("{} agents are tried again", retried.len()), reason),
         };
         if self.state != next {

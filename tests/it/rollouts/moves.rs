@@ -64,6 +64,27 @@ impl World {
         self.look(agent).registration.group.to_string()
     }
 
+    /// How often the store committed something.
+    fn commits(&self) -> u64 {
+        let metrics = self.app.metrics_page(&admin()).unwrap();
+        let mut lines = metrics.lines();
+        let made = lines.find_map(|line| line.strip_prefix("muster_store_commits_total "));
+        made.unwrap().parse().unwrap()
+    }
+
+    async fn selects(&self, group: &str, selectors: &[&str]) {
+        let edit = GroupEdit {
+            selectors: Some(selectors.iter().map(|text| (*text).to_owned()).collect()),
+            ..GroupEdit::default()
+        };
+        let ada = admin();
+        let edited = self
+            .app
+            .intentions
+            .edit_group(&ada, group, edit, None, |_| Known::Neither);
+        edited.await.unwrap();
+    }
+
     async fn strategy(&self, group: &str, strategy: &str) {
         let edit = GroupEdit {
             strategy: Some(Some(strategy.parse::<Strategy>().unwrap())),
@@ -76,6 +97,33 @@ impl World {
             .edit_group(&ada, group, edit, None, |_| Known::Neither);
         edited.await.unwrap();
     }
+}
+
+/// Agents of a group `edge`, by a label that it selects, which run what it has.
+async fn selected(world: &World, count: usize) -> Vec<Host> {
+    world.group("edge").await;
+    let mut hosts = Vec::new();
+    for _ in 0..count {
+        let mut agent = world.agent().await;
+        let label = AgentAct::Label {
+            set: [("site".to_owned(), "a".to_owned())].into(),
+            remove: Vec::new(),
+        };
+        world.app.act(&admin(), agent.id(), &label).await.unwrap();
+        let line = agent.online(world).await;
+        hosts.push(Host { agent, line });
+    }
+    world.selects("edge", &["label.site = a"]).await;
+    world
+        .until("they are in edge", || {
+            hosts.iter().all(|host| world.group_of(host.agent.id()) == "edge")
+        })
+        .await;
+    world.wants("edge", "edge").await;
+    for host in &mut hosts {
+        says_what_it_is_offered(host).await;
+    }
+    hosts
 }
 
 /// Waits until somebody is offered something.
@@ -150,45 +198,10 @@ async fn agents_that_one_selector_edit_moves_go_together_and_in_the_groups_stage
     let world = World::start();
     world.wants("core", "core").await;
     world.strategy("core", "1 for 60s; all").await;
-    world.group("edge").await;
-    let mut hosts = Vec::new();
-    for _ in 0..3 {
-        let mut agent = world.agent().await;
-        let label = AgentAct::Label {
-            set: [("site".to_owned(), "a".to_owned())].into(),
-            remove: Vec::new(),
-        };
-        world.app.act(&admin(), agent.id(), &label).await.unwrap();
-        let line = agent.online(&world).await;
-        hosts.push(Host { agent, line });
-    }
-    let edit = |group: &'static str, selectors: &[&str]| {
-        let edit = GroupEdit {
-            selectors: Some(selectors.iter().map(|text| (*text).to_owned()).collect()),
-            ..GroupEdit::default()
-        };
-        let app = &world.app;
-        async move {
-            let ada = admin();
-            let edited = app
-                .intentions
-                .edit_group(&ada, group, edit, None, |_| Known::Neither);
-            edited.await.unwrap();
-        }
-    };
-    edit("edge", &["label.site = a"]).await;
-    world
-        .until("they are in edge", || {
-            hosts.iter().all(|host| world.group_of(host.agent.id()) == "edge")
-        })
-        .await;
-    world.wants("edge", "edge").await;
-    for host in &mut hosts {
-        says_what_it_is_offered(host).await;
-    }
+    let mut hosts = selected(&world, 3).await;
     // One edit of a selector claims all of them.
-    edit("edge", &[]).await;
-    edit("core", &["label.site = a"]).await;
+    world.selects("edge", &[]).await;
+    world.selects("core", &["label.site = a"]).await;
     world
         .until("they wait to move", || world.moves("core").pending.len() == 3)
         .await;
@@ -588,4 +601,139 @@ async fn a_queued_rollout_waits_for_a_move_and_takes_in_who_came_meanwhile() {
         assert!(text(host).contains(&host.agent.host), "{}", text(host));
     }
     assert_eq!(world.moves("core").pending, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_whose_publication_was_aborted_before_its_turn_is_shown_and_can_move() {
+    let world = World::start();
+    world.wants("edge", "first").await;
+    world.wants("core", "core").await;
+    let mut hosts = Vec::new();
+    for _ in 0..2 {
+        let mut agent = world.agent_of("core").await;
+        let mut line = agent.connect(&world).await;
+        let (_, hash) = line.ask(&agent.full()).await.remote_config.unwrap();
+        line.ask(&agent.reports(&hash, RemoteConfigOutcome::Applied))
+            .await;
+        hosts.push(Host { agent, line });
+    }
+    let kept = world.wanted(&hosts[0].agent).stamp;
+    for host in &hosts {
+        world.pin(host, "edge").await;
+    }
+    let id = publish(&world, "second", "1 for 60s; all", IfRunning::Refuse)
+        .await
+        .unwrap();
+    let from = world.rollout(id).summary.rollout.from.unwrap();
+    let released = next_offered(&mut hosts).await[0];
+    says(&mut hosts[released], RemoteConfigOutcome::Applied).await;
+    let waits = hosts[1 - released].agent.id();
+    world.steer(id, Act::Abort).await.unwrap();
+    assert_eq!(world.wanted(&hosts[1 - released].agent).stamp.digest, kept.digest);
+    let left = world.moves("edge").left_behind;
+    let named: Vec<_> = left.iter().map(|left| (left.agent.id, left.rollout)).collect();
+    assert_eq!(named, [(waits, id)], "and not who has what was published");
+    assert_eq!(left[0].why, "the rollout that took it in was aborted");
+    let summary = world.rollout(id).summary;
+    assert_eq!((summary.left_behind, summary.acts), (1, vec!["retry".to_owned()]));
+    world.steer(id, Act::Retry { agents: [].into() }).await.unwrap();
+    assert_eq!(offered(&mut hosts).await, NOBODY, "it waits for its turn");
+    world.pass(GATHERED);
+    let rollout = world.move_after(0).await.rollout;
+    assert_eq!(
+        (rollout.members, rollout.target),
+        (1, from),
+        "to what the group has"
+    );
+    assert_eq!(next_offered(&mut hosts).await, [1 - released]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_a_tolerant_move_left_behind_moves_again_in_a_rollout() {
+    let world = World::start();
+    let mut hosts = fleet(&world, 3).await;
+    world.wants("core", "core").await;
+    world.strategy("core", "all at once").await;
+    let kept = world.wanted(&hosts[0].agent).stamp;
+    for host in &hosts {
+        world.pin(host, "core").await;
+    }
+    world.pass(GATHERED);
+    let id = world.move_after(0).await.rollout.id;
+    let mut reached = Vec::new();
+    while reached.len() < 3 {
+        let next = next_offered(&mut hosts).await;
+        assert_ne!(next, NOBODY);
+        reached.extend(next);
+    }
+    says(&mut hosts[0], RemoteConfigOutcome::Failed).await;
+    for host in &mut hosts[1..] {
+        says(host, RemoteConfigOutcome::Applied).await;
+    }
+    world.until_failed(id).await;
+    time_passes(&world, &mut hosts, Duration::from_secs(11)).await;
+    says_what_it_is_offered(&mut hosts[0]).await;
+    world.until_state(id, &SUCCEEDED).await;
+    let summary = world.rollout(id).summary;
+    assert_eq!((summary.left_behind, summary.acts), (1, vec!["retry".to_owned()]));
+    let retry = Act::Retry { agents: [].into() };
+    world.steer(id, retry.clone()).await.unwrap();
+    assert_eq!(world.wanted(&hosts[0].agent).stamp.digest, kept.digest);
+    assert_eq!(world.moves("core").pending.len(), 1);
+    assert_eq!(offered(&mut hosts).await, NOBODY, "it waits for a rollout");
+    assert!(world.rollout(id).summary.acts.is_empty());
+    assert!(world.steer(id, retry).await.is_err(), "it waits already");
+    world.pass(GATHERED);
+    let second = world.move_after(1).await.rollout;
+    assert_eq!(second.members, 1);
+    assert_eq!(next_offered(&mut hosts).await, [0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_long_cannot_move_hurries_nobody_who_comes() {
+    let world = World::start();
+    let mut hosts = fleet(&world, 4).await;
+    world.wants("core", "core").await;
+    let hold = AgentAct::Hold {
+        reason: String::new(),
+        until: None,
+    };
+    let first = hosts[0].agent.id();
+    world.app.act(&admin(), first, &hold).await.unwrap();
+    world.pin(&hosts[0], "core").await;
+    time_passes(&world, &mut hosts, Duration::from_mins(1)).await;
+    world.pin(&hosts[1], "core").await;
+    assert_eq!(offered(&mut hosts).await, NOBODY, "others may come");
+    for host in &hosts[2..] {
+        world.pin(host, "core").await;
+    }
+    assert_eq!(offered(&mut hosts).await, NOBODY);
+    world.pass(GATHERED);
+    assert_eq!(world.move_after(0).await.rollout.members, 3, "all that can");
+    assert_eq!(world.moving_rollouts().len(), 1);
+    assert_eq!(world.moves("core").pending.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_that_one_change_moves_are_put_into_their_group_in_one_go() {
+    const AGENTS: usize = 12;
+    let world = World::start();
+    let mut hosts = selected(&world, AGENTS).await;
+    world.wants("core", "core").await;
+    let before = world.commits();
+    // The first by name has them, of two groups that claim them.
+    world.selects("core", &["label.site = a"]).await;
+    world
+        .until("they wait to move", || {
+            world.moves("core").pending.len() == AGENTS
+        })
+        .await;
+    let made = world.commits() - before;
+    assert!(made < AGENTS as u64 / 2, "{made} commits");
+    for host in &hosts {
+        assert_eq!(world.group_of(host.agent.id()), "core");
+    }
+    assert_eq!(offered(&mut hosts).await, NOBODY);
+    world.pass(GATHERED);
+    assert_eq!(world.move_after(0).await.rollout.members, 12);
 }

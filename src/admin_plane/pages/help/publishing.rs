@@ -32,7 +32,7 @@ pub(super) fn page() -> Markup {
         }))
         (part("Changing groups", &html! {
             p { "An agent that comes into a group with a configuration keeps it: it waits to move. Agents that come within a moment, by one changed selector or one pin of many, move together, in a rollout of their own with the group's stages, or by default those for as many as they are. While a rollout to the group isn't over they wait for its end; a publication to the group takes them in." }
-            p { "A move that fails brings its agents back to what they had. They stay in the group, whose page says so; " em { "Move again" } " on the page of the rollout has them wait for another. A new agent, which has nothing yet, is given what its group has at once." }
+            p { "A move that fails brings its agents back to what they had. When one is aborted, those whose turn had not come keep that, and so do those that an aborted publication had taken in. They stay in the group, whose page says so; " em { "Move again" } " on the page of the rollout has them wait for another. A new agent, which has nothing yet, is given what its group has at once." }
         }))
         (part("Hold, detach, pin", &html! {
             p { "A held agent, or the agents of a held group, are sent nothing until they are released; what waits for them stands on their page. A detached agent stays in its group and is only observed. A pin puts an agent into a group whatever selectors say, and a configuration of its own beats that of its group. Each has a reason, and may end by itself." }

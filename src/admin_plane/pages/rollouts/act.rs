@@ -75,7 +75,7 @@ fn told(summary: &RolloutSummary, act: &Act) -> (&'static str, String, String) {
         Act::Abort => (
             "Abort",
             format!(
-                "The rollout ends. {} keep the new content, {} keep what they had, until something is published again.",
+                "The rollout ends. {} keep the new content, {} keep what they had, until something is published again. Those that came into the group with something else can be moved again from here.",
                 agents(given),
                 agents(total.waiting + total.blocked)
             ),

@@ -57,7 +57,7 @@ impl Index {
     }
 
     /// The rollout that is over and left an agent of a group with something else than the group has: it was to move it, or
-    /// brought it back to what it had before it came.
+    /// left it with what it had before it came. Whoever has what an aborted publication brought is not meant.
     #[must_use]
     pub fn left_behind(&self, group: &Name, agent: AgentId) -> Option<&Arc<RolloutHead>> {
         if self.moves.contains_key(&agent) {
@@ -65,12 +65,12 @@ impl Index {
         }
         let head = self.rollouts.get(self.governing.get(&agent)?)?;
         let rollout = &head.rollout;
-        let moved = rollout.kind == Kind::Move && rollout.is_ended();
-        if rollout.group != *group || !(moved || rollout.left_behind_can_move()) {
+        if rollout.group != *group || !rollout.left_behind_can_move() {
             return None;
         }
         let has = match head.members.get(&agent)?.wants(rollout) {
             Wants::Group => return None,
+            Wants::Target(_) if rollout.kind == Kind::Publish => return None,
             Wants::Before(digest) | Wants::Target(digest) | Wants::Base(digest) => digest,
         };
         let target = self.target_head(self.groups.get(group)?.group.target?)?;
