@@ -107,8 +107,9 @@ async fn components_tab(call: Call) -> Outcome {
 async fn timeline_tab(call: Call) -> Outcome {
     let (detail, stage) = found(&call)?;
     let view = call.app().timeline(&call.actor, detail.summary.id, ENTRIES)?;
-    let names = call.app().content_names();
-    let inner = timeline::timeline(&view, &names, &stage.scene());
+    let origins = call.app().origins();
+    let layers = |digest| origins.layers(&detail.registration, digest);
+    let inner = timeline::timeline(&view, layers, &stage.scene());
     Ok(tab(&call, &detail, AgentTab::Timeline, &inner))
 }
 
