@@ -284,7 +284,7 @@ async fn agents_are_named_by_what_is_clear_and_acted_on() {
         .fails(2, &["agents", "show", &beginning(&agents[0], 4)])
         .await;
     assert!(unclear.contains("names 2 agents"), "{unclear}");
-    let wrong = host.fails(4, &["agents", "list", "env ="]).await;
+    let wrong = host.fails(2, &["agents", "list", "env ="]).await;
     assert!(wrong.contains("column"), "{wrong}");
 
     host.ok(&["agents", "revoke", "db", "--yes"]).await;
@@ -330,6 +330,13 @@ async fn agents_that_wait_to_move_are_listed_with_what_they_wait_for() {
     assert!(
         shown.contains("it has a configuration of its own\n") && shown.contains("Waits to move"),
         "{shown}"
+    let never = host.fails(2, &["agents", "list", "status = purple"]).await;
+    assert!(never.contains("down, degraded, unknown"), "{never}");
+    // As pipes and pages spell what filters know by other words.
+    let listed = host
+        .ok(&["agents", "list", "config != in_sync, status != Offline"])
+        .await;
+    assert_eq!(listed.lines().count(), 2, "{listed}");
     );
     let groups = host.json(&["groups", "list", "--json"]).await;
     assert_eq!(
