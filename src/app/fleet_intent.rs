@@ -14,9 +14,9 @@ use super::terms::OnTerms;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::{Agent, Standing};
+use crate::fleet::config::Content;
 use crate::fleet::config::lint::{self, Available};
 use crate::fleet::config::yaml::Limits;
-use crate::fleet::config::{Content, Problem};
 use crate::fleet::ids::AgentId;
 use crate::fleet::target::{LayerRef, Member};
 use crate::fleet::time::Timestamp;
@@ -88,19 +88,18 @@ impl App {
             .collect()
     }
 
-    /// What a document uses and a set of components doesn't have, in words.
+    /// The components that a document uses and a set doesn't have, in words such as "the `kafka` exporter".
     fn lacks(&self, yaml: &[u8], set: crate::fleet::hash::Digest) -> Vec<String> {
         let bytes = self.content(&set).ok().flatten();
         let Some(components) = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()) else {
             return Vec::new();
         };
         let limits = Limits::default();
-        let general: Vec<Problem> = lint::lint(yaml, &limits);
         let here = lint::lint_for(yaml, &limits, &Available::of(&components));
-        here.into_iter()
-            .filter(|problem| !general.contains(problem))
-            .map(|problem| problem.message)
-            .collect()
+        let absent = here.iter().filter_map(lint::absent_component);
+        // Several of one kind lack the same.
+        let absent: std::collections::BTreeSet<_> = absent.collect();
+        absent.into_iter().map(|what| format!("the {what}")).collect()
     }
 
     /// What giving one agent a configuration of its own would change.

@@ -64,7 +64,7 @@ impl App {
         actor.may(Permission::ViewFleet)?;
         let now = self.clock.now();
         let snapshots = self.live.snapshot();
-        let names = self.content_names();
+        let origins = self.origins();
         let mut tally = Tally::default();
         let mut verdicts = BTreeMap::new();
         let mut troubles = trouble::Troubles::default();
@@ -79,9 +79,9 @@ impl App {
             let status = status(agent, snapshot.presence, &judged, now);
             tally.count(status.condition);
             *verdicts.entry(judged.verdict).or_default() += 1;
-            troubles.look(snapshot, &status, &judged, &names, now);
+            troubles.look(snapshot, &status, &judged, &origins, now);
             troubles.look_at_inputs(snapshot, &index);
-            recent.look(snapshot, &names);
+            recent.look(snapshot, &origins);
         }
         troubles.look_at_intent(&index, self.intentions.held());
         if let Some(given) = self.given_certificate() {

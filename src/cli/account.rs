@@ -78,6 +78,7 @@ impl Args {
                         field("FROM", "/address"),
                         field("BROWSER", "/user_agent"),
                     ],
+                    "nobody is logged in",
                 )
             }
             Act::EndSession { id, whose } => {

@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::client::ClientError;
 use super::output::Output;
-use super::session::{Reach, Session, with_query};
+use super::session::{Reach, Session, with_query, wrong};
 use crate::settings::Environment;
 
 mod acts;
@@ -154,5 +155,14 @@ async fn page(
     let mut query = vec![("filter", filter), ("limit", &limit)];
     query.extend(after.map(|after| ("after", after)));
     query.extend(more);
-    Ok(session.get(&with_query("/api/v1/agents", query)).await?)
+    let found = session.get(&with_query("/api/v1/agents", query)).await;
+    found.map_err(|error| {
+        // What was typed is wrong, as an argument that makes no sense.
+        if let ClientError::Refused(refusal) = &error
+            && refusal.is_about("filter")
+        {
+            return wrong(refusal.to_string()).into();
+        }
+        error.into()
+    })
 }

@@ -69,6 +69,7 @@ async fn list(session: &mut Session<'_>, limit: usize, mut before: Option<u64>) 
             field("DETAIL", "/detail"),
             field("FROM", "/address"),
         ],
+        "nothing was done yet",
     )
 }
 

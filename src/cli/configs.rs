@@ -136,6 +136,7 @@ async fn list(session: &mut Session<'_>) -> anyhow::Result<()> {
             field("GROUPS", "/groups"),
             field("DESCRIPTION", "/description"),
         ],
+        "no configs yet; `muster configs create` makes one",
     )
 }
 
@@ -298,6 +299,7 @@ impl Revisions {
                 field("MESSAGE", "/message"),
                 field("CONTENT", "/digest"),
             ],
+            "no revisions",
         )
     }
 }
@@ -448,6 +450,7 @@ impl Starters {
                 field("TITLE", "/title"),
                 field("FOR", "/summary"),
             ],
+            "no starters",
         )
     }
 }

@@ -56,6 +56,7 @@ impl Args {
                     time("FIRST USED", "/first_used_at"),
                     field("TOKEN", "/token"),
                 ],
+                "no credentials yet; `muster enroll` makes the token that an agent joins with",
             ),
             Act::Revoke { id, yes } => {
                 let id = text_at(by_id(all, &id, "credential")?, "/id");

@@ -156,6 +156,7 @@ async fn list(session: &mut Session<'_>) -> anyhow::Result<()> {
             field("BY", "/created_by"),
             time("WITHDRAWN", "/withdrawn_at"),
         ],
+        "no enrolment tokens yet; `muster enroll` makes one",
     )
 }
 

@@ -80,6 +80,7 @@ async fn list(session: &mut Session<'_>) -> anyhow::Result<()> {
             layers("NEWER", "/newer"),
             field("SELECTORS", "/selectors"),
         ],
+        "no groups yet; `muster groups create` makes one",
     )
 }
 

@@ -131,6 +131,18 @@ impl Output {
         self.raw(format!("{text}\n").as_bytes())
     }
 
+    /// Says why a listing is empty: to who reads it, and beside the output where nobody does.
+    ///
+    /// # Errors
+    /// Standard output is closed or full.
+    pub(super) fn nothing(&mut self, why: &str) -> anyhow::Result<()> {
+        if self.terminal {
+            return self.line(why);
+        }
+        note(why);
+        Ok(())
+    }
+
     /// Prints bytes as they are.
     ///
     /// # Errors

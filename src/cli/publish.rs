@@ -336,7 +336,11 @@ fn describe(preview: &Preview) -> String {
     let lacking = impact.lacking().into_iter();
     lines.extend(lacking.map(|(component, agents)| {
         let component = crate::observability::plain::plain(component);
-        format!("  {agents} of {} agents: {component}", impact.members)
+        let not = if agents == 1 { "isn't" } else { "aren't" };
+        format!(
+            "  {agents} of {} agents {not} built with {component}",
+            impact.members
+        )
     }));
     lines.extend(effects::blocked(&impact.agents));
     lines.extend(

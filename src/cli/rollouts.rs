@@ -129,6 +129,7 @@ impl List {
                 time("BEGUN", "/created_at"),
                 field("WAITS", "/waits"),
             ],
+            "no rollouts yet; `muster publish` begins one",
         )
     }
 }

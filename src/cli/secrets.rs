@@ -51,6 +51,7 @@ impl Args {
                         field("GROUPS", "/groups"),
                         field("DESCRIPTION", "/description"),
                     ],
+                    "no secrets yet; `muster secrets set` keeps one",
                 )
             }
             Act::Set(args) => args.run(session).await,

@@ -75,8 +75,11 @@ impl Session<'_> {
             .await
     }
 
-    /// Prints a listing.
-    pub(super) fn list(&mut self, rows: &[Value], columns: &[Column]) -> anyhow::Result<()> {
+    /// Prints a listing. One of nothing is told in the words of `none`: beside the output, where that goes into a pipe.
+    pub(super) fn list(&mut self, rows: &[Value], columns: &[Column], none: &str) -> anyhow::Result<()> {
+        if rows.is_empty() && !self.shape.json {
+            return self.output.nothing(none);
+        }
         let headings: Vec<_> = columns.iter().map(|column| column.heading).collect();
         self.output.table(self.shape, &headings, rows, |row| {
             columns.iter().map(|column| column.of(row)).collect()

@@ -76,6 +76,7 @@ impl Args {
                         time("EXPIRES", "/expires_at"),
                         field("FROM", "/address"),
                     ],
+                    "no API tokens yet; `muster tokens create` makes one",
                 )
             }
             Act::Revoke { name, whose } => {

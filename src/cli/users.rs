@@ -42,6 +42,7 @@ impl Args {
                         time("PASSWORD CHANGED", "/password_changed_at"),
                         time("DISABLED", "/disabled_at"),
                     ],
+                    "no accounts yet; the page of the first start makes one",
                 )
             }
             Act::ResetPassword(args) => args.run(session).await,

@@ -156,6 +156,33 @@ impl Selector {
         self.requirements.iter().all(|r| r.test.holds(value(&r.key)))
     }
 
+    /// The same selector with other values in comparisons: `value` names the one to use in the place of one.
+    ///
+    /// # Errors
+    /// The first that `value` fails with.
+    pub fn with_values<E>(&self, value: impl Fn(&Key, &str) -> Result<String, E>) -> Result<Self, E> {
+        let changed = |requirement: &Requirement| {
+            let key = &requirement.key;
+            let all = |set: &[String]| {
+                let mut set: Vec<String> = set.iter().map(|one| value(key, one)).collect::<Result<_, E>>()?;
+                set.sort_unstable();
+                set.dedup();
+                Ok(set)
+            };
+            let test = match &requirement.test {
+                Test::Is(one) => Test::Is(value(key, one)?),
+                Test::IsNot(one) => Test::IsNot(value(key, one)?),
+                Test::In(set) => Test::In(all(set)?),
+                Test::NotIn(set) => Test::NotIn(all(set)?),
+                Test::Exists | Test::Absent | Test::Matches(_) => requirement.test.clone(),
+            };
+            let key = key.clone();
+            Ok(Requirement { key, test })
+        };
+        let requirements = self.requirements.iter().map(changed).collect::<Result<_, E>>()?;
+        Ok(Self { requirements })
+    }
+
     /// The same selector with every bare key saying which kind it means.
     ///
     /// # Errors

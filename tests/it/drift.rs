@@ -5,7 +5,7 @@ use std::time::Duration;
 use muster::app::adopt::Adoption;
 use muster::app::agents::{AgentAct, AgentQuery};
 use muster::app::error::Error;
-use muster::app::overview::TroubleKind;
+use muster::app::overview::{RecentKind, TroubleKind};
 use muster::app::secrets::{HiddenText, SetSecret};
 use muster::app::terms::OnTerms;
 use muster::fleet::agent::report::RemoteConfigOutcome::{Applied, Applying, Failed};
@@ -527,4 +527,34 @@ service:
         panic!("its group's");
     };
     assert_eq!(Some(offer.stamp.digest), world.look(id).summary.config.wanted);
+}
+
+#[tokio::test]
+async fn a_content_of_two_configs_is_named_by_the_one_that_is_wanted_of_the_agent() {
+    let world = World::start();
+    for group in ["web-5", "web-6"] {
+        world
+            .wants_content(group, Content::Yaml(collector("same:4317")))
+            .await;
+    }
+    for group in ["web-5", "web-6"] {
+        let mut agent = world.agent_of(group).await;
+        let mut line = agent.connect(&world).await;
+        let (_, hash) = line.ask(&agent.full()).await.remote_config.unwrap();
+        line.ask(&agent.reports(&hash, Applied)).await;
+        let layer = LayerRef {
+            config: Name::slug(group),
+            revision: 1,
+        };
+        let found = world.app.agent_configuration(&admin(), agent.id()).unwrap();
+        let wanted = found.wanted.unwrap().target.unwrap().content.unwrap();
+        let layers = vec![layer];
+        assert_eq!(wanted.layers, layers);
+        assert_eq!(found.said.unwrap().layers, layers);
+        let lately = world.app.overview(&admin()).unwrap().recent;
+        assert!(lately.iter().any(|recent| recent.kind
+            == RecentKind::Applied {
+                layers: layers.clone()
+            }));
+    }
 }

@@ -467,14 +467,14 @@ fn past_pages(words: &Words<'_>) -> Vec<(&'static str, String)> {
             })
             .collect(),
     };
-    let names = BTreeMap::from([(
-        Digest([1; 32]),
-        vec![LayerRef {
+    let layers = |digest| {
+        let edge = LayerRef {
             config: Name::slug("edge"),
             revision: 14,
-        }],
-    )]);
-    let inner = agent::timeline::timeline(&view, &names, &scene);
+        };
+        (digest == Digest([1; 32])).then_some(edge).into_iter().collect()
+    };
+    let inner = agent::timeline::timeline(&view, layers, &scene);
     pages.push(("agent_timeline", tab_page(words, AgentTab::Timeline, &inner)));
     let inner = agent::identity::identity(&detail, &identity(words), &scene);
     pages.push(("agent_identity", tab_page(words, AgentTab::Identity, &inner)));

@@ -34,7 +34,7 @@ use muster::fleet::hash::Digest;
 use muster::fleet::ids::{AgentId, RolloutId, TargetId};
 use muster::fleet::name::Name;
 use muster::fleet::rollout::{
-    Act, Check, Counts, Gate, GateSummary, Outcome, Rollout, State, Strategy, Transition,
+    Act, Check, Counts, Ended, Gate, GateSummary, Outcome, Rollout, State, Strategy, Transition,
 };
 use muster::fleet::target::{
     AffectedAgent, Blocker, Confirmation, ConfirmationReason, Effect, Frozen, Impact, LayerRef, Rendering,
@@ -459,6 +459,18 @@ fn rollout_detail(texts: &Texts) -> RolloutDetail {
     }
 }
 
+/// A rollout of the same that is over.
+fn ended(texts: &Texts, id: u64, how: Ended) -> RolloutSummary {
+    let mut summary = rollout_detail(texts).summary;
+    summary.rollout.id = RolloutId(id);
+    summary.rollout.target = TargetId([u8::try_from(id).unwrap(); 16]);
+    summary.rollout.created_at = before(1_000 - id);
+    summary.rollout.state = State::Ended { how };
+    summary.waits = String::new();
+    summary.acts.clear();
+    summary
+}
+
 /// The pages of rollouts.
 fn rollout_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
     let admin = scene(Role::Admin);
@@ -561,6 +573,22 @@ fn wrong(texts: &Texts) -> Errors {
     Errors::of(Error::Invalid(errors.map(field).into())).unwrap()
 }
 
+/// The pages of a group that no publication has reached all of.
+fn early_group_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
+    let page = |rollouts: &[RolloutSummary]| {
+        let (claims, moves) = (GroupClaims::default(), GroupMoves::default());
+        groups::group(&unpublished(), &claims, &moves, rollouts, &scene(Role::Admin))
+    };
+    let over = [
+        ended(texts, 18, Ended::RolledBack),
+        ended(texts, 17, Ended::Superseded),
+    ];
+    vec![
+        ("group_first_rollout", page(&[rollout_detail(texts).summary])),
+        ("group_nothing_reached_everybody", page(&over)),
+    ]
+}
+
 /// The pages of groups, with these texts wherever somebody chooses one.
 fn group_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
     let admin = scene(Role::Admin);
@@ -577,7 +605,7 @@ fn group_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
                 &detail(texts),
                 &claims(texts),
                 &GroupMoves::default(),
-                Some(&rollout_detail(texts).summary),
+                &[rollout_detail(texts).summary],
                 &admin,
             ),
         ),
@@ -587,7 +615,7 @@ fn group_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
                 &moving(texts),
                 &GroupClaims::default(),
                 &moves(texts),
-                None,
+                &[],
                 &admin,
             ),
         ),
@@ -597,7 +625,7 @@ fn group_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
                 &unpublished(),
                 &GroupClaims::default(),
                 &GroupMoves::default(),
-                None,
+                &[],
                 &admin,
             ),
         ),
@@ -607,7 +635,7 @@ fn group_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
                 &detail(texts),
                 &claims(texts),
                 &GroupMoves::default(),
-                None,
+                &[],
                 &scene(Role::Viewer),
             ),
         ),
@@ -862,6 +890,7 @@ fn layer_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
 /// Every page.
 fn pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
     let mut pages = group_pages(texts);
+    pages.extend(early_group_pages(texts));
     pages.extend(config_pages(texts));
     pages.extend(publish_pages(texts));
     pages.extend(rollout_pages(texts));

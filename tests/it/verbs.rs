@@ -237,6 +237,50 @@ async fn tokens_are_shown_once_and_withdrawn_by_the_beginning_of_their_id() {
 }
 
 #[tokio::test]
+async fn a_list_of_nothing_says_so_beside_the_output() {
+    let host = Host::start();
+    for (verb, told) in [
+        (&["agents", "list"][..], "no agents yet"),
+        (&["agents", "list", "web"], "no agent is taken by this filter"),
+        (&["rollouts", "list"], "no rollouts yet"),
+        (&["secrets", "list"], "no secrets yet"),
+    ] {
+        let said = host.run(verb).await;
+        assert_eq!((said.code, said.out.as_str()), (0, ""), "{verb:?}");
+        assert!(
+            said.err.starts_with(told) && said.err.lines().count() == 1,
+            "{}",
+            said.err
+        );
+    }
+    let said = host.run(&["agents", "list", "--json"]).await;
+    assert_eq!((said.out.as_str(), said.err.as_str()), ("[]\n", ""));
+    host.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_labels_an_agent_is_told_where_it_went() {
+    let host = Host::start();
+    enrol(&host, "web-1").await;
+    host.ok(&["groups", "create", "core"]).await;
+    host.ok(&["groups", "create", "edge", "--selector", "label.env = prod"])
+        .await;
+    assert_eq!(
+        host.ok(&["agents", "label", "web-1", "env=prod"]).await,
+        "web-1 labelled; it moved from group unassigned to group edge\n"
+    );
+    assert_eq!(
+        host.ok(&["agents", "label", "web-1", "site=zrh"]).await,
+        "web-1 labelled\n"
+    );
+    assert_eq!(
+        host.ok(&["agents", "pin", "web-1", "--group", "core"]).await,
+        "web-1 pinned; it moved from group edge to group core\n"
+    );
+    host.server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn agents_are_named_by_what_is_clear_and_acted_on() {
     let host = Host::start();
     let agents = [enrol(&host, "web-1").await, enrol(&host, "web-2").await];
@@ -284,8 +328,15 @@ async fn agents_are_named_by_what_is_clear_and_acted_on() {
         .fails(2, &["agents", "show", &beginning(&agents[0], 4)])
         .await;
     assert!(unclear.contains("names 2 agents"), "{unclear}");
-    let wrong = host.fails(4, &["agents", "list", "env ="]).await;
+    let wrong = host.fails(2, &["agents", "list", "env ="]).await;
     assert!(wrong.contains("column"), "{wrong}");
+    let never = host.fails(2, &["agents", "list", "status = purple"]).await;
+    assert!(never.contains("down, degraded, unknown"), "{never}");
+    // As pipes and pages spell what filters know by other words.
+    let listed = host
+        .ok(&["agents", "list", "config != in_sync, status != Offline"])
+        .await;
+    assert_eq!(listed.lines().count(), 2, "{listed}");
 
     host.ok(&["agents", "revoke", "db", "--yes"]).await;
     let credentials = host.json(&["credentials", "list", "--json"]).await;

@@ -134,7 +134,12 @@ pub(super) fn members(group: &str, members: &MemberCounts, published: bool) -> M
 
 fn published(summary: &GroupSummary, scene: &Scene<'_>) -> Markup {
     let Some(target) = &summary.published else {
-        return quiet(&html! { "nothing; its agents are only observed" });
+        return match summary.group.rollout {
+            None => quiet(&html! { "nothing; its agents are only observed" }),
+            Some(id) => {
+                html! { a href={ "/rollouts/" (id) } { "rollout " (id) } " " (quiet(&html! { "hasn't reached everybody" })) }
+            }
+        };
     };
     let Some(content) = &target.content else {
         return html! { "withdrawn " (ago(target.published_at, scene.now)) };

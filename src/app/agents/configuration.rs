@@ -1,7 +1,5 @@
 //! What an agent is to run, what it said about that, and what it runs: side by side.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -11,7 +9,7 @@ use crate::app::error::Error;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::report::RemoteConfigOutcome;
-use crate::fleet::agent::{HoldReason, Intent, Registration};
+use crate::fleet::agent::{HoldReason, Intent};
 use crate::fleet::config::yaml::Limits;
 use crate::fleet::config::{ConfigMap, Diff, Drift, drift};
 use crate::fleet::hash::Digest;
@@ -78,11 +76,12 @@ impl App {
             Intent::Unmanaged | Intent::Want(_) => None,
         };
         let desired = self.intentions.behind_holds(registration);
+        let origins = self.origins();
         let wanted = match &desired.config {
             Intent::Unmanaged | Intent::Hold(_) => None,
             Intent::Want(offer) => {
                 let wanted = Wanted {
-                    target: self.target_of(registration, offer.stamp.digest),
+                    target: origins.target(registration, offer.stamp.digest).cloned(),
                     own: desired.own,
                     digest: offer.stamp.digest,
                     content: (*offer.shown).clone(),
@@ -91,11 +90,10 @@ impl App {
             }
         };
         let delivery = &snapshot.agent.delivery;
-        let names = self.content_names();
         let said = delivery.acknowledged.as_ref().map(|said| Said {
             layers: said
                 .digest
-                .and_then(|digest| names.get(&digest).cloned())
+                .map(|digest| origins.layers(registration, digest))
                 .unwrap_or_default(),
             outcome: said.outcome,
             error: said.error.clone(),
@@ -117,48 +115,6 @@ impl App {
             effective,
             effective_hidden,
         })
-    }
-
-    /// What contents are made of, by their digests: revisions, and layers that were published together. Where several
-    /// have the same content, the newest.
-    #[must_use]
-    pub fn content_names(&self) -> BTreeMap<Digest, Vec<LayerRef>> {
-        let index = self.intentions.index();
-        let mut names = BTreeMap::new();
-        for head in index.targets() {
-            let layers = head.target.content.as_ref().map(|content| &content.layers);
-            for digest in head.contents() {
-                names.insert(digest, layers.cloned().unwrap_or_default());
-            }
-        }
-        for head in index.configs() {
-            for revision in &head.revisions {
-                let layer = LayerRef {
-                    config: revision.config.clone(),
-                    revision: revision.number,
-                };
-                names.insert(revision.digest, vec![layer]);
-            }
-        }
-        names
-    }
-
-    /// The target that an agent has: its own or its group's. One that waits for its turn, or was brought back, has an
-    /// older one: the newest with that content.
-    fn target_of(&self, registration: &Registration, digest: Digest) -> Option<Target> {
-        let index = self.intentions.index();
-        let group = || index.group(&registration.group)?.group.target;
-        let present = registration.own_target.or_else(group);
-        let present = present.and_then(|id| index.target_head(id));
-        if let Some(head) = present.filter(|head| head.digest_for(registration.id) == Some(digest)) {
-            return Some(head.target.clone());
-        }
-        let heads: Vec<_> = index.targets().collect();
-        let older = heads
-            .into_iter()
-            .rev()
-            .find(|head| head.contents().any(|content| content == digest));
-        older.map(|head| head.target.clone())
     }
 }
 

@@ -1,5 +1,7 @@
 //! The list of agents: filtered, sorted, a page at a time.
 
+mod words;
+
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,13 +15,11 @@ use crate::app::live::Snapshot;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::health::{Condition, status};
-use crate::fleet::agent::presence::Presence;
 use crate::fleet::agent::{HoldReason, Standing, Verdict};
 use crate::fleet::attributes::Facts;
 use crate::fleet::ids::AgentId;
 use crate::fleet::name::Name;
 use crate::fleet::selector::{Filter, Known, Source};
-use crate::fleet::suspension::SuspensionKind;
 use crate::fleet::time::Timestamp;
 
 /// What part of the list is asked for.
@@ -183,6 +183,7 @@ impl App {
     fn rows(&self, query: &AgentQuery, now: Timestamp) -> Result<Vec<Row>, Error> {
         let filter =
             Filter::parse(&query.filter).map_err(|error| Error::invalid("filter", error.to_string()))?;
+        let filter = words::understood(filter)?;
         let snapshots = self.live.snapshot();
         let filter = if filter.is_everything() {
             filter
@@ -275,29 +276,15 @@ fn is_shown(filter: &Filter, snapshot: &Snapshot, found: &Found<'_>, uses_facts:
             "name" => Some(title),
             "version" => Some(reported.service_version.as_str()),
             "config" => Some(found.verdict.words()),
-            "presence" => Some(match snapshot.presence {
-                Presence::NeverSeen => "never seen",
-                Presence::Online { .. } => "online",
-                Presence::Awaited { .. } => "awaited",
-                Presence::Offline { .. } => "offline",
-            }),
-            "standing" => Some(match registration.standing {
-                Standing::Active => "active",
-                Standing::Conflict { .. } => "conflict",
-                Standing::Archived { .. } => "archived",
-                Standing::Revoked { .. } => "revoked",
-            }),
-            "health" => Some(match reported.healthy {
-                None => "not reported",
-                Some(true) => "healthy",
-                Some(false) => "unhealthy",
-            }),
+            "presence" => Some(words::of_presence(snapshot.presence)),
+            "standing" => Some(words::of_standing(&registration.standing)),
+            "health" => Some(words::of_health(reported.healthy)),
             "proposed" => registration.proposed_group.as_ref().map(Name::as_str),
             "held" => found.hold.map(HoldReason::short),
-            "suspended" => registration.suspension.as_ref().map(|found| match found.kind {
-                SuspensionKind::Held => "held",
-                SuspensionKind::Detached => "detached",
-            }),
+            "suspended" => registration
+                .suspension
+                .as_ref()
+                .map(|found| words::of_suspension(found.kind)),
             "token" => Some(token.as_str()),
             _ => None,
         },

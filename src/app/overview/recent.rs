@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Few;
+use crate::app::agents::Origins;
 use crate::app::intentions::Index;
 use crate::app::live::Snapshot;
 use crate::fleet::agent::presence::Presence;
 use crate::fleet::agent::report::RemoteConfigOutcome;
-use crate::fleet::hash::Digest;
 use crate::fleet::name::Name;
 use crate::fleet::target::{LayerRef, Scope};
 use crate::fleet::time::Timestamp;
@@ -73,7 +73,7 @@ pub(super) struct Recents {
 
 impl Recents {
     /// Looks at one agent.
-    pub(super) fn look(&mut self, snapshot: &Snapshot, names: &BTreeMap<Digest, Vec<LayerRef>>) {
+    pub(super) fn look(&mut self, snapshot: &Snapshot, origins: &Origins) {
         let agent = &snapshot.agent;
         self.add(snapshot, RecentKind::Enrolled, agent.registration.origin.at);
         match snapshot.presence {
@@ -85,7 +85,9 @@ impl Recents {
             self.add(snapshot, RecentKind::Unhealthy, agent.reported.healthy_since);
         }
         if let Some(said) = &agent.delivery.acknowledged {
-            let ours = said.digest.and_then(|digest| names.get(&digest).cloned());
+            let ours = said
+                .digest
+                .map(|digest| origins.layers(&agent.registration, digest));
             let layers = ours.unwrap_or_default();
             match said.outcome {
                 RemoteConfigOutcome::Applied => self.add(snapshot, RecentKind::Applied { layers }, said.at),

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Few;
+use crate::app::agents::Origins;
 use crate::app::certificates::WORTH_A_LOOK;
 use crate::app::intentions::Index;
 use crate::app::live::Snapshot;
@@ -16,7 +17,6 @@ use crate::fleet::agent::health::{Condition, Status};
 use crate::fleet::agent::presence::Presence;
 use crate::fleet::agent::{HoldReason, Judgement, Standing, Verdict};
 use crate::fleet::enrolment::EnrolmentToken;
-use crate::fleet::hash::Digest;
 use crate::fleet::identity::{Credential, CredentialState};
 use crate::fleet::ids::RolloutId;
 use crate::fleet::name::Name;
@@ -208,7 +208,7 @@ impl Troubles {
         snapshot: &Snapshot,
         status: &Status,
         judged: &Judgement<'_>,
-        names: &BTreeMap<Digest, Vec<LayerRef>>,
+        origins: &Origins,
         now: Timestamp,
     ) {
         let agent = &snapshot.agent;
@@ -259,7 +259,9 @@ impl Troubles {
             return self.count(TroubleKind::Recovering, snapshot, since);
         }
         if judged.verdict.is_refusal() {
-            let layers = judged.wanted.and_then(|wanted| names.get(&wanted).cloned());
+            let layers = judged
+                .wanted
+                .map(|wanted| origins.layers(&snapshot.agent.registration, wanted));
             let (found, error) = self
                 .refused
                 .entry((group, layers.unwrap_or_default()))

@@ -274,6 +274,10 @@ fn waits(index: &Index, snapshot: &Snapshot, group: &Name) -> String {
     };
     match blocked(index, snapshot, group, target) {
         None => "a rollout takes it in a moment".to_owned(),
+        // It is rendered when a rollout takes it in.
+        Some(Blocked::NotRendered) if missing(index, target, &snapshot.agent).is_empty() => {
+            "a rollout takes it in a moment".to_owned()
+        }
         Some(Blocked::NotRendered) => unresolved(index, target, &snapshot.agent),
         Some(why) => why.words().to_owned(),
     }

@@ -278,9 +278,22 @@ async fn apply(
 
 /// Does it to one agent.
 async fn one(session: &mut Session<'_>, agent: &Named, act: &AgentAct) -> anyhow::Result<()> {
-    let path = format!("/api/v1/agents/{}/acts", agent.id);
-    let answer: Value = session.post(&path, act).await?;
-    session.say(&answer, || format!("{} {}", text_at(&answer, "/name"), done(act)))
+    let path = format!("/api/v1/agents/{}", agent.id);
+    let before: Value = if moves(act) {
+        session.get(&path).await?
+    } else {
+        Value::Null
+    };
+    let answer: Value = session.post(&format!("{path}/acts"), act).await?;
+    session.say(&answer, || {
+        let (from, to) = (text_at(&before, "/group"), text_at(&answer, "/group"));
+        let moved = if from.is_empty() || from == to {
+            String::new()
+        } else {
+            plain(&format!("; it moved from group {from} to group {to}"))
+        };
+        format!("{} {}{moved}", text_at(&answer, "/name"), done(act))
+    })
 }
 
 /// Does it to all that a filter takes, once their number was seen.
@@ -356,6 +369,14 @@ async fn several(
 
 fn plural(count: u64) -> &'static str {
     if count == 1 { "" } else { "s" }
+}
+
+/// Whether it may take an agent to another group.
+const fn moves(act: &AgentAct) -> bool {
+    matches!(
+        act,
+        AgentAct::Label { .. } | AgentAct::Pin { .. } | AgentAct::Unpin | AgentAct::ConfirmGroup { .. }
+    )
 }
 
 /// What an agent then is.

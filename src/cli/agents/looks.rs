@@ -76,8 +76,14 @@ impl List {
         let most = if self.all { usize::MAX } else { self.limit.max(1) };
         let archived = self.archived.to_string();
         let more = [("sort", self.sort.word()), ("archived", archived.as_str())];
-        let found = matching(session, &self.filter.join(" "), most, &more).await?;
-        session.list(&found.agents, &COLUMNS)?;
+        let filter = self.filter.join(" ");
+        let found = matching(session, &filter, most, &more).await?;
+        let none = if filter.trim().is_empty() {
+            "no agents yet; `muster enroll` makes the token that one joins with"
+        } else {
+            "no agent is taken by this filter"
+        };
+        session.list(&found.agents, &COLUMNS, none)?;
         let shown = found.agents.len();
         if session.output.is_terminal() && !session.shape.json && found.matching > shown as u64 {
             session
@@ -187,6 +193,7 @@ impl Timeline {
                 field("TRANSPORT", "/transport"),
                 field("CONTENT", "/digest"),
             ],
+            "nothing happened yet",
         )
     }
 }
@@ -240,7 +247,7 @@ fn print_drift(session: &mut Session<'_>, drift: &Value) -> anyhow::Result<()> {
         field("RUNS", "/runs/text"),
     ];
     match text_at(drift, "/state") {
-        "differs" => session.list(list_at(drift, "/differences"), &columns),
+        "differs" => session.list(list_at(drift, "/differences"), &columns, "nothing differs"),
         "cannot_verify" => session.say(drift, || {
             plain(&format!("it can't be compared: {}", text_at(drift, "/reason")))
         }),
@@ -280,6 +287,7 @@ impl Credentials {
                 time("FIRST USED", "/first_used_at"),
                 time("LAPSES", "/purpose/until"),
             ],
+            "no credentials",
         )
     }
 }

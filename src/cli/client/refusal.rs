@@ -51,6 +51,15 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// Whether it says that a field can't be as it was given, and nothing else.
+    pub(in crate::cli) fn is_about(&self, field: &str) -> bool {
+        self.status == StatusCode::UNPROCESSABLE_ENTITY
+            && !self.fields.is_empty()
+            && self.fields.iter().all(|(name, _)| name == field)
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.why)?;

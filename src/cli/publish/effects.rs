@@ -36,7 +36,7 @@ fn words(because: &Blocker) -> String {
             format!("refused this content before ({error}); `muster agents retry` offers it again")
         }
         Blocker::MissingComponents { components } => {
-            format!("isn't built with {}: it will refuse it", components.join("; "))
+            format!("isn't built with {}: it will refuse it", components.join(", "))
         }
         Blocker::Detached => "detached from its group; `muster agents attach` gives it back".to_owned(),
         Blocker::Unresolved { variables } => {

@@ -27,6 +27,15 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// All of them, worst first.
+    pub const ALL: [Self; 5] = [
+        Self::Down,
+        Self::Degraded,
+        Self::Unknown,
+        Self::InProgress,
+        Self::Healthy,
+    ];
+
     /// The word for it, as lists and filters use it.
     #[must_use]
     pub fn word(self) -> &'static str {

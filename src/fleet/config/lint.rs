@@ -88,6 +88,16 @@ impl Available {
     }
 }
 
+/// How it is told that agents have no component, around its name.
+const NO: &str = "there is no ";
+const REPORTED: &str = " in what these agents report";
+
+/// The component that agents would need, in words such as "`kafka` exporter", when a problem is that they have none.
+#[must_use]
+pub fn absent_component(problem: &Problem) -> Option<&str> {
+    problem.message.strip_prefix(NO)?.strip_suffix(REPORTED)
+}
+
 /// A component by its section and id.
 type Id<'a> = (&'static str, &'a str);
 
@@ -162,8 +172,8 @@ impl<'a> Lint<'a> {
             self.defined
                 .insert((section, component.key.as_str()), component.at);
             if self.available.lacks(section, kind) {
-                let message = format!("there is no `{kind}` {one} in what these agents report");
-                self.error(component.at, message);
+                let what = format!("`{kind}` {one}");
+                self.error(component.at, format!("{NO}{what}{REPORTED}"));
             }
         }
     }

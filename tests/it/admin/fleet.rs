@@ -304,6 +304,13 @@ async fn the_list_is_narrowed_by_its_url_and_says_what_is_wrong_with_a_filter() 
     let wrong = site.look("/agents?q=status%20%3D%20").await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(wrong.text().contains("id=\"filter-error\"") && wrong.text().contains("value=\"status =\""));
+    let never = site.look("/agents?q=status%20%3D%20purple").await;
+    assert_eq!(never.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let text = never.text();
+    assert!(
+        text.contains("id=\"filter-error\"") && text.contains("down, degraded, unknown"),
+        "{text}"
+    );
     let stale = site.look("/agents?q=web&after=x").await;
     assert_eq!(
         (stale.status, stale.header("location")),

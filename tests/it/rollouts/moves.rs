@@ -455,6 +455,10 @@ async fn a_mover_for_which_a_variable_stands_for_nothing_is_blocked_and_told_why
             .unwrap()
             .waits
     };
+    // Not rendered yet, which is no reason that anybody could do something about.
+    for host in &hosts[1..] {
+        assert_eq!(waits(host.agent.id()), "a rollout takes it in a moment");
+    }
     world
         .until("it is told why", || waits(lacking) == "it has no label.address")
         .await;

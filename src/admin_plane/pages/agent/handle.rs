@@ -107,8 +107,9 @@ async fn components_tab(call: Call) -> Outcome {
 async fn timeline_tab(call: Call) -> Outcome {
     let (detail, stage) = found(&call)?;
     let view = call.app().timeline(&call.actor, detail.summary.id, ENTRIES)?;
-    let names = call.app().content_names();
-    let inner = timeline::timeline(&view, &names, &stage.scene());
+    let origins = call.app().origins();
+    let layers = |digest| origins.layers(&detail.registration, digest);
+    let inner = timeline::timeline(&view, layers, &stage.scene());
     Ok(tab(&call, &detail, AgentTab::Timeline, &inner))
 }
 
@@ -234,7 +235,13 @@ async fn save(call: Call) -> Outcome {
         Err(errors) => Err(errors),
     };
     let errors = match saved {
-        Ok(()) => return Ok(done(&super::path(&detail), "Name and labels were saved.")),
+        Ok(()) => {
+            let notice = match moved(&call, &detail) {
+                Some(moved) => format!("Name and labels were saved. {moved}"),
+                None => "Name and labels were saved.".to_owned(),
+            };
+            return Ok(done(&super::path(&detail), &notice));
+        }
         Err(errors) => errors,
     };
     // Whoever was told that somebody else changed it and saves again means it.
@@ -256,6 +263,13 @@ async fn save(call: Call) -> Outcome {
     };
     let body = edit::edit(&detail, &form, &stage.scene());
     Ok(shown(&call, &detail, errors.status(), body))
+}
+
+/// That the agent is in another group than it was, if it is.
+fn moved(call: &Call, before: &AgentDetail) -> Option<String> {
+    let now = call.app().agent(&call.actor, before.summary.id).ok()?;
+    let (from, to) = (&before.registration.group, &now.registration.group);
+    (from != to).then(|| format!("The agent moved from group {from} to group {to}."))
 }
 
 /// What the form changes: compared with what stood there when it was opened, so that what others changed since stays.

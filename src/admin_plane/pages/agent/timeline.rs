@@ -1,7 +1,5 @@
 //! What happened to an agent.
 
-use std::collections::BTreeMap;
-
 use maud::{Markup, html};
 
 use super::super::parts::{Empty, Event, Status, absolute, empty, timeline as event_list, visible};
@@ -13,9 +11,9 @@ use crate::fleet::hash::Digest;
 use crate::fleet::suspension::Terms;
 use crate::fleet::target::LayerRef;
 
-/// The tab. `names` tells which revision a digest is.
+/// The tab. `layers` tells what a digest was made of.
 #[must_use]
-pub fn timeline(view: &TimelineView, names: &BTreeMap<Digest, Vec<LayerRef>>, scene: &Scene<'_>) -> Markup {
+pub fn timeline(view: &TimelineView, layers: impl Fn(Digest) -> Vec<LayerRef>, scene: &Scene<'_>) -> Markup {
     if view.entries.is_empty() {
         return empty(&Empty {
             title: "Nothing happened yet",
@@ -27,7 +25,7 @@ pub fn timeline(view: &TimelineView, names: &BTreeMap<Digest, Vec<LayerRef>>, sc
         .entries
         .iter()
         .map(|entry| {
-            let (status, what, detail) = told(&entry.happening, names);
+            let (status, what, detail) = told(&entry.happening, &layers);
             Event {
                 at: entry.at,
                 status,
@@ -47,9 +45,9 @@ fn on(terms: &Terms) -> Option<Markup> {
     (!words.is_empty()).then(|| visible(&words.join("; ")))
 }
 
-fn told(happening: &Happening, names: &BTreeMap<Digest, Vec<LayerRef>>) -> (Status, Markup, Option<Markup>) {
+fn told(happening: &Happening, layers: impl Fn(Digest) -> Vec<LayerRef>) -> (Status, Markup, Option<Markup>) {
     let which = |digest: &Digest| {
-        let links = names.get(digest).and_then(|layers| layer_links(layers));
+        let links = layer_links(&layers(*digest));
         links.unwrap_or_else(|| html! { "a configuration" })
     };
     let plain = |status, words: &str| (status, html! { (words) }, None);

@@ -84,18 +84,7 @@ async fn show(call: Call) -> Outcome {
     let rollouts = call
         .app()
         .list_rollouts(&call.actor, Some(&detail.summary.group.name))?;
-    // A move that runs, too; otherwise what brought what is published.
-    let running = rollouts.iter().find(|summary| !summary.rollout.is_ended());
-    let latest = rollouts
-        .iter()
-        .find(|summary| Some(summary.rollout.id) == detail.summary.group.rollout);
-    let body = group(
-        &detail,
-        &claims,
-        &moves,
-        running.or(latest),
-        &Stage::of(&call).scene(),
-    );
+    let body = group(&detail, &claims, &moves, &rollouts, &Stage::of(&call).scene());
     Ok(page(
         &call,
         StatusCode::OK,

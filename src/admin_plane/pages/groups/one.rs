@@ -11,14 +11,18 @@ use crate::admin_plane::pages::parts::{
     Column, Empty, Fact, ProgressPart, Row, Status, Table, ago, badge, button_link, count, empty, facts,
     live, post_button, progress, status_line, table, visible,
 };
-use crate::admin_plane::pages::rollouts::of_group;
+use crate::admin_plane::pages::rollouts::{of_group, state_badge};
 use crate::admin_plane::pages::scene::{Scene, agents_href, bytes, encoded, quiet};
 use crate::admin_plane::pages::terms::told;
 use crate::app::claims::GroupClaims;
 use crate::app::intentions::{GroupDetail, GroupSummary};
 use crate::app::rollouts::{GroupMoves, RolloutSummary};
 use crate::auth::permission::Permission;
+use crate::fleet::rollout::{Kind, State};
 use crate::fleet::target::{Rendering, Target};
+
+/// The most rollouts that are named in a sentence.
+const MOST_NAMED: usize = 3;
 
 /// The page.
 #[must_use]
@@ -26,16 +30,22 @@ pub fn group(
     detail: &GroupDetail,
     claims: &GroupClaims,
     moving: &GroupMoves,
-    rollout: Option<&RolloutSummary>,
+    rollouts: &[RolloutSummary],
     scene: &Scene<'_>,
 ) -> Markup {
+    // A move that runs, too; otherwise what brought what is published.
+    let running = rollouts.iter().find(|summary| !summary.rollout.is_ended());
+    let latest = rollouts
+        .iter()
+        .find(|summary| Some(summary.rollout.id) == detail.summary.group.rollout);
+    let rollout = running.or(latest);
     let (summary, group) = (&detail.summary, &detail.summary.group);
     let href = format!("/groups/{}", group.name);
     html! {
         (page_head(&visible(group.name.as_str()), Some(&html! { (count(u64::from(summary.members.all), "agent", "agents")) }), Some(&actions(summary, &href, scene))))
         @if !group.description.is_empty() { p.soft { (visible(&group.description)) } }
         (live("group", &["groups", "agents", "rollouts"], &href, &html! {
-            (state(summary, rollout, scene))
+            (state(summary, rollouts, rollout, scene))
             (under_way(summary))
             @if let Some(rollout) = rollout { (of_group(rollout, scene)) }
             div.columns {
@@ -46,7 +56,7 @@ pub fn group(
                     Fact::new("Rolls out", html! { @match &group.strategy { Some(strategy) => (visible(&strategy.to_string())), None => (quiet(&html! { "by default: one agent, a tenth, half, all; one agent alone at once" })) } }),
                     Fact::new("By facts", by_facts(summary)),
                 ])))
-                (section("Published", None, &now_published(summary, scene)))
+                (section("Published", None, &now_published(summary, rollouts, scene)))
             }
             (changed_inputs(summary, scene))
             (moves(moving, scene))
@@ -56,7 +66,7 @@ pub fn group(
             (proposals(group.name.as_str(), claims, scene))
             (ties(claims))
         }))
-        (section("What was published", None, &history(detail, scene)))
+        (section("What was published", None, &history(detail, rollouts, scene)))
     }
 }
 
@@ -86,9 +96,58 @@ fn actions(summary: &GroupSummary, href: &str, scene: &Scene<'_>) -> Markup {
     }
 }
 
-fn state(summary: &GroupSummary, rollout: Option<&RolloutSummary>, scene: &Scene<'_>) -> Markup {
+/// The rollouts of publications, newest first.
+fn publications(rollouts: &[RolloutSummary]) -> impl Iterator<Item = &RolloutSummary> {
+    rollouts
+        .iter()
+        .filter(|summary| summary.rollout.kind == Kind::Publish)
+}
+
+fn rollout_link(summary: &RolloutSummary) -> Markup {
+    let id = summary.rollout.id;
+    html! { a href={ "/rollouts/" (id) } { "rollout " (id) } }
+}
+
+/// The line on top while no publication has reached everybody; `None` when nothing was published.
+fn not_everywhere(rollouts: &[RolloutSummary]) -> Option<Markup> {
+    let all: Vec<_> = publications(rollouts).collect();
+    // The oldest of those that aren't over: others wait for it.
+    let open = all.iter().rev().find(|summary| !summary.rollout.is_ended());
+    let Some(open) = open.filter(|open| !matches!(open.rollout.state, State::RollingBack { .. })) else {
+        let why = html! {
+            "No publication has reached everybody yet; its agents have what "
+            @for (at, summary) in all.iter().take(MOST_NAMED).enumerate() {
+                @if at > 0 { " and " } (rollout_link(summary))
+            }
+            " left them with"
+        };
+        let line = status_line(Status::Degraded, Some("Not everywhere"), &why, &html! {});
+        return (!all.is_empty()).then_some(line);
+    };
+    let id = open.rollout.id;
+    let why = html! {
+        a href={ "/rollouts/" (id) } { "Rollout " (id) } " is bringing " (visible(&open.brings))
+        " to it; agents that it hasn't reached have what they had"
+    };
+    Some(status_line(
+        Status::InProgress,
+        Some("Under way"),
+        &why,
+        &html! {},
+    ))
+}
+
+fn state(
+    summary: &GroupSummary,
+    rollouts: &[RolloutSummary],
+    rollout: Option<&RolloutSummary>,
+    scene: &Scene<'_>,
+) -> Markup {
     let members = &summary.members;
     let Some(target) = &summary.published else {
+        if let Some(line) = not_everywhere(rollouts) {
+            return line;
+        }
         return status_line(
             Status::Unknown,
             Some("Observed"),
@@ -189,7 +248,7 @@ fn takes(summary: &GroupSummary) -> Markup {
     }
 }
 
-fn now_published(summary: &GroupSummary, scene: &Scene<'_>) -> Markup {
+fn now_published(summary: &GroupSummary, rollouts: &[RolloutSummary], scene: &Scene<'_>) -> Markup {
     let name = summary.group.name.as_str();
     let Some((target, content)) = summary
         .published
@@ -197,9 +256,22 @@ fn now_published(summary: &GroupSummary, scene: &Scene<'_>) -> Markup {
         .and_then(|target| Some((target, target.content.as_ref()?)))
     else {
         let configs = summary.group.layers.first();
+        let latest = publications(rollouts)
+            .next()
+            .filter(|_| summary.published.is_none());
+        let (title, words) = match latest {
+            None => (
+                "Nothing is published",
+                html! { "Publishing sends a revision of a config to all agents of this group. You see first what that changes." },
+            ),
+            Some(latest) => (
+                "Nothing has reached everybody yet",
+                html! { "What is published counts for the whole group once its rollout has ended well. The latest is " (rollout_link(latest)) ", with " (visible(&latest.brings)) "." },
+            ),
+        };
         return empty(&Empty {
-            title: "Nothing is published",
-            words: html! { "Publishing sends a revision of a config to all agents of this group. You see first what that changes." },
+            title,
+            words,
             fill: scene.may(Permission::Publish).then(|| {
                 let href = match configs {
                     Some(config) => format!(
@@ -283,8 +355,15 @@ fn size(document: &Rendering) -> Option<Markup> {
     }
 }
 
-fn history(detail: &GroupDetail, scene: &Scene<'_>) -> Markup {
-    if detail.history.is_empty() {
+fn history(detail: &GroupDetail, rollouts: &[RolloutSummary], scene: &Scene<'_>) -> Markup {
+    // Those that didn't get to be what the group has.
+    let others: Vec<_> = publications(rollouts)
+        .filter(|summary| {
+            let target = summary.rollout.target;
+            detail.history.iter().all(|known| known.id != target)
+        })
+        .collect();
+    if detail.history.is_empty() && others.is_empty() {
         return html! { p.soft { "Nothing yet." } };
     }
     let name = detail.summary.group.name.as_str();
@@ -309,7 +388,26 @@ fn history(detail: &GroupDetail, scene: &Scene<'_>) -> Markup {
             },
         ],
     };
-    let rows: Vec<_> = detail.history.iter().enumerate().map(row).collect();
+    let other = |summary: &&RolloutSummary| Row {
+        key: format!("rollout-{}", summary.rollout.id),
+        name: summary.rollout.started_by.clone(),
+        cells: vec![
+            html! { (visible(&summary.brings)) " " (state_badge(&summary.rollout.state, &summary.total)) },
+            html! { (rollout_link(summary)) },
+            visible(&summary.rollout.started_by),
+            ago(summary.rollout.created_at, scene.now),
+            html! {},
+        ],
+    };
+    let known = detail.history.iter().enumerate();
+    let mut rows: Vec<_> = known.map(|entry| (entry.1.published_at, row(entry))).collect();
+    rows.extend(
+        others
+            .iter()
+            .map(|summary| (summary.rollout.created_at, other(summary))),
+    );
+    rows.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    let rows: Vec<_> = rows.into_iter().map(|(_, row)| row).collect();
     table(&Table {
         id: "history",
         caption: "All that was published to this group, newest first",

@@ -23,10 +23,25 @@ pub(super) fn impact(preview: &Preview, view: DiffView, scene: &Scene<'_>) -> Ma
     let impact = &preview.impact;
     let group = format!("group = {}", preview.group);
     let href = agents_href(&group);
-    let all: [(Status, &str, u32); 4] = [
+    let because = |test: fn(&Blocker) -> bool| {
+        let found = impact.agents.iter().filter(|agent| match &agent.effect {
+            Effect::Blocked { because } => test(because),
+            Effect::Changes | Effect::OwnTarget | Effect::RunsIt => false,
+        });
+        u32::try_from(found.count()).unwrap_or(u32::MAX)
+    };
+    let refuse = because(|blocker| matches!(blocker, Blocker::MissingComponents { .. }));
+    let later = because(|blocker| *blocker == Blocker::Offline);
+    let all: [(Status, &str, u32); 6] = [
         (Status::InProgress, "will change", impact.will_change),
         (Status::Healthy, "run it already", impact.runs_it),
-        (Status::Down, "blocked", impact.blocked),
+        (Status::Down, "will refuse it", refuse),
+        (
+            Status::Down,
+            "blocked",
+            impact.blocked.saturating_sub(refuse + later),
+        ),
+        (Status::Unknown, "will get it later", later),
         (
             Status::Unknown,
             "with a configuration of their own",
@@ -68,7 +83,7 @@ fn lacking(preview: &Preview) -> Markup {
         @for (component, agents) in preview.impact.lacking() {
             p.status-line {
                 (badge(Status::Down, Some("Lacking"))) " "
-                span.reason { (agents) " of " (count(u64::from(preview.impact.members), "agent", "agents")) ": " (visible(component)) }
+                span.reason { (agents) " of " (count(u64::from(preview.impact.members), "agent", "agents")) @if agents == 1 { " isn't" } @else { " aren't" } " built with " (visible(component)) }
             }
         }
     }
@@ -167,8 +182,8 @@ fn why(effect: &Effect, scene: &Scene<'_>) -> Markup {
         },
         Blocker::MissingComponents { components } => html! {
             "It isn't built with " @for (at, component) in components.iter().enumerate() {
-                @if at > 0 { ", " } code { (visible(component)) }
-            } ". It is sent all the same"
+                @if at > 0 { ", " } (visible(component))
+            } ", so it will refuse it. It is sent all the same"
         },
         Blocker::Detached => html! { "An operator detached it from its group; it is only observed" },
         Blocker::Unresolved { variables } => html! {

@@ -127,6 +127,12 @@ impl Index {
         self.rollouts.values()
     }
 
+    /// The rollout that says what an agent should have, also when it is over: the latest that it is a member of.
+    #[must_use]
+    pub fn governing_rollout(&self, agent: AgentId) -> Option<&Arc<RolloutHead>> {
+        self.rollouts.get(self.governing.get(&agent)?)
+    }
+
     /// The rollout that says what an agent should have, when it is not over.
     #[must_use]
     pub fn rolling(&self, agent: AgentId) -> Option<&Arc<RolloutHead>> {

@@ -189,6 +189,9 @@ fn a_component_that_the_agents_lack_is_named() {
         found_for(GOOD, &both),
         ["3:3 there is no `hostmetrics` receiver in what these agents report"]
     );
+    let problems = lint_for(GOOD.as_bytes(), &Limits::default(), &both);
+    let absent: Vec<_> = problems.iter().filter_map(absent_component).collect();
+    assert_eq!(absent, ["`hostmetrics` receiver"]);
     let unknown = Available::of(&[("receivers".to_owned(), Component::default())].into());
     assert_eq!(found_for(GOOD, &unknown), Vec::<String>::new());
 }
