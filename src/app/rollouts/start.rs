@@ -201,8 +201,8 @@ impl Intentions {
                 || rolls.is_some_and(|head| head.rollout.group != group.name)
         };
         let known = |member: &&&target::Member| {
-            !(secret && matches!(member.agent.registration.because, Because::Fact(_)))
-                && !elsewhere(member.agent.id())
+            let by_its_own_word = matches!(member.agent.registration.because, Because::Fact(_));
+            !((secret && by_its_own_word) || elsewhere(member.agent.id()))
         };
         let fleet: Vec<&target::Member> = fleet.iter().filter(known).copied().collect();
         let fleet = fleet.as_slice();
