@@ -434,11 +434,8 @@ impl App {
     fn labels_reach_it(&self, id: AgentId, labels: &BTreeMap<String, String>) -> Result<bool, Error> {
         let mut now = (*self.snapshot_of(id)?.agent).clone();
         let index = self.intentions.index();
-        let lacks_its_move = index.pending_move(id).is_some_and(|pending| {
-            let target = index.group(&pending.group).and_then(|head| head.group.target);
-            let target = target.and_then(|target| index.target_head(target));
-            target.is_some_and(|target| target.digest_for(id).is_none())
-        });
+        let lacks_its_move =
+            index.pending_move(id).is_some() && self.intentions.comes_to(&now.registration).is_none();
         let lacks_its_rollout = index.rolling(id).is_some_and(|head| {
             let member = head.members.get(&id);
             member.is_some_and(|member| member.target.is_none())

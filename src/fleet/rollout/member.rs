@@ -149,6 +149,15 @@ impl Member {
         }
     }
 
+    /// Whether it failed and is yet to be brought back, or is on the way.
+    pub(super) fn is_to_be_restored(&self) -> bool {
+        match &self.phase {
+            Phase::Failed { .. } => self.base.is_some(),
+            Phase::RolledBack { restored, .. } => *restored == Restored::Pending,
+            Phase::Waiting | Phase::Released { .. } | Phase::Proven { .. } | Phase::Left { .. } => false,
+        }
+    }
+
     /// What it should have while the rollout is as it is.
     #[must_use]
     pub fn wants(&self, rollout: &Rollout) -> Wants {

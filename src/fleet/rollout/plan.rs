@@ -365,12 +365,7 @@ impl<'v, F: Fn(AgentId) -> Option<&'v View>> Draft<'_, F> {
 
     /// Whether somebody who failed is yet to be brought back, or on the way.
     fn is_healing(&self) -> bool {
-        self.heals()
-            && self.each().any(|(_, member)| match &member.phase {
-                Phase::Failed { .. } => member.base.is_some(),
-                Phase::RolledBack { restored, .. } => *restored == Restored::Pending,
-                Phase::Waiting | Phase::Released { .. } | Phase::Proven { .. } | Phase::Left { .. } => false,
-            })
+        self.heals() && self.each().any(|(_, member)| member.is_to_be_restored())
     }
 
     /// Whether an agent that failed is to be brought back now. One that refused the content may go back by itself, as

@@ -1,7 +1,6 @@
 //! Why a rollout waits, in one sentence.
 
 use super::counts::Counts;
-use super::member::{Phase, Restored};
 use super::plan::at_risk_now;
 use super::state::{Ended, State};
 use super::strategy::OnFailure;
@@ -79,11 +78,7 @@ fn running(rollout: &Rollout, members: &Members, stages: &[Counts], stage: usize
             agents(here.blocked)
         );
     }
-    let healing = members.values().filter(|member| match &member.phase {
-        Phase::Failed { .. } => member.base.is_some(),
-        Phase::RolledBack { restored, .. } => *restored == Restored::Pending,
-        Phase::Waiting | Phase::Released { .. } | Phase::Proven { .. } | Phase::Left { .. } => false,
-    });
+    let healing = members.values().filter(|member| member.is_to_be_restored());
     let healing = u32::try_from(healing.count()).unwrap_or(u32::MAX);
     if healing > 0 && here.waiting == 0 && rollout.strategy.on_failure == OnFailure::RollBack {
         let verb = if healing == 1 { "is" } else { "are" };
