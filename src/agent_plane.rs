@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::{App, offers};
 use crate::http::router::Lookup;
-use crate::http::{Peer, Problem, Request, Response, Router, RouterError, problem};
+use crate::http::{Budget, Peer, Problem, Request, Response, Router, RouterError, problem};
 use crate::opamp;
 
 /// What the agent plane can be set to.
@@ -30,6 +30,8 @@ pub struct Settings {
     pub message: opamp::Limits,
     /// How many messages a minute one agent may send.
     pub messages_per_minute: u32,
+    /// What all messages that are being received and read may take together, in bytes.
+    pub messages_in_flight: usize,
     /// How often a silent WebSocket is pinged; it is closed when two pings in a row go unanswered.
     pub ping: Duration,
     /// How long a write may take.
@@ -49,6 +51,7 @@ pub struct AgentPlane {
     settings: Settings,
     router: Router<Route>,
     throttle: throttle::Throttle,
+    budget: Arc<Budget>,
     offers: answer::Offers,
     tracker: TaskTracker,
     stop: CancellationToken,
@@ -82,12 +85,15 @@ impl AgentPlane {
             (Method::GET, "/join.sh", Route::JoinScript),
         ])?;
         let throttle = throttle::Throttle::per_minute(settings.messages_per_minute);
+        let shown = app.metrics.messages_in_flight.clone();
+        let budget = Budget::new(settings.messages_in_flight, shown);
         let offers = answer::Offers::default();
         Ok(Arc::new(Self {
             app,
             settings,
             router,
             throttle,
+            budget,
             offers,
             tracker,
             stop,

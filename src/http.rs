@@ -3,6 +3,7 @@
 //! Knows nothing of agents, accounts or pages: what a request means is decided by the service that a plane passes in.
 
 pub mod body;
+pub mod budget;
 pub mod form;
 pub mod headers;
 pub mod json;
@@ -14,6 +15,7 @@ pub mod transport;
 pub mod websocket;
 
 pub use body::{Body, BodyError};
+pub use budget::{Budget, Share};
 pub use headers::RequestId;
 pub use listener::{Counters, Limits, Listener, Peer, Security, Serving, drain, serve};
 pub use problem::{FieldError, Problem};

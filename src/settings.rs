@@ -21,7 +21,7 @@ mod units;
 
 pub use environment::Environment;
 pub use flags::SettingsFlags;
-pub use load::{Described, Effective, EffectiveRow, described, load};
+pub use load::{Described, Effective, EffectiveRow, described, load, read_text};
 pub use problem::{Origin, Problem, Problems};
 pub use units::{ByteSize, ByteSizeError};
 
@@ -90,6 +90,8 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Messages that one agent may send in a minute before it is throttled.
     pub messages_per_minute: u32,
+    /// What all messages that are being received and read may take together.
+    pub messages_in_flight: ByteSize,
 }
 
 /// When an agent counts as offline.
@@ -129,6 +131,7 @@ impl Default for Settings {
                 connections: 20_000,
                 connections_per_address: 5_000,
                 messages_per_minute: 300,
+                messages_in_flight: ByteSize::mib(256),
             },
             presence: PresenceSettings {
                 // Three polls of 30 s, and as much again as one poll for a slow network.

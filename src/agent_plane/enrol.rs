@@ -18,6 +18,7 @@ impl AgentPlane {
         self.app
             .check_enrolment(&token, address)
             .map_err(|error| problem(&error))?;
+        let _share = self.room_for(&request)?;
         let bytes = body::read(
             request.into_body(),
             self.settings.message.bytes,

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+use http_body::Body as _;
+
 use super::AgentPlane;
 use crate::app::exchange::{Heartbeat, Message};
 use crate::app::identities::Speaker;
 use crate::fleet::agent::{RefusalKind, Refused, Reply};
+use crate::http::{Problem, Request, Share};
 use crate::opamp::{self, Echo, Refusal};
 
 /// A message that was refused before it reached an agent.
@@ -19,6 +23,19 @@ pub(super) struct TurnedAway {
     pub(super) unreadable: bool,
     /// Whether it came too often.
     pub(super) too_often: bool,
+    /// Whether it doesn't fit beside the other messages in flight.
+    pub(super) no_room: bool,
+}
+
+/// A message that can be given to the use cases.
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// The uid to answer to.
+    pub(super) echo: Echo,
+    /// The message.
+    pub(super) message: Message,
+    /// What it takes of the budget, for as long as it is there.
+    pub(super) share: Share,
 }
 
 impl From<Refusal> for TurnedAway {
@@ -28,13 +45,31 @@ impl From<Refusal> for TurnedAway {
             unreadable: refusal.is_unreadable(),
             echo: refusal.echo,
             too_often: false,
+            no_room: false,
         }
     }
 }
 
 impl AgentPlane {
+    /// Room for the body of a request, as large as it says that it is, or may be.
+    pub(super) fn room_for(&self, request: &Request) -> Result<Share, Problem> {
+        let limit = self.settings.message.bytes;
+        let announced = request.body().size_hint().upper();
+        let bytes = announced.map_or(limit, |bytes| usize::try_from(bytes).unwrap_or(limit));
+        self.budget.share(bytes.min(limit)).ok_or_else(|| self.no_room())
+    }
+
+    /// What a request gets while too many messages are in flight.
+    pub(super) fn no_room(&self) -> Problem {
+        self.app
+            .metrics
+            .refused
+            .inc(crate::observability::metrics::RefusalReason::InFlight);
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "in_flight", NO_ROOM).retry_after(spread_wait())
+    }
+
     /// Reads one message. A heartbeat is taken from the scan, without decoding.
-    pub(super) fn read(&self, speaker: &Speaker, bytes: &[u8]) -> Result<(Echo, Message), TurnedAway> {
+    pub(super) fn read(&self, speaker: &Speaker, bytes: &[u8]) -> Result<Heard, TurnedAway> {
         let refuse = |refusal: Refusal| {
             tracing::debug!(credential_id = %speaker.credential.id, reason = %refusal, "a message was refused");
             TurnedAway::from(refusal)
@@ -55,6 +90,9 @@ impl AgentPlane {
         let scan = scanned.map_err(refuse)?;
         let uid = scan.uid().map_err(refuse)?;
         let heartbeat = scan.is_heartbeat && scan.flags == 0;
+        let Some(share) = self.budget.share(if heartbeat { 0 } else { scan.memory() }) else {
+            return Err(no_room(scan.echo));
+        };
         let message = if heartbeat {
             Message::Heartbeat(Heartbeat {
                 uid,
@@ -65,7 +103,11 @@ impl AgentPlane {
         } else {
             Message::Report(Box::new(scan.decode().map_err(refuse)?))
         };
-        Ok((scan.echo, message))
+        Ok(Heard {
+            echo: scan.echo,
+            message,
+            share,
+        })
     }
 }
 
@@ -74,17 +116,34 @@ pub(super) fn spread_wait() -> Duration {
     Duration::from_secs(fastrand::u64(30..60))
 }
 
+/// What agents are told while too many messages are in flight.
+const NO_ROOM: &str = "the server is reading too many large messages at once; send this one again later";
+
 fn too_often(echo: Echo) -> TurnedAway {
-    let message = "too many messages; send less often".to_owned();
+    TurnedAway {
+        too_often: true,
+        ..later(echo, "too many messages; send less often")
+    }
+}
+
+fn no_room(echo: Echo) -> TurnedAway {
+    TurnedAway {
+        no_room: true,
+        ..later(echo, NO_ROOM)
+    }
+}
+
+fn later(echo: Echo, message: &str) -> TurnedAway {
     let refused = Refused {
         kind: RefusalKind::Unavailable,
-        message,
+        message: message.to_owned(),
         retry_after: Some(spread_wait()),
     };
     TurnedAway {
         echo,
         reply: Reply::Error(refused),
         unreadable: false,
-        too_often: true,
+        too_often: false,
+        no_room: false,
     }
 }

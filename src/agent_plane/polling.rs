@@ -1,5 +1,6 @@
 //! OpAMP over plain HTTP: one request, one answer, at once.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::AgentPlane;
-use super::entry::{TurnedAway, spread_wait};
+use super::entry::{Heard, TurnedAway, spread_wait};
 use crate::app::exchange::Message;
 use crate::fleet::agent::{RefusalKind, Reply};
 use crate::fleet::ids::InstanceUid;
@@ -34,10 +35,20 @@ impl AgentPlane {
             .get("opamp-instance-uid")
             .map(|value| value.to_str().unwrap_or_default().to_owned());
         let limit = self.settings.message.bytes;
+        let mut share = self.room_for(&request)?;
         let packed = body::read(request.into_body(), limit, self.settings.body_deadline).await?;
         let bytes = wire::open(&packed, encoding, limit).map_err(|error| refused(&error))?;
-        let (echo, message) = match self.read(&speaker, &bytes) {
-            Ok(read) => read,
+        if let Cow::Owned(inflated) = &bytes
+            && !share.grow(packed.len() + inflated.len())
+        {
+            return Err(self.no_room());
+        }
+        let Heard {
+            echo,
+            message,
+            share: _read,
+        } = match self.read(&speaker, &bytes) {
+            Ok(heard) => heard,
             Err(turned) => {
                 self.app
                     .metrics
@@ -80,6 +91,9 @@ impl AgentPlane {
             let why = "this agent sends too many messages; send less often";
             let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_messages", why);
             return problem.retry_after(spread_wait()).into_response();
+        }
+        if turned.no_room {
+            return self.no_room().into_response();
         }
         // What can't be decoded is 400; what can, but is wrong, is an answer like any other (S-301).
         let status = if turned.unreadable {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::AgentPlane;
-use super::entry::{TurnedAway, spread_wait};
+use super::entry::{Heard, TurnedAway, spread_wait};
 use super::polling::kind;
 use crate::app::connections::{CloseReason, Link, Wake};
 use crate::app::exchange::{Message, Spoken};
@@ -100,6 +100,7 @@ impl AgentPlane {
             match websocket::upgraded(upgrade, settings).await {
                 // A task of its own, without what the upgrade needed.
                 Ok(socket) => {
+                    let socket = socket.within(Arc::clone(&plane.budget));
                     let tracker = plane.tracker.clone();
                     tracker.spawn(Conversation::new(plane, speaker, socket).hold());
                 }
@@ -210,6 +211,10 @@ impl Conversation {
                     SocketError::TooLarge => "its message was larger than allowed",
                     SocketError::Protocol(_) => "it broke the WebSocket protocol",
                     SocketError::TimedOut => "its message took too long",
+                    SocketError::NoRoom => {
+                        self.count_no_room();
+                        "too many large messages were being read"
+                    }
                     SocketError::Io(_) => "the connection broke",
                 };
                 Some(End {
@@ -224,8 +229,15 @@ impl Conversation {
     async fn hear(&mut self, message: &Bytes) -> Option<End> {
         let read = frame::open(message)
             .map_err(TurnedAway::from)
-            .and_then(|(form, bytes)| self.plane.read(&self.speaker, bytes).map(|read| (form, read)));
-        let (form, (echo, message)) = match read {
+            .and_then(|(form, bytes)| self.plane.read(&self.speaker, bytes).map(|heard| (form, heard)));
+        let (
+            form,
+            Heard {
+                echo,
+                message,
+                share: _read,
+            },
+        ) = match read {
             Ok(read) => read,
             Err(turned) => return Box::pin(self.turn_away(turned)).await,
         };
@@ -246,8 +258,16 @@ impl Conversation {
         }
     }
 
+    fn count_no_room(&self) {
+        let refused = &self.plane.app.metrics.refused;
+        refused.inc(crate::observability::metrics::RefusalReason::InFlight);
+    }
+
     /// Answers what can't be read or isn't allowed.
     async fn turn_away(&mut self, turned: TurnedAway) -> Option<End> {
+        if turned.no_room {
+            self.count_no_room();
+        }
         let plane = &self.plane;
         plane
             .app

@@ -40,6 +40,8 @@ pub struct Metrics {
     pub connections: Gauges<Plane>,
     /// Connections and requests of agents that were turned away.
     pub refused: Counters<RefusalReason>,
+    /// What messages of agents that are being received or read take, in bytes; small ones don't count.
+    pub messages_in_flight: Gauge,
     http_requests: Family<Labels<2>, Counter>,
 }
 
@@ -74,6 +76,13 @@ impl Metrics {
             "Configurations that were offered to agents",
             offers_sent.clone(),
         );
+        let messages_in_flight = Gauge::default();
+        registry.register_with_unit(
+            "messages_in_flight",
+            "What messages of agents that are being received or read take",
+            Unit::Bytes,
+            messages_in_flight.clone(),
+        );
         Self {
             agents_connected: Gauges::new(
                 &mut registry,
@@ -93,6 +102,7 @@ impl Metrics {
                 "Connections and requests of agents turned away",
             ),
             offers_sent,
+            messages_in_flight,
             http_requests,
             registry,
         }

@@ -29,6 +29,8 @@ pub struct Scan<'a> {
     pub flags: u64,
     /// Whether it says nothing beyond uid, number and capabilities.
     pub is_heartbeat: bool,
+    /// Messages inside messages, texts and byte strings altogether.
+    items: usize,
     /// Whether a package status has the download rate of OpAMP 0.11, which the decoder would refuse.
     pub(super) has_old_download_rate: bool,
 }
@@ -55,6 +57,13 @@ impl UidField {
 }
 
 impl Scan<'_> {
+    /// What the message takes once it is decoded, in bytes, about: its own, and for each item what holds it.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        const ITEM: usize = 64;
+        self.bytes.len() + self.items * ITEM
+    }
+
     /// Who the message is from.
     ///
     /// # Errors
@@ -83,6 +92,7 @@ pub fn scan<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Scan<'a>, Refusal> {
         capabilities: 0,
         flags: 0,
         is_heartbeat: true,
+        items: 0,
         has_old_download_rate: false,
     };
     match scan.read(limits) {
@@ -125,6 +135,7 @@ impl Scan<'_> {
             }
         }
         self.is_heartbeat &= self.flags == 0;
+        self.items = walk.items;
         self.has_old_download_rate = walk.has_old_download_rate;
         Ok(())
     }

@@ -44,7 +44,7 @@ const PEM: &str = "the path of a PEM file, or nothing";
 const COUNT: &str = "a whole number from 1 to 1000000";
 
 /// All settings, in the order of the template.
-pub(super) const KEYS: [Key; 18] = [
+pub(super) const KEYS: [Key; 19] = [
     Key {
         name: DATA,
         allowed: "the path of a folder",
@@ -177,6 +177,17 @@ pub(super) const KEYS: [Key; 18] = [
             Some(())
         },
         show: |settings| vec![settings.limits.messages_per_minute.to_string()],
+    },
+    Key {
+        name: "limits.messages_in_flight",
+        allowed: "a size from 64 MiB to 16384 MiB",
+        list: false,
+        set: |draft, values| {
+            let size = parse::<ByteSize>(values)?;
+            let fits = (ByteSize::mib(64)..=ByteSize::mib(16_384)).contains(&size);
+            fits.then(|| draft.settings.limits.messages_in_flight = size)
+        },
+        show: |settings| vec![settings.limits.messages_in_flight.to_string()],
     },
     Key {
         name: "presence.http_silence",

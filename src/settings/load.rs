@@ -116,6 +116,16 @@ pub fn load(flags: &SettingsFlags, environment: &Environment) -> Result<Effectiv
     reading.finish(file)
 }
 
+/// Reads the text of a settings file alone, without environment and flags. `path` is what problems call it.
+///
+/// # Errors
+/// Everything that is wrong, each with its line and with what is allowed there.
+pub fn read_text(path: &Path, text: &str) -> Result<Effective, Problems> {
+    let mut reading = Reading::default();
+    reading.entries(file::read(path, text), false);
+    reading.finish(Some(path.to_owned()))
+}
+
 #[derive(Default)]
 struct Reading {
     draft: Draft,
@@ -141,13 +151,17 @@ impl Reading {
                 why: error.to_string(),
             }),
         };
+        self.entries(entries, named.is_none());
+        Some(path)
+    }
+
+    fn entries(&mut self, entries: Result<Vec<FileEntry>, Problem>, in_data_folder: bool) {
         match entries {
             Ok(entries) => entries
                 .into_iter()
-                .for_each(|entry| self.file_entry(entry, named.is_none())),
+                .for_each(|entry| self.file_entry(entry, in_data_folder)),
             Err(problem) => self.problems.push(problem),
         }
-        Some(path)
     }
 
     fn file_entry(&mut self, entry: FileEntry, in_data_folder: bool) {

@@ -107,6 +107,7 @@ fn explain(error: SocketError) -> LinkError {
     match error {
         SocketError::Io(error) => LinkError::Broken(error),
         SocketError::TimedOut => LinkError::TimedOut,
-        SocketError::TooLarge | SocketError::Protocol(_) => LinkError::NotUnderstood,
+        // Only servers have a budget, so there is always room here.
+        SocketError::TooLarge | SocketError::Protocol(_) | SocketError::NoRoom => LinkError::NotUnderstood,
     }
 }

@@ -62,6 +62,7 @@ impl Default for Plan {
             plane: agent_plane::Settings {
                 message: opamp::Limits::default(),
                 messages_per_minute: 60_000,
+                messages_in_flight: 256 << 20,
                 ping: Duration::from_mins(1),
                 write_deadline: Duration::from_secs(5),
                 first_message_deadline: Duration::from_mins(1),

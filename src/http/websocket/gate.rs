@@ -10,6 +10,8 @@ pub(super) struct Gate {
     payload_left: Option<u64>,
     /// A fragmented message waits for its continuation.
     message_open: bool,
+    /// The payloads of the message that is on the way, or was last: of all its frames so far, as announced.
+    message_size: u64,
     /// The largest payload since the last [`Gate::settle`].
     largest: u64,
     /// What was read beyond the current frame. Empty, and without memory, unless the peer sends frames back to back.
@@ -62,6 +64,11 @@ impl Gate {
         !self.message_open && self.header_length == 0
     }
 
+    /// The size of the message that is on the way, or was last, as far as its frames announced it; in bytes.
+    pub(super) fn message_size(&self) -> u64 {
+        self.message_size
+    }
+
     /// The largest payload since [`Gate::settle`], in bytes.
     pub(super) fn largest(&self) -> u64 {
         self.largest
@@ -88,6 +95,7 @@ impl Gate {
                 let payload = self.payload_size();
                 self.payload_left = Some(payload);
                 self.largest = self.largest.max(payload);
+                self.count(payload);
             }
         }
         let Some(left) = self.payload_left else {
@@ -101,6 +109,15 @@ impl Gate {
             self.end_frame();
         }
         taken
+    }
+
+    fn count(&mut self, payload: u64) {
+        let [first, ..] = self.header;
+        if first & 0x08 != 0 {
+            return;
+        }
+        let before = if self.message_open { self.message_size } else { 0 };
+        self.message_size = before.saturating_add(payload);
     }
 
     fn end_frame(&mut self) {
@@ -179,6 +196,21 @@ mod tests {
         ] {
             gate.follow(&[first, 0]);
             assert_eq!(!gate.is_between_messages(), open, "{first:x}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_as_large_as_its_fragments_and_pings_add_nothing() {
+        let mut gate = Gate::default();
+        for (first, payload, size) in [
+            (0x02, 3, 3),
+            (0x89, 5, 3),
+            (0x00, 4, 7),
+            (0x80, 1, 8),
+            (0x82, 2, 2),
+        ] {
+            gate.follow(&[&[first, payload][..], &vec![7; payload.into()]].concat());
+            assert_eq!(gate.message_size(), size, "{first:x}");
         }
     }
 

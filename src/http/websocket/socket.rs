@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio_tungstenite::tungstenite::{Error, Message, error::ProtocolError};
 
 use super::Settings;
 use super::gate::Gate;
+use crate::http::budget::{Budget, Share};
 use crate::http::transport::Transport;
 
 /// What the peer sent.
@@ -45,6 +47,9 @@ pub enum SocketError {
     /// A message or a write took too long.
     #[error("the peer took too long")]
     TimedOut,
+    /// The message doesn't fit into what is left for all connections: 1013.
+    #[error("too many messages are in flight")]
+    NoRoom,
     /// The connection broke.
     #[error("the connection broke")]
     Io(#[source] io::Error),
@@ -57,6 +62,7 @@ impl SocketError {
             Self::TooLarge => Some(1009),
             Self::Protocol(_) => Some(1002),
             Self::TimedOut => Some(1008),
+            Self::NoRoom => Some(1013),
             Self::Io(_) => None,
         }
     }
@@ -75,6 +81,9 @@ pub struct Socket<S = Transport> {
     /// The peer's bytes can't be followed any more.
     broken: bool,
     message_timer: Option<Pin<Box<Sleep>>>,
+    budget: Option<Arc<Budget>>,
+    /// What the message that arrives, or that arrived last, takes of the budget.
+    share: Option<Share>,
 }
 
 impl<S> std::fmt::Debug for Socket<S> {
@@ -106,7 +115,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             largest_sent: 0,
             broken: false,
             message_timer: None,
+            budget: None,
+            share: None,
         }
+    }
+
+    /// Has large messages count against a budget, from their first byte until the next [`Socket::recv`].
+    #[must_use]
+    pub fn within(mut self, budget: Arc<Budget>) -> Self {
+        self.budget = Some(budget);
+        self
     }
 
     /// The next thing that the peer sends. `None` once the connection is closed in good order.
@@ -174,7 +192,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Incoming>, SocketError>> {
         self.give_back(cx);
-        match self.with_io(cx, |context, io| context.read(io)) {
+        if self.gate.is_between_messages() {
+            self.share = None;
+        }
+        let read = self.with_io(cx, |context, io| context.read(io));
+        if matches!(read, Poll::Pending | Poll::Ready(Ok(Message::Binary(_)))) && !self.has_room() {
+            // What has arrived is let go at once, and so is its room.
+            self.context = context(self.role, self.settings);
+            self.share = None;
+            self.broken = true;
+            return Poll::Ready(Err(SocketError::NoRoom));
+        }
+        match read {
             Poll::Ready(Ok(message)) => {
                 // A ping between the fragments of a message ends nothing.
                 if self.gate.is_between_messages() {
@@ -196,6 +225,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             }
             Poll::Pending => self.poll_message_deadline(cx),
         }
+    }
+
+    /// Takes from the budget what the message needs that is on the way.
+    fn has_room(&mut self) -> bool {
+        let Some(budget) = &self.budget else { return true };
+        // Whatever a frame claims, no more than that is ever taken.
+        let size = self.gate.message_size().min(self.settings.max_message as u64);
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        if size <= Budget::FREE {
+            return true;
+        }
+        if let Some(share) = &mut self.share {
+            return share.grow(size);
+        }
+        self.share = budget.share(size);
+        self.share.is_some()
     }
 
     fn poll_message_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Incoming>, SocketError>> {

@@ -49,6 +49,8 @@ pub enum RefusalReason {
     Protocol,
     /// Larger than allowed.
     TooLarge,
+    /// Larger than what is left for all messages in flight.
+    InFlight,
     /// The server is starting or stopping.
     NotReady,
 }
@@ -78,5 +80,6 @@ label!("reason": RefusalReason {
     Throttled = "throttled",
     Protocol = "protocol",
     TooLarge = "too_large",
+    InFlight = "in_flight",
     NotReady = "not_ready",
 });
