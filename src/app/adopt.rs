@@ -49,6 +49,8 @@ impl App {
         let effective = self.effective_config(actor, id)?;
         let nothing = || Error::Conflict("the agent doesn't report a configuration of one document".into());
         let yaml = document(&effective.ok_or_else(nothing)?.content).ok_or_else(nothing)?;
+        // Secrets of ours go by their names; others are to be filled in.
+        let yaml = self.intentions.unmasked(&yaml);
         let description = snapshot.agent.reported.description.as_ref();
         let facts = description
             .map(|packed| packed.unpack().facts())

@@ -13,6 +13,7 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::error::Error;
 use super::randomness;
+use crate::fleet::config::secrecy::telling_mark;
 use crate::fleet::hash::{Digest, HashKey};
 
 /// The keys that lie in the data folder, outside of the store.
@@ -85,7 +86,7 @@ impl SealKey {
     /// What stands for a secret where an agent reports it: the same for the same value, and telling nothing else.
     pub(super) fn mark(&self, value: &str) -> String {
         let digest = Digest(self.keyed(b"mark", value.as_bytes()));
-        format!("[secret {}]", digest.short())
+        telling_mark(&digest.short().to_string())
     }
 
     fn keyed(&self, purpose: &[u8], bytes: &[u8]) -> [u8; 32] {

@@ -105,10 +105,17 @@ impl App {
         } else {
             self.effective_config(actor, id)?
         };
+        // What agents report is kept with marks, so what is compared with it has to have them too.
+        let marked = |content: &ConfigMap| self.intentions.masked(content.clone());
         let both = wanted.as_ref().zip(effective.as_ref());
+        let both = both.map(|(wanted, runs)| (marked(&wanted.content), marked(&runs.content)));
         Ok(AgentConfiguration {
-            drift: both.map(|(wanted, runs)| drift(&wanted.content, &runs.content, &Limits::default())),
-            diff: both.map(|(wanted, runs)| Diff::between(&wanted.content, &renamed(wanted, runs))),
+            drift: both
+                .as_ref()
+                .map(|(wanted, runs)| drift(wanted, runs, &Limits::default())),
+            diff: both
+                .as_ref()
+                .map(|(wanted, runs)| Diff::between(wanted, &renamed(wanted, runs))),
             wanted,
             hold: delivery.hold.or(held),
             said,
@@ -119,8 +126,8 @@ impl App {
 }
 
 /// What the agent runs under the name that we gave it: an agent with one document may call it what it likes.
-fn renamed(wanted: &Wanted, runs: &EffectiveView) -> ConfigMap {
-    let (ours, theirs) = (&wanted.content.files, &runs.content.files);
+fn renamed(wanted: &ConfigMap, runs: &ConfigMap) -> ConfigMap {
+    let (ours, theirs) = (&wanted.files, &runs.files);
     if let (1, 1, Some((name, our_file)), Some(their_file)) = (
         ours.len(),
         theirs.len(),
@@ -135,5 +142,5 @@ fn renamed(wanted: &Wanted, runs: &EffectiveView) -> ConfigMap {
             files: [(name.clone(), file)].into(),
         };
     }
-    runs.content.clone()
+    runs.clone()
 }

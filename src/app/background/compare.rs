@@ -69,7 +69,11 @@ impl App {
         let offered = self.intentions.masked(offered.clone());
         let found = match self.content(&runs) {
             Ok(Some(bytes)) => match ConfigMap::from_canonical(&bytes) {
-                Ok(effective) => drift(&offered, &effective, &Limits::default()).comparison(),
+                Ok(effective) => {
+                    // What was kept by an older version has fewer marks.
+                    let effective = self.intentions.masked(effective);
+                    drift(&offered, &effective, &Limits::default()).comparison()
+                }
                 Err(_) => Comparison::Unclear,
             },
             // It is tried again: the storage may have failed for a moment.

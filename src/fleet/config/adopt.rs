@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::drift::{is_added_extension, is_opamp, never_reported};
 use super::problem::Problem;
-use super::secrecy::{HIDDEN, REDACTED};
+use super::secrecy::{HIDDEN, REDACTED, find_telling_mark};
 use super::yaml::{self, Entry, Limits, Node, Value};
 use crate::fleet::attributes::Facts;
 use crate::fleet::name::Name;
@@ -269,17 +269,17 @@ impl Secrets {
             Value::Text(text) => {
                 let marks = [REDACTED, HIDDEN];
                 // Three stars may also be a text of somebody's own: only a whole value of them is a mark.
-                let Some(mark) = marks
+                let mark = marks
                     .into_iter()
-                    .find(|mark| text == mark || (*mark == REDACTED && text.contains(mark)))
-                else {
+                    .find(|mark| text == mark || (*mark == REDACTED && text.contains(mark)));
+                let Some(mark) = mark.or_else(|| find_telling_mark(text)).map(str::to_owned) else {
                     return;
                 };
                 let placeholder = Placeholder {
                     secret: self.name(path),
                     path: path.join(".").replace(".[]", "[]"),
                 };
-                *text = text.replace(mark, &placeholder.variable());
+                *text = text.replace(&mark, &placeholder.variable());
                 self.found.push(placeholder);
             }
             Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}

@@ -7,6 +7,25 @@ pub const REDACTED: &str = "[REDACTED]";
 /// What we show in the place of a secret.
 pub const HIDDEN: &str = "***";
 
+/// What a mark that tells one secret from another begins with; `]` ends it.
+const TELLING: &str = "[secret ";
+
+/// What stands in the place of a secret where two of them are compared: `digest` tells them apart, and nothing of them.
+#[must_use]
+pub fn telling_mark(digest: &str) -> String {
+    format!("{TELLING}{digest}]")
+}
+
+/// The first telling mark in a text.
+#[must_use]
+pub fn find_telling_mark(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once(TELLING)?;
+    let digest = rest.split(']').next()?;
+    let whole = rest.len() > digest.len() && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let start = text.len() - rest.len() - TELLING.len();
+    whole.then(|| text.get(start..start + TELLING.len() + digest.len() + 1))?
+}
+
 /// Whether a text stands in the place of a secret: the collectors' own mark, or ours.
 #[must_use]
 pub fn is_mark(text: &str) -> bool {
@@ -36,23 +55,33 @@ pub fn is_secret(path: &[&str], value: &Node) -> bool {
     !open && (is_mark(text) || named || within_headers || has_password(text))
 }
 
+/// What the names of secrets have in them.
+const SECRET: [&str; 13] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "apikey",
+    "api_key",
+    "access_key",
+    "private_key",
+    "key_pem",
+    "credential",
+    "authorization",
+    "connection_string",
+];
+
+/// Whether a look into a document pays: something in it may be the name of a secret, or hold one.
+#[must_use]
+pub fn may_hold_secrets(text: &str) -> bool {
+    let text = text.to_ascii_lowercase().replace(['-', '.', ' '], "_");
+    let words = ["headers", "@"];
+    SECRET.iter().chain(&words).any(|word| text.contains(word))
+}
+
 /// Whether what goes by this name is usually a secret.
 fn is_secret_name(name: &str) -> bool {
-    const SECRET: [&str; 13] = [
-        "password",
-        "passwd",
-        "passphrase",
-        "secret",
-        "token",
-        "apikey",
-        "api_key",
-        "access_key",
-        "private_key",
-        "key_pem",
-        "credential",
-        "authorization",
-        "connection_string",
-    ];
     /// These name where a secret lies, or what it is about.
     const ABOUT: [&str; 9] = [
         "_file",
@@ -93,6 +122,15 @@ mod tests {
 
     fn text(text: &str) -> Node {
         Node::new(Position::START, Value::Text(text.into()))
+    }
+
+    #[test]
+    fn a_telling_mark_is_found_where_it_stands() {
+        assert_eq!(find_telling_mark(&telling_mark("ab12")), Some("[secret ab12]"));
+        assert_eq!(find_telling_mark("Bearer [secret ab12] x"), Some("[secret ab12]"));
+        for none in ["", "[secret", "[secret ab12", "[secret of mine]", "a ] b"] {
+            assert_eq!(find_telling_mark(none), None, "{none}");
+        }
     }
 
     #[test]
