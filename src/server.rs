@@ -132,6 +132,7 @@ impl Server {
         let tasks = Tasks::new();
         let app = App::load(store.clone(), clock.clone(), keys, app_settings, metrics, &tasks)?;
         app.start(&tasks);
+        keep_memory_to_ourselves();
         let files = raise_file_limit();
         let (agent_listener, admin_listener) = (
             bind(settings.agent_plane.listen, "agents (agent_plane.listen)")?,
@@ -178,6 +179,7 @@ impl Server {
         let plane_settings = agent_plane::Settings {
             message,
             messages_per_minute: settings.limits.messages_per_minute,
+            messages_in_flight: settings.limits.messages_in_flight.bytes(),
             ping: Duration::from_secs(45),
             write_deadline: Duration::from_secs(20),
             first_message_deadline: Duration::from_mins(1),
@@ -503,6 +505,20 @@ fn bind(address: SocketAddr, whom: &str) -> anyhow::Result<Listener> {
         }
     });
     bound.with_context(|| format!("can't listen on {address} for {whom}; is another server running?"))
+}
+
+/// Leaves no image of our memory behind, in which keys would stand: no core dump, and none for other processes of our user.
+fn keep_memory_to_ourselves() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    if setrlimit(Resource::Core, none).is_err()
+        || set_dumpable_behavior(DumpableBehavior::NotDumpable).is_err()
+    {
+        tracing::warn!("the system doesn't let core dumps be turned off: one would hold keys");
+    }
 }
 
 /// Asks the system for as many open files as it grants. How many that are.

@@ -106,3 +106,25 @@ async fn what_agents_call_themselves_stays_one_line_of_the_log() {
         assert!(!line.contains(['\u{1b}', '\u{202e}', '\r']), "{line}");
     }
 }
+
+#[tokio::test]
+async fn nothing_of_our_memory_and_no_key_is_left_to_others() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let program = Program::serve(&[]).await;
+    assert_eq!(
+        program.limit("Max core file size"),
+        ("0".to_owned(), "0".to_owned())
+    );
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&program.data()), 0o700);
+    let mut private = 0;
+    for entry in std::fs::read_dir(program.data()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_file() && name != "ca.pem" {
+            assert_eq!(mode(&path) & 0o077, 0, "{name}");
+            private += 1;
+        }
+    }
+    assert!(private >= 4, "{private}");
+}

@@ -7,20 +7,26 @@ use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use muster::http::websocket::{ConnectError, Incoming as Frame, Settings, Socket, connect};
 use muster::opamp::client::{self, Incoming, Outgoing};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{SOON, World};
 
 /// A WebSocket of an agent.
-pub(crate) struct Line {
-    socket: Socket<TcpStream>,
+pub(crate) struct Line<S = TcpStream> {
+    socket: Socket<S>,
 }
 
 impl Line {
     pub(crate) async fn open(world: &World, credential: &str) -> Result<Self, ConnectError> {
-        let stream = TcpStream::connect(world.address).await.unwrap();
+        Self::over(TcpStream::connect(world.address).await.unwrap(), credential).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
+    /// Opens a WebSocket on a connection.
+    pub(crate) async fn over(stream: S, credential: &str) -> Result<Self, ConnectError> {
         let token = HeaderValue::from_str(&format!("Bearer {credential}")).unwrap();
         let settings = Settings {
             max_message: 64 << 20,
@@ -97,8 +103,8 @@ impl Line {
 }
 
 /// A connection on which a test writes bytes of its own.
-pub(crate) struct Raw {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Raw<S = TcpStream> {
+    pub(crate) stream: S,
 }
 
 impl Raw {
@@ -107,7 +113,9 @@ impl Raw {
             stream: TcpStream::connect(world.address).await.unwrap(),
         }
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
     /// Shakes hands for a WebSocket with further header lines; the head of the answer in small letters.
     pub(crate) async fn shake(&mut self, credential: &str, lines: &str) -> String {
         let head = format!(
