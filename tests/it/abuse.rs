@@ -1,8 +1,10 @@
-//! What abuse of the agent plane gets, from outside. The program itself, as a child, is abused in `whole_server`.
+//! What abuse gets, from outside. The program itself, as a child, is abused in `black_box` and `whole_server`: there stands
+//! every row again that a peer over TLS can ask for, on both transports where both have it.
 //!
 //! | what comes | test, here unless a file is named |
 //! |---|---|
 //! | no, wrong or revoked credential | `strangers_are_refused_before_their_bodies_are_read`, `s_320`, `s_322` (`conformance/s18_security`) |
+//! | all of these up to the uids of other lengths, over TLS, on both transports | `black_box::nobody_speaks_for_another_on_either_transport` |
 //! | a bound credential with the uid of another | `a_bound_credential_with_anothers_uid_is_refused_and_audited`, `three_foreign_uids_quarantine_a_credential_until_it_is_released` |
 //! | a fresh credential with the uid of another | `a_cloned_image_gets_a_record_and_a_uid_of_its_own` |
 //! | one credential used twice | `a_second_user_of_a_credential_is_acknowledged_and_given_nothing` |
@@ -12,7 +14,9 @@
 //! | gzip bomb | `a_bomb_of_gzip_is_413`, `whole_server::bombs_and_bodies_without_end_leave_memory_flat` |
 //! | 400,000 empty attributes | `hundreds_of_thousands_of_empty_attributes_are_refused_unread` |
 //! | values nested 100,000 deep | `values_inside_values_without_end_are_refused_unread` |
+//! | more large messages at once than there is room for | `messages_beyond_the_room_for_all_are_sent_away_and_small_ones_are_not` |
 //! | every prefix and bit flip of a valid message | `every_prefix_and_bit_flip_of_a_message_is_answered`, `every_prefix_on_a_websocket_is_answered_or_closed_in_order` |
+//! | all of these up to broken frames, over TLS, on both transports | `black_box::bytes_that_are_no_message_are_answered_and_the_program_goes_on` |
 //! | wrong method or content type, an `Origin` | `wrong_methods_and_media_types_are_told_what_is_right` |
 //! | text, unmasked frames | `broken_frames_close_with_their_codes` |
 //! | a header that isn't 0; a frame of 2^62 bytes | `s_011`, `s_015` (`conformance/s02_websocket`), `a_frame_that_claims_the_world_is_1009` |
@@ -22,16 +26,19 @@
 //! | 100 connections with the credential of one agent | `one_agent_s_credential_opens_only_so_many_connections` |
 //! | a peer that sends nothing | `a_connection_that_says_nothing_is_closed`, `a_connection_that_only_pings_is_closed`, `late_headers_end_the_connection_while_pauses_between_requests_do_not` (`http`) |
 //! | 5,000 silent sockets | `whole_server::silent_sockets_above_the_cap_keep_nobody_from_working`; at full size `tests/bench/silent_sockets.py` |
-//! | 1,000 messages a second of one agent | `a_flood_of_one_agent_is_throttled_and_its_neighbours_are_not`, `s_304`, `s_305` (`conformance/s17_errors`) |
-//! | a single-use token used 100 times at once | `of_a_hundred_uses_of_a_single_use_token_one_succeeds` |
+//! | 1,000 messages a second of one agent | `a_flood_of_one_agent_is_throttled_and_its_neighbours_are_not`, `black_box::a_flood_on_either_transport_is_slowed_down_and_a_neighbour_is_not`, `s_304`, `s_305` (`conformance/s17_errors`) |
+//! | a single-use token used 100 times at once | `of_a_hundred_uses_of_a_single_use_token_one_succeeds`, `black_box::a_revoked_agent_is_out_within_two_seconds_and_a_token_for_one_use_is_used_once` |
 //! | a credential revoked while connected | `s_322` (`conformance/s18_security`) |
-//! | cross-site POST, wrong Host | `a_page_of_another_site_changes_nothing_with_somebodys_session`, `a_name_that_is_not_ours_is_misdirected` (`admin/guards`) |
+//! | cross-site POST, wrong Host | `a_page_of_another_site_changes_nothing_with_somebodys_session`, `a_name_that_is_not_ours_is_misdirected` (`admin/guards`), `black_box::pages_of_others_wrong_names_and_guessed_passwords_get_nowhere` |
 //! | stale ETag, replayed Idempotency-Key | `a_group_is_made_edited_by_its_revision_published_to_and_deleted`, `a_repeated_key_makes_nothing_twice_and_gives_the_same_answer` (`admin/rows`) |
 //! | 200 parallel wrong passwords | `of_200_parallel_wrong_passwords_few_are_verified_and_the_rest_are_too_many` (`login`) |
 //! | a setup token claimed 100 times at once, guessed | `a_single_use_setup_token_claimed_100_times_at_once_has_one_success`, `five_wrong_setup_tokens_close_the_setup_also_across_a_restart` (`setup`) |
+//! | YAML with bombs of aliases, 10,000 levels, a key twice, a NUL, 5 MiB | `black_box::configurations_that_would_tie_us_up_are_refused_with_their_place` |
+//! | any credential saying anything as anybody | `no_message_of_whoever_is_let_in_touches_another_agent`, `no_message_of_whoever_is_not_let_in_touches_any_agent` (`identity_matrix`) |
 //! | 100 XSS payloads in every field | `tests/browser/xss.test.js` |
 //! | host names with newlines, JSON, escapes | `whole_server::what_agents_call_themselves_stays_one_line_of_the_log` |
 
+mod black_box;
 mod whole_server;
 
 use std::time::Duration;
@@ -668,4 +675,77 @@ async fn one_agent_s_credential_opens_only_so_many_connections() {
     };
     assert!(refused.to_string().contains("429"), "{refused}");
     neighbour.online(&world).await;
+}
+
+#[tokio::test]
+async fn messages_beyond_the_room_for_all_are_sent_away_and_small_ones_are_not() {
+    let mut plan = Plan::default();
+    plan.plane.messages_in_flight = 2 << 20;
+    let world = World::with(plan);
+    let (mut agent, mut neighbour) = (world.agent().await, world.agent().await);
+    let mut line = neighbour.online(&world).await;
+    let taken = || world.app.metrics.messages_in_flight.get();
+    let large = [
+        &[0x82, 0xff][..],
+        &900_000_u64.to_be_bytes(),
+        &[0; 4],
+        &[0; 5_000],
+    ]
+    .concat();
+    let mut begun = Vec::new();
+    for already in [0, 900_000] {
+        assert_eq!(taken(), already);
+        let mut raw = Raw::open(&world).await;
+        raw.shake(&agent.credential, "").await;
+        raw.stream.write_all(&large).await.unwrap();
+        world.until("it is counted", || taken() > already).await;
+        begun.push(raw);
+    }
+    let mut raw = Raw::open(&world).await;
+    raw.shake(&agent.credential, "").await;
+    raw.stream.write_all(&large).await.unwrap();
+    assert_eq!(raw.close_code().await, 1013);
+    // In pieces it is as large.
+    let mut raw = Raw::open(&world).await;
+    raw.shake(&agent.credential, "").await;
+    raw.frame(0x02, &[7; 60_000]).await;
+    for _ in 0..8 {
+        // It may be closed already.
+        let piece = [&[0x00, 0xfe][..], &60_000_u16.to_be_bytes(), &[0; 60_004]].concat();
+        let _ = raw.stream.write_all(&piece).await;
+    }
+    assert_eq!(raw.close_code().await, 1013);
+    let mut poll = agent.clone().poll(&agent.full());
+    poll.body = vec![0; 600_000];
+    let refused = poll.send(&world).await;
+    assert_eq!(refused.status, 503);
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!(wait >= 30);
+    assert_eq!(line.ask(&neighbour.full()).await.error, None, "small ones go on");
+    assert_eq!(agent.clone().poll(&agent.full()).send(&world).await.status, 200);
+    // What is on the wire as little can be much once it is read.
+    let many = described(&agent, &[0x0a, 0x00].repeat(20_000));
+    assert!(many.len() < 50_000);
+    let mut other = agent.connect(&world).await;
+    other.send([&[0], many.as_slice()].concat()).await;
+    let refused = other.hear().await.error.unwrap();
+    assert_eq!(refused.kind, RefusalKind::Unavailable);
+    assert!(refused.retry_after.unwrap() >= Duration::from_secs(30));
+    let packed = crate::conformance::gzip(&[0x22, 0].repeat(200_000));
+    assert!(packed.len() < 4 << 10, "free as it came");
+    let packed = Request::posting(&agent.credential, packed).with("content-encoding", "gzip");
+    let inflated_in_room = packed.send(&world).await;
+    assert_eq!(inflated_in_room.status, 413, "beyond a hundred times what came");
+    // Whoever goes gives its room back.
+    drop(begun);
+    world.until("there is room again", || taken() == 0).await;
+    other.send([&[0], many.as_slice()].concat()).await;
+    assert_eq!(other.hear().await.error, None);
+    assert!(
+        world
+            .app
+            .metrics
+            .render(world.store.statistics())
+            .contains("muster_refused_total{reason=\"in_flight\"} 4")
+    );
 }

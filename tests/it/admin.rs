@@ -1,5 +1,7 @@
 //! The admin plane over real sockets, with the real use cases on a store in memory.
 
+mod audited;
+mod authorization;
 mod events;
 mod fleet;
 mod guards;
