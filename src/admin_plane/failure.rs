@@ -137,6 +137,11 @@ fn of_use_case(error: &Error, id: RequestId) -> Problem {
         }
         Error::Forbidden(_) => Problem::new(StatusCode::FORBIDDEN, "forbidden", text()),
         Error::NotAllowed(_) => Problem::new(StatusCode::FORBIDDEN, "not-allowed", text()),
+        Error::Unproven => {
+            let why = "This takes a password that was given in the last 10 minutes. Post yours to \
+                       /api/v1/account/prove, then repeat it.";
+            Problem::new(StatusCode::FORBIDDEN, "unproven", why)
+        }
         Error::Unauthenticated => {
             let why = "Sign in, or send an API token as a bearer token.";
             let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", why);

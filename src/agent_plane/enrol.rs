@@ -67,9 +67,11 @@ fn problem(error: &Error) -> Problem {
         Error::Conflict(_) | Error::Stale => {
             Problem::new(StatusCode::CONFLICT, "conflict", error.to_string())
         }
-        Error::NotFound { .. } | Error::Forbidden(_) | Error::WrongCredentials | Error::NotAllowed(_) => {
-            Problem::new(StatusCode::FORBIDDEN, "refused", error.to_string())
-        }
+        Error::NotFound { .. }
+        | Error::Forbidden(_)
+        | Error::WrongCredentials
+        | Error::Unproven
+        | Error::NotAllowed(_) => Problem::new(StatusCode::FORBIDDEN, "refused", error.to_string()),
         Error::Internal(source) => {
             tracing::error!(error = %source, "an enrolment failed inside");
             crate::http::problem::internal()

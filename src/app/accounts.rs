@@ -4,11 +4,12 @@
 //! there. Changes are made one at a time: decided on the memory, committed with their audit entry, then applied to the
 //! memory, in a task of their own, so that somebody who hangs up in between can't separate the two.
 //!
-//! Accounts beyond the first are made elsewhere once there are such; nothing here assumes a single one.
+//! The first account claims the server; the others are made by admins.
 
 mod hashing;
 mod index;
 mod login;
+mod manage;
 mod passwords;
 mod sessions;
 mod setup;
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 pub use login::SignedIn;
+pub use manage::{AccountAct, NewAccount, made_password};
 pub use setup::{SETUP_LINK_FILE, SetupStatus};
 pub use tokens::NewToken;
 
@@ -111,7 +113,23 @@ impl Accounts {
         self.0
             .audit
             .permit(actor, Permission::ManageAccounts, "account.list")?;
-        Ok(self.index().accounts().map(AccountView::from).collect())
+        let mut views: Vec<AccountView> = self.index().accounts().map(AccountView::from).collect();
+        let now = self.now();
+        let throttles = self.throttles();
+        for view in &mut views {
+            view.locked_until = throttles.accounts.refused_until(&view.name.to_string(), now);
+        }
+        Ok(views)
+    }
+
+    /// One account.
+    ///
+    /// # Errors
+    /// As [`Accounts::list`], and [`Error::NotFound`].
+    pub fn named(&self, actor: &Actor, name: &str) -> Result<AccountView, Error> {
+        let mut all = self.list(actor)?.into_iter();
+        let found = all.find(|account| account.name.as_str() == name);
+        found.ok_or_else(|| Error::not_found("account", name))
     }
 
     /// The account that acts; `None` when it isn't one.
@@ -195,6 +213,7 @@ impl Shared {
         for edit in &change.edits {
             match edit {
                 Edit::PutAccount(account) => batch.put(&account.name, account),
+                Edit::EndAccount(_, name) => batch.delete::<Account>(name),
                 Edit::PutSession(session) => batch.put(&session.id, session),
                 Edit::EndSession(id) => batch.delete::<Session>(id),
                 Edit::PutSetup(setup) => batch.put(&(), setup),

@@ -12,7 +12,7 @@ pub use crate::store::{AuditEntry, AuditFault, AuditRecord, AuditVerdict};
 use super::clock::Clock;
 use super::error::Error;
 use super::tasks::Tasks;
-use crate::auth::actor::Actor;
+use crate::auth::actor::{Actor, Unproven};
 use crate::auth::permission::{Permission, Role};
 use crate::auth::refusals::{Refusal, Refusals, Report};
 use crate::fleet::time::Timestamp;
@@ -87,6 +87,19 @@ impl Audit {
         actor.may(permission).map_err(|denied| {
             self.refused(&actor.name, actor.address, act, missing_role(permission));
             denied.into()
+        })
+    }
+
+    /// Whether `actor` has shown lately who they are, as dangerous acts ask; the refusal of a script is counted.
+    ///
+    /// # Errors
+    /// [`Error::Unproven`] when they are to give the password once more; [`Error::NotAllowed`] for an API token.
+    pub fn prove(&self, actor: &Actor, act: &'static str) -> Result<(), Error> {
+        actor.proves(self.0.clock.now()).map_err(|why| {
+            if why == Unproven::Token {
+                self.refused(&actor.name, actor.address, act, "an API token");
+            }
+            why.into()
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::auth::actor::Denied;
+use crate::auth::actor::{Denied, Unproven};
 use crate::fleet::config::Problem;
 use crate::store::{CommitError, ReadError, Unavailable};
 
@@ -41,6 +41,9 @@ pub enum Error {
     /// Whoever asked has the role, but may not do it in this way.
     #[error("{0}")]
     NotAllowed(&'static str),
+    /// Whoever asked has the role, and is to give the password once more.
+    #[error("give your password once more to do this")]
+    Unproven,
     /// Too often.
     #[error("too many attempts; try again in {} s", retry_after.as_secs())]
     TooMany {
@@ -104,6 +107,17 @@ impl Error {
     #[must_use]
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(source.into())
+    }
+}
+
+impl From<Unproven> for Error {
+    fn from(why: Unproven) -> Self {
+        match why {
+            Unproven::Token => Self::NotAllowed(
+                "an API token can't do this; do it signed in, or on the server's host with the command line",
+            ),
+            Unproven::TooLongAgo => Self::Unproven,
+        }
     }
 }
 

@@ -125,6 +125,23 @@ impl App {
     ) -> Result<(), Error> {
         let terms = OnTerms::of(message, until).terms(actor, self.clock.now())?;
         let agent = self.snapshot_of(id)?.agent;
+        let group = &agent.registration.group;
+        if self
+            .intentions
+            .index()
+            .group(group)
+            .is_some_and(|head| head.group.is_protected())
+        {
+            self.audit.refused(
+                &actor.name,
+                actor.address,
+                "agent.publish",
+                "in a protected group",
+            );
+            return Err(Error::Conflict(format!(
+                "it is in the protected group {group}: publish to the group, where somebody else approves it"
+            )));
+        }
         let present = agent.registration.own_target;
         let target = self
             .intentions

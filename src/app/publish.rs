@@ -12,11 +12,11 @@ use super::configs::{self, short};
 use super::error::Error;
 use super::groups;
 use super::intentions::{
-    GroupHead, Index, Intentions, Preview, PublishResult, SealedContent, TargetHead, fingerprint,
+    GroupHead, Index, Intentions, Preview, PublishResult, SealedContent, TargetHead, Writing, fingerprint,
 };
 use super::rendering::{Document, Draft, RenderedContent, RenderedFleet, agents_of};
-use super::rollouts::Wanted;
-use crate::auth::actor::Actor;
+use super::rollouts::{Proposed, Wanted, told_of_proposal};
+use crate::auth::actor::{Actor, Via};
 use crate::auth::permission::Permission;
 use crate::fleet::agent::{Agent, Offer};
 use crate::fleet::config::{ConfigMap, Diff, Problem, Variable};
@@ -25,8 +25,8 @@ use crate::fleet::hash::ConfigHash;
 use crate::fleet::ids::{AgentId, TargetId};
 use crate::fleet::rollout::{Kind, Strategy};
 use crate::fleet::target::{
-    ConfirmationReason, Frozen, Impact, LayerRef, Member, Proposal, Rendered, Rendering, Renderings, Scope,
-    Target, in_words,
+    Confirmation, ConfirmationReason, Frozen, Impact, LayerRef, Member, Proposal, Rendered, Rendering,
+    Renderings, Scope, Target, in_words,
 };
 use crate::store::{Batch, Committed, Record as _};
 
@@ -71,6 +71,13 @@ pub enum IfRunning {
     Replace,
 }
 
+/// What is to be published, and what it comes to.
+struct Ready {
+    draft: Draft,
+    rendered: RenderedFleet,
+    impact: Impact,
+}
+
 impl Intentions {
     /// What publishing layers to a group would do to the agents of `fleet`.
     ///
@@ -111,6 +118,7 @@ impl Intentions {
             diff: Diff::between(&before, &after),
             warnings: configs::check(&draft.to_check()),
             strategy: Self::strategy_of(&head.group, fleet),
+            approvals: head.group.approvals,
             under_way: Self::in_the_way(&index, &head.group.name),
             impact,
             digest: draft.digest(),
@@ -165,6 +173,10 @@ impl Intentions {
         let impact = impact(&head, &draft, &rendered, fleet);
         resolved(&impact)?;
         confirmed(&impact, publish.confirm)?;
+        // Scripts are made to publish; where they shall not alone, the group is protected.
+        if is_massive(&impact) && matches!(actor.via, Via::Session { .. }) {
+            actor.proves(self.now())?;
+        }
         if let Some(strategy) = &publish.strategy {
             strategy
                 .check()
@@ -178,11 +190,22 @@ impl Intentions {
                 target: present.target.clone(),
                 created: false,
                 rollout: head.group.rollout,
+                awaits_approval: false,
                 group_revision: head.revision,
                 impact,
             });
         }
         let mut batch = Batch::new();
+        if head.group.is_protected() {
+            let ready = Ready {
+                draft,
+                rendered,
+                impact,
+            };
+            return self
+                .propose(writing, index, &head, publish, ready, (actor, fleet))
+                .await;
+        }
         let queued = self.make_way(&mut index, &mut batch, &head.group, publish.if_running, actor)?;
         let scope = Scope::Group(head.group.name.clone());
         let made = (scope, head.group.target, publish.message);
@@ -230,7 +253,58 @@ impl Intentions {
             target,
             created: true,
             rollout: Some(rollout.id),
+            awaits_approval: false,
             group_revision,
+            impact,
+        })
+    }
+
+    /// Freezes what is published to a protected group as a proposal: it reaches nobody until others approve it.
+    async fn propose(
+        &self,
+        mut writing: Writing<'_>,
+        mut index: Index,
+        head: &GroupHead,
+        publish: Publish,
+        ready: Ready,
+        (actor, fleet): (&Actor, &[Member]),
+    ) -> Result<PublishResult, Error> {
+        let Ready {
+            draft,
+            rendered,
+            impact,
+        } = ready;
+        let mut batch = Batch::new();
+        self.make_way_to_propose(&mut index, &mut batch, &head.group, publish.if_running, actor)?;
+        let scope = Scope::Group(head.group.name.clone());
+        let made = (scope, head.group.target, publish.message);
+        let target = self.freeze(&mut batch, actor, made, &draft, &rendered)?;
+        index.put_target(TargetHead::of(target.clone()));
+        index.put_renderings(target.id, of_agents(&rendered));
+        let strategy = publish.strategy;
+        let proposed = Proposed {
+            strategy: strategy.unwrap_or_else(|| Self::strategy_of(&head.group, fleet)),
+            replaces: publish.if_running == IfRunning::Replace,
+        };
+        let named = (&head.group, &target);
+        let rollout = self.propose_rollout(&mut index, &mut batch, named, proposed, actor, fleet);
+        batch.expect_revision::<Group>(&head.group.name, head.revision);
+        let told = told_of_proposal(&draft.layers, impact.reached(), &rollout);
+        let mut entry = self.audited(actor, "group.propose", groups::object(&head.group.name), told);
+        entry.before = content_of(&index, head).and_then(Frozen::common);
+        entry.after = draft.digest();
+        batch.audit(entry);
+        let committed = writing.commit(batch).await?;
+        self.put_frozen(&mut index, target.clone(), rendered, &committed);
+        let name = head.group.name.clone();
+        writing.install(index, [Topic::Groups, Topic::Group(name), Topic::Rollouts], true);
+        tracing::info!(rollout = %rollout.id, group = %rollout.group, "a rollout was proposed");
+        Ok(PublishResult {
+            target,
+            created: true,
+            rollout: Some(rollout.id),
+            awaits_approval: true,
+            group_revision: head.revision,
             impact,
         })
     }
@@ -542,6 +616,13 @@ pub(super) fn may_be_blank(draft: &Draft, allowed: bool) -> Result<(), Error> {
         return Err(Error::invalid("allow_blank", why));
     }
     Ok(())
+}
+
+/// Whether it reaches so many that whoever publishes it has to have shown lately who they are.
+fn is_massive(impact: &Impact) -> bool {
+    const MANY: u32 = 50;
+    let large = |needed: Confirmation| needed.because == ConfirmationReason::LargeShare;
+    impact.confirmation.is_some_and(large) && impact.reached() >= MANY
 }
 
 fn confirmed(impact: &Impact, typed: Option<u32>) -> Result<(), Error> {

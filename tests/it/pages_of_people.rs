@@ -5,9 +5,11 @@ use muster::admin_plane::pages::account::{self, AccountPage, TokenForm as ApiTok
 use muster::admin_plane::pages::audit::{self, AuditPage};
 use muster::admin_plane::pages::enrolment::{self, EnrolmentPage, TokenForm};
 use muster::admin_plane::pages::login::{self, LoginForm};
+use muster::admin_plane::pages::prove;
 use muster::admin_plane::pages::scene::Errors;
 use muster::admin_plane::pages::setup::{self, SetupForm};
 use muster::admin_plane::pages::system::{self, SystemPage};
+use muster::admin_plane::pages::users::{self, Asked, NewUserForm, UserPage};
 use muster::app::audit::{AuditEntry, AuditFault, AuditRecord, AuditVerdict};
 use muster::app::claims::{ConflictView, CredentialView, NamedAgent};
 use muster::app::enrolment::MadeEnrolmentToken;
@@ -58,6 +60,8 @@ fn account_page(text: &str) -> AccountPage {
             password_changed_at: before(900_000),
             created_at: before(9_000_000),
             disabled_at: None,
+            provisional: false,
+            locked_until: None,
         },
         sessions: vec![
             session(1, SessionKind::Browser, text, true),
@@ -66,6 +70,43 @@ fn account_page(text: &str) -> AccountPage {
         tokens: vec![session(3, token, "", false)],
         made: None,
         form: ApiTokenForm::default(),
+        errors: Errors::default(),
+    }
+}
+
+/// One account of each state.
+fn accounts() -> Vec<AccountView> {
+    let own = account_page("").account;
+    let other = |id: u8, text: &str, role| AccountView {
+        id: AccountId([id; 16]),
+        name: name(text),
+        role,
+        ..own.clone()
+    };
+    vec![
+        own.clone(),
+        AccountView {
+            provisional: true,
+            ..other(2, "bert", Role::Deployer)
+        },
+        AccountView {
+            disabled_at: Some(before(600)),
+            ..other(3, "carl", Role::Viewer)
+        },
+        AccountView {
+            locked_until: Some(NOW.plus(std::time::Duration::from_secs(40))),
+            ..other(4, "dora", Role::Operator)
+        },
+    ]
+}
+
+fn user_page(text: &str, which: usize) -> UserPage {
+    let page = account_page(text);
+    UserPage {
+        account: accounts()[which].clone(),
+        sessions: page.sessions,
+        tokens: page.tokens,
+        is_own: which == 0,
         errors: Errors::default(),
     }
 }
@@ -324,6 +365,47 @@ fn pages(text: &str) -> Vec<(&'static str, Markup)> {
             enrolment::revoke(
                 &credential(1, text, CredentialState::Active, true),
                 &Errors::at("confirm", text),
+                &admin,
+            ),
+        ),
+        ("users", users::users(&accounts(), &admin)),
+        ("users_alone", users::users(&accounts()[..1], &admin)),
+        (
+            "users_new",
+            users::new(
+                &NewUserForm {
+                    name: text.to_owned(),
+                    role: text.to_owned(),
+                },
+                &wrong,
+                &admin,
+            ),
+        ),
+        (
+            "users_made",
+            users::made(&accounts()[1], "a-first-password", true),
+        ),
+        ("user", users::user(&user_page(text, 1), &admin)),
+        ("user_own", users::user(&user_page(text, 0), &admin)),
+        ("user_disabled", users::user(&user_page(text, 2), &admin)),
+        (
+            "user_delete",
+            users::ask(&accounts()[1], (1, 2), Asked::Delete, wrong.field("name"), &admin),
+        ),
+        (
+            "user_disable",
+            users::ask(&accounts()[1], (1, 0), Asked::Disable, None, &admin),
+        ),
+        (
+            "user_password",
+            users::ask(&accounts()[1], (0, 2), Asked::Password, None, &admin),
+        ),
+        (
+            "prove",
+            prove::prove(
+                "/users/-/new",
+                &[("name".to_owned(), text.to_owned())],
+                &Errors::default(),
                 &admin,
             ),
         ),

@@ -167,6 +167,7 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
             "Paused",
             html! { (rollout_to(*rollout, group)) " is paused and waits for a decision" (said(reason)) },
         ),
+        TroubleKind::AwaitsApproval { rollout, group, by } => awaits_approval(*rollout, group, by),
         TroubleKind::RolledBack {
             rollout,
             group,
@@ -179,11 +180,7 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
         TroubleKind::Refused { group, layers, error } => {
             (Status::Degraded, "Refused", refused(agents, group, layers, error))
         }
-        TroubleKind::Unanswered { group } => (
-            Status::Degraded,
-            "Stuck",
-            html! { (few(agents, &format!("status = degraded, config = applying, group = {group}"))) (of_group(group.as_str())) " " (verb(agents, "was", "were")) " offered a configuration and " (verb(agents, "doesn't", "don't")) " say what became of it" },
-        ),
+        TroubleKind::Unanswered { group } => (Status::Degraded, "Stuck", unanswered(agents, group)),
         TroubleKind::Drifted { group } => (
             Status::Degraded,
             "Drifted",
@@ -243,6 +240,17 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
             html! { (few(agents, "group = unassigned, presence = online")) " " (verb(agents, "belongs", "belong")) " to no group and " (verb(agents, "is", "are")) " sent nothing" },
         ),
     }
+}
+
+fn awaits_approval(rollout: RolloutId, group: &Name, by: &str) -> (Status, &'static str, Markup) {
+    let words = html! {
+        (rollout_to(rollout, group)) ", which " (visible(by)) " proposed, waits for somebody else to approve it"
+    };
+    (Status::Unknown, "Waits for approval", words)
+}
+
+fn unanswered(agents: &Few, group: &Name) -> Markup {
+    html! { (few(agents, &format!("status = degraded, config = applying, group = {group}"))) (of_group(group.as_str())) " " (verb(agents, "was", "were")) " offered a configuration and " (verb(agents, "doesn't", "don't")) " say what became of it" }
 }
 
 fn certificate_ending(at: Timestamp, scene: &Scene<'_>) -> Markup {

@@ -112,6 +112,7 @@ impl Errors {
             | Error::NotFound { .. }
             | Error::Forbidden(_)
             | Error::Unauthenticated
+            | Error::Unproven
             | Error::Internal(_) => return Err(error),
         };
         let mut errors = Self::default();

@@ -8,8 +8,8 @@ use crate::admin_plane::api::{
 };
 use crate::admin_plane::openapi;
 use crate::auth::permission::Permission::{
-    EditConfigs, EditGroups, EnrolAgents, ManageAccounts, ManageSecrets, OperateAgents, OwnAccount, Publish,
-    RevokeAgents, ViewAudit, ViewEffectiveConfig, ViewFleet,
+    Approve, EditConfigs, EditGroups, EnrolAgents, ManageAccounts, ManageSecrets, OperateAgents, OwnAccount,
+    Publish, RevokeAgents, ViewAudit, ViewEffectiveConfig, ViewFleet,
 };
 
 const GET: Method = Method::GET;
@@ -76,11 +76,12 @@ pub(super) fn rows() -> Vec<Row> {
     rows.extend(of_rollouts());
     rows.extend(of_secrets());
     rows.extend(of_enrolment());
+    rows.extend(of_own_account());
     rows.extend(of_accounts());
     rows
 }
 
-fn of_rollouts() -> [Row; 3] {
+fn of_rollouts() -> [Row; 4] {
     [
         Row::api(
             GET,
@@ -102,6 +103,13 @@ fn of_rollouts() -> [Row; 3] {
             Publish,
             "Pause, resume, promote, roll back or abort a rollout, or retry agents",
             rollouts::act,
+        ),
+        Row::api(
+            POST,
+            "/api/v1/rollouts/{id}/decisions",
+            Approve,
+            "Approve, reject or withdraw what waits for approval",
+            rollouts::decide,
         ),
     ]
 }
@@ -421,7 +429,7 @@ fn of_enrolment() -> [Row; 6] {
     ]
 }
 
-fn of_accounts() -> [Row; 13] {
+fn of_own_account() -> [Row; 9] {
     [
         Row::api(GET, "/api/v1/account", OwnAccount, "Who asks", account::me),
         Row::api(
@@ -430,6 +438,13 @@ fn of_accounts() -> [Row; 13] {
             OwnAccount,
             "Change one's own password",
             account::change_password,
+        ),
+        Row::api(
+            POST,
+            "/api/v1/account/prove",
+            OwnAccount,
+            "Give one's password once more, as dangerous acts ask",
+            account::prove,
         ),
         Row::api(
             GET,
@@ -474,12 +489,46 @@ fn of_accounts() -> [Row; 13] {
             "Revoke an API token",
             account::revoke_token,
         ),
+    ]
+}
+
+fn of_accounts() -> [Row; 9] {
+    [
         Row::api(
             GET,
             "/api/v1/accounts",
             ManageAccounts,
             "List accounts",
             account::list,
+        ),
+        Row::api(
+            POST,
+            "/api/v1/accounts",
+            ManageAccounts,
+            "Make an account",
+            account::create,
+        )
+        .repeatable(),
+        Row::api(
+            GET,
+            "/api/v1/accounts/{name}",
+            ManageAccounts,
+            "One account",
+            account::one,
+        ),
+        Row::api(
+            DELETE,
+            "/api/v1/accounts/{name}",
+            ManageAccounts,
+            "Delete an account",
+            account::delete,
+        ),
+        Row::api(
+            POST,
+            "/api/v1/accounts/{name}/acts",
+            ManageAccounts,
+            "Change the role of an account, disable, enable or unlock it, or end its sessions",
+            account::act,
         ),
         Row::api(
             POST,

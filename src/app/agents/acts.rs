@@ -207,6 +207,7 @@ impl App {
             detail: act.detail(),
             ..audit_entry(actor, act.word(), format!("agent/{id}"), now)
         };
+        self.guard_protected(actor, id, act)?;
         match act {
             AgentAct::Rename { name } => self.rename(id, entry, name).await?,
             AgentAct::Label { set, remove } => self.label(actor, id, entry, (set, remove)).await?,
@@ -278,6 +279,47 @@ impl App {
         Ok(())
     }
 
+    /// Refuses to take an agent out of a protected group, or to put it into one, to whoever may not weaken the protection:
+    /// elsewhere it could be sent what nobody approved.
+    fn guard_protected(&self, actor: &Actor, id: AgentId, act: &AgentAct) -> Result<(), Error> {
+        let mut after = (*self.snapshot_of(id)?.agent).clone();
+        let present = after.registration.group.clone();
+        match act {
+            AgentAct::Label { set, remove } => {
+                let labels = &mut after.registration.labels;
+                labels.retain(|key, _| !remove.contains(key));
+                labels.extend(set.iter().map(|(key, value)| (key.clone(), value.clone())));
+            }
+            AgentAct::Pin { group, .. } | AgentAct::ConfirmGroup { group } => {
+                after.registration.pin = (*group != Name::unassigned()).then(|| group.clone());
+            }
+            AgentAct::Unpin => after.registration.pin = None,
+            AgentAct::Rename { .. }
+            | AgentAct::Restart
+            | AgentAct::Retry
+            | AgentAct::Reapply
+            | AgentAct::Hold { .. }
+            | AgentAct::Release
+            | AgentAct::Detach { .. }
+            | AgentAct::Attach
+            | AgentAct::Unpublish
+            | AgentAct::AcceptConflict
+            | AgentAct::Archive
+            | AgentAct::Restore
+            | AgentAct::Rotate
+            | AgentAct::Revoke => return Ok(()),
+        }
+        self.place(&mut after);
+        let index = self.intentions.index();
+        let protected = |group: &Name| index.group(group).is_some_and(|head| head.group.is_protected());
+        let moves = after.registration.group != present;
+        if moves && (protected(&present) || protected(&after.registration.group)) {
+            self.audit.permit(actor, Permission::Unprotect, act.word())?;
+            self.audit.prove(actor, act.word())?;
+        }
+        Ok(())
+    }
+
     /// What an act on many agents would reach. Nothing is done.
     ///
     /// # Errors
@@ -306,6 +348,9 @@ impl App {
         act: &AgentAct,
     ) -> Result<BulkResult, Error> {
         self.audit.permit(actor, act.permission(), act.word())?;
+        if *act == AgentAct::Revoke && ids.len() > 1 {
+            self.audit.prove(actor, act.word())?;
+        }
         let mut result = BulkResult::default();
         // A credential is revoked once, however many of those behind it were named.
         let besides = self.reach(actor, ids, act)?.besides;

@@ -154,7 +154,7 @@ impl Index {
     pub fn claimants(&self) -> impl Iterator<Item = Claimant<'_>> {
         self.groups().map(|head| Claimant {
             group: &head.group,
-            joins_by_facts: head.group.joins_by_facts && !self.sends_secrets(&head.group),
+            joins_by_facts: head.group.joins_by_facts && !self.takes_nobody_s_word(&head.group),
         })
     }
 
@@ -176,6 +176,12 @@ impl Index {
         targets.into_iter().any(|target| self.holds_secrets(target))
     }
 
+    /// Whether what agents say of themselves is no way into a group: secrets are sent there, or it is protected.
+    #[must_use]
+    pub fn takes_nobody_s_word(&self, group: &Group) -> bool {
+        group.is_protected() || self.sends_secrets(group)
+    }
+
     /// Whether what a target sends holds secrets.
     #[must_use]
     pub fn holds_secrets(&self, target: TargetId) -> bool {
@@ -188,16 +194,16 @@ impl Index {
     #[must_use]
     pub fn keeps_by_facts(&self, group: &Name) -> bool {
         self.group(group)
-            .is_some_and(|head| !self.sends_secrets(&head.group))
+            .is_some_and(|head| !self.takes_nobody_s_word(&head.group))
     }
 
-    /// Whether nothing of a group may go to an agent: it came by its own word, and secrets are sent there.
+    /// Whether nothing of a group may go to an agent: it came by its own word, and secrets are sent there or it is protected.
     #[must_use]
     pub fn shuts_out(&self, group: &Name, because: &Because) -> bool {
         matches!(because, Because::Fact(_))
             && self
                 .group(group)
-                .is_some_and(|head| self.sends_secrets(&head.group))
+                .is_some_and(|head| self.takes_nobody_s_word(&head.group))
     }
 
     /// A digest of what decides which group claims an agent: all of the groups but what was published to them, and of

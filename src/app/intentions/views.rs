@@ -152,6 +152,9 @@ pub struct Preview {
     pub impact: Impact,
     /// How it would reach them, if nothing else is said.
     pub strategy: Strategy,
+    /// So many people besides the author have to approve it before it reaches anybody; 0 = nobody.
+    #[serde(default)]
+    pub approvals: u32,
     /// A rollout to the group that isn't over and is in the way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub under_way: Option<RolloutId>,
@@ -167,6 +170,9 @@ pub struct PublishResult {
     /// The rollout that brings it to the agents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutId>,
+    /// Whether it reaches nobody until others than its author approved it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaits_approval: bool,
     /// The value of the group's `ETag` from now on.
     pub group_revision: u64,
     /// What it does to the agents, as they were a moment before.

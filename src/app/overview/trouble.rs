@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Few;
 use crate::app::agents::Origins;
 use crate::app::certificates::WORTH_A_LOOK;
-use crate::app::intentions::Index;
+use crate::app::intentions::{Index, RolloutHead};
 use crate::app::live::Snapshot;
 use crate::app::rendering::has_changed_inputs;
 use crate::fleet::agent::health::{Condition, Status};
@@ -70,6 +70,15 @@ pub enum TroubleKind {
         group: Name,
         /// Why, without an end mark.
         reason: String,
+    },
+    /// What was published to a protected group waits for approval.
+    AwaitsApproval {
+        /// The rollout.
+        rollout: RolloutId,
+        /// Its group.
+        group: Name,
+        /// Who proposed it.
+        by: String,
     },
     /// The latest rollout of a group failed, and its agents are brought back or were.
     RolledBack {
@@ -318,6 +327,19 @@ impl Troubles {
                     terms: terms.clone(),
                 };
                 self.found.entry(kind).or_default().began(terms.since);
+            }
+            let awaits = |rollout: &&Arc<RolloutHead>| {
+                let rollout = &rollout.rollout;
+                rollout.group == head.group.name && rollout.state == State::AwaitingApproval
+            };
+            for proposal in index.rollouts().filter(awaits) {
+                let rollout = &proposal.rollout;
+                let kind = TroubleKind::AwaitsApproval {
+                    rollout: rollout.id,
+                    group: rollout.group.clone(),
+                    by: rollout.started_by.clone(),
+                };
+                self.found.entry(kind).or_default().began(rollout.created_at);
             }
             let rollout = head.group.rollout.and_then(|id| index.rollout(id));
             if let Some((kind, since)) = rollout.and_then(|head| stopped(&head.rollout)) {

@@ -172,6 +172,7 @@ impl World {
             stage_since: now,
             promoted: 0,
             accepted_failures: 0,
+            approval: None,
             governs: true,
             history: Vec::new(),
             strategy,
