@@ -79,6 +79,17 @@ impl<M: Fn(&str) -> String> Secrets<M> {
     /// Whether anything was masked. `path` leads to the node.
     fn mask_tree<'a>(&self, node: &'a mut Node, path: &mut Vec<&'a str>) -> bool {
         let by_name = is_secret(path, node);
+        if let Value::Int(_) | Value::Float(_) = node.value {
+            let number = yaml::in_one_line(&node.value);
+            let masked = self
+                .replaced(&number)
+                .or_else(|| by_name.then(|| (self.mark)(&number)));
+            let found = masked.is_some();
+            if let Some(mark) = masked {
+                node.value = Value::Text(mark);
+            }
+            return found;
+        }
         match &mut node.value {
             Value::Text(text) => {
                 let masked = self.replaced(text).or_else(|| {
@@ -88,17 +99,6 @@ impl<M: Fn(&str) -> String> Secrets<M> {
                 });
                 let found = masked.is_some();
                 *text = masked.unwrap_or_else(|| std::mem::take(text));
-                found
-            }
-            Value::Int(_) | Value::Float(_) => {
-                let number = yaml::in_one_line(&node.value);
-                let masked = self
-                    .replaced(&number)
-                    .or_else(|| by_name.then(|| (self.mark)(&number)));
-                let found = masked.is_some();
-                if let Some(mark) = masked {
-                    node.value = Value::Text(mark);
-                }
                 found
             }
             // All of them, whatever the first says.
@@ -116,7 +116,7 @@ impl<M: Fn(&str) -> String> Secrets<M> {
                 path.pop();
                 masked | found
             }),
-            Value::Null | Value::Bool(_) => false,
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => false,
         }
     }
 

@@ -109,6 +109,7 @@ fn expected(kind: Kind, whose: Whose) -> Outcome {
 
 /// Messages by the name of the field that they are about; the last one has them all. `sequence_num` and `capabilities`
 /// are in every one.
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn messages(hash: &[u8]) -> Vec<(&'static str, Outgoing, &'static [u8])> {
     let with = |change: fn(&mut Outgoing)| {
         let mut message = Outgoing::default();

@@ -8,7 +8,7 @@ use muster::opamp::client::{self, Outgoing};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Agent, Answer, Program, Raw, Request};
+use crate::harness::{Agent, Program, Raw, Request};
 use crate::people::PASSWORD;
 
 /// What an operator can see of an agent, whole.
@@ -288,6 +288,7 @@ const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded")
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "one person and one server for all of it")]
 async fn pages_of_others_wrong_names_and_guessed_passwords_get_nowhere() {
     let program = Program::serve(&[]).await;
     let setup = program.locally("POST", "/api/v1/setup-token", "").await;
