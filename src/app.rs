@@ -39,6 +39,7 @@ mod rendering;
 pub mod rollouts;
 pub mod secrets;
 mod stripes;
+pub mod survey;
 pub mod system;
 pub mod tasks;
 pub mod terms;
@@ -54,7 +55,7 @@ use std::time::Duration;
 use changes::Changes;
 use clock::Clock;
 use error::Error;
-use tasks::Activation;
+use tasks::{Activation, Tasks};
 
 use crate::auth::actor::Actor;
 use crate::fleet::agent::{Desired, Happening, Registration};
@@ -94,6 +95,9 @@ impl Default for Settings {
 /// Everything that is known, and the way to change it.
 #[derive(Debug)]
 pub struct App {
+    tasks: Tasks,
+    /// How far verifying the records has come.
+    scrub: Mutex<system::Scrub>,
     clock: Clock,
     store: Store,
     key: HashKey,

@@ -40,6 +40,8 @@ pub struct Settings {
     pub names: Vec<String>,
     /// Threads that serve connections; `None`: one per processor.
     pub worker_threads: Option<NonZeroUsize>,
+    /// How much the data folder may take, and where it may lie.
+    pub disk: DiskSettings,
     /// Where agents connect.
     pub agent_plane: AgentPlaneSettings,
     /// Where people and scripts connect.
@@ -52,6 +54,17 @@ pub struct Settings {
     pub validation: ValidationSettings,
     /// Our own log.
     pub log: LogSettings,
+}
+
+/// How much the data folder may take, and where it may lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskSettings {
+    /// With less than this left on the disk, nothing but what is vital is written.
+    pub low_water: ByteSize,
+    /// How much may lie in the data folder before the same happens; `None` = as much as the disk takes.
+    pub quota: Option<ByteSize>,
+    /// Whether the data folder may lie on a file system of the network.
+    pub network_folder: bool,
 }
 
 /// Where agents connect.
@@ -119,6 +132,11 @@ impl Default for Settings {
             site_name: "Muster".to_owned(),
             names: Vec::new(),
             worker_threads: None,
+            disk: DiskSettings {
+                low_water: ByteSize::mib(128),
+                quota: None,
+                network_folder: false,
+            },
             agent_plane: AgentPlaneSettings {
                 listen: everywhere(4320),
             },

@@ -159,6 +159,10 @@ fn of_use_case(error: &Error, id: RequestId) -> Problem {
             let wait = std::time::Duration::from_secs(5);
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", why).retry_after(wait)
         }
+        Error::ReadOnly(_) => {
+            let wait = std::time::Duration::from_secs(30);
+            Problem::new(StatusCode::INSUFFICIENT_STORAGE, "read-only", text()).retry_after(wait)
+        }
         Error::Internal(source) => {
             tracing::error!(error = %source, detail = ?source, request_id = %id, "a request failed inside");
             problem::internal()

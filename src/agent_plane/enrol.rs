@@ -56,7 +56,7 @@ fn problem(error: &Error) -> Problem {
             })
         }
         Error::Problems(_) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", error.to_string()),
-        Error::Unavailable(_) => {
+        Error::Unavailable(_) | Error::ReadOnly(_) => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string())
                 .retry_after(Duration::from_secs(30))
         }

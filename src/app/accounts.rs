@@ -39,7 +39,7 @@ use crate::auth::throttle::{Throttle, Throttled, origin};
 use crate::fleet::ids::SessionId;
 use crate::fleet::name::Name;
 use crate::fleet::time::Timestamp;
-use crate::store::{Batch, Record, Store};
+use crate::store::{Batch, ReadError, Record, Store};
 
 crate::records! {
     /// The tables of accounts.
@@ -88,7 +88,14 @@ impl Accounts {
     /// # Errors
     /// When the storage fails, or it can't be said whether the server was claimed.
     pub fn load(store: Store, clock: Clock, tasks: Tasks, audit: Audit) -> Result<Self, Error> {
-        let setup = store.get::<Setup>(&())?.map(|setup| setup.record);
+        let setup = match store.get::<Setup>(&()) {
+            Ok(setup) => setup.map(|setup| setup.record),
+            Err(error @ ReadError::Unavailable(_)) => return Err(error.into()),
+            // Nobody is to claim a server that may have been claimed.
+            Err(ReadError::Damaged(_) | ReadError::Migrate { .. }) => {
+                Some(Setup::Claimed { at: clock.now() })
+            }
+        };
         let index = Index::new(readable::<Account>(&store)?, readable::<Session>(&store)?, setup);
         Ok(Self(Arc::new(Shared {
             store,
@@ -210,6 +217,16 @@ impl Shared {
             self.clock.now(),
         )?;
         let mut batch = Batch::new();
+        // Whoever is to make room has to get in.
+        let lets_in = |edit: &Edit| {
+            matches!(
+                edit,
+                Edit::PutSession(_) | Edit::EndSession(_) | Edit::PutSetup(_)
+            )
+        };
+        if change.edits.iter().all(lets_in) {
+            batch.vital();
+        }
         for edit in &change.edits {
             match edit {
                 Edit::PutAccount(account) => batch.put(&account.name, account),
@@ -239,9 +256,6 @@ fn too_many(throttled: Throttled) -> Error {
 
 fn readable<R: Record>(store: &Store) -> Result<Vec<R>, Error> {
     let survey = store.survey::<R>()?;
-    for error in survey.unreadable {
-        tracing::error!(%error, table = R::TABLE, "a record can't be read and is left out");
-    }
     Ok(survey.rows.into_iter().map(|(_, row)| row.record).collect())
 }
 

@@ -344,6 +344,7 @@ impl App {
         let too_many = self.identities.strike(speaker.credential.first(), now);
         tracing::warn!(credential_id = %id, instance_uid = %uid, "a credential presented the uid of another agent");
         let mut batch = Batch::new();
+        batch.vital();
         let entry = |action: &str, detail: String| AuditEntry {
             at: now,
             actor: format!("credential/{id}"),
@@ -435,7 +436,7 @@ impl App {
         };
         let mut after = before.clone();
         change(&mut after);
-        batch.put(&agent, &after);
+        batch.vital().put(&agent, &after);
         self.store.commit(batch).await.map_err(|error| {
             tracing::error!(error = %error, "an agent's record could not be changed");
             unavailable("the server can't store the agent's record now")

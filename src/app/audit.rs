@@ -159,6 +159,7 @@ pub fn missing_role(permission: Permission) -> &'static str {
 impl Shared {
     async fn tell(&self, reports: Vec<Report>, at: Timestamp) {
         let mut batch = Batch::new();
+        batch.vital();
         for report in reports {
             batch.audit(told(&report, at));
         }

@@ -355,6 +355,7 @@ impl App {
         }
         let now = self.clock.now();
         let mut batch = Batch::new();
+        batch.vital();
         for credential in &changed {
             batch.put(&credential.id, credential);
             batch.audit(audit_entry(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::auth::actor::{Denied, Unproven};
 use crate::fleet::config::Problem;
-use crate::store::{CommitError, ReadError, Unavailable};
+use crate::store::{CommitError, ReadError, Shortage, Unavailable};
 
 /// A failure of a use case.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +50,11 @@ pub enum Error {
         /// When it may be tried again.
         retry_after: Duration,
     },
+    /// There is no room: nothing is changed, and everything else goes on.
+    #[error(
+        "nothing can be changed for want of room: {0}. Make room there, or give the data folder more; writing goes on by itself then"
+    )]
+    ReadOnly(Shortage),
     /// The store can't take it now.
     #[error("the store can't take changes now: {0}")]
     Unavailable(String),
@@ -143,6 +148,11 @@ impl From<ReadError> for Error {
 
 impl From<Unavailable> for Error {
     fn from(error: Unavailable) -> Self {
-        Self::Unavailable(error.to_string())
+        match error {
+            Unavailable::Full(shortage) => Self::ReadOnly(shortage),
+            Unavailable::Storage(_) | Unavailable::Closed | Unavailable::WriterGone => {
+                Self::Unavailable(error.to_string())
+            }
+        }
     }
 }

@@ -353,6 +353,7 @@ impl App {
         now: Timestamp,
     ) -> Result<(), NotDurable> {
         let mut batch = Batch::new();
+        batch.vital();
         if verdict && let Some(snapshot) = self.live.get(id) {
             batch.put(&id, &snapshot.agent.delivery);
         }

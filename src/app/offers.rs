@@ -289,6 +289,7 @@ impl App {
             detail: "used for the first time; the one before is good for coming back only".into(),
             ..AuditEntry::default()
         });
+        batch.vital();
         self.store.commit(batch).await.map_err(|error| {
             tracing::error!(agent_id = %admitted.agent, error = %error, "a first use could not be made durable");
             unavailable("the server can't store the use of the credential now")

@@ -14,7 +14,7 @@ use muster::app::audit::{AuditEntry, AuditFault, AuditRecord, AuditVerdict};
 use muster::app::claims::{ConflictView, CredentialView, NamedAgent};
 use muster::app::enrolment::MadeEnrolmentToken;
 use muster::app::error::Error;
-use muster::app::system::{ServerState, TableState};
+use muster::app::system::{MendingTask, Room, ScrubState, ServerState, TableState, Unreadable};
 use muster::auth::account::AccountView;
 use muster::auth::permission::Role;
 use muster::auth::session::{SessionKind, SessionView};
@@ -250,7 +250,31 @@ fn system_page(text: &str) -> SystemPage {
             founded: before(9_000_000),
             connections: 412,
             store_bytes: 48 * 1024 * 1024,
-            free_bytes: Some(90_000_000_000),
+            room: Room {
+                free_bytes: Some(90_000_000),
+                low_water_bytes: 128 << 20,
+                used_bytes: Some(70 << 20),
+                quota_bytes: Some(1 << 30),
+                ballast_bytes: 16 << 20,
+            },
+            read_only: Some("85 MiB are left on its disk, and 128 MiB have to stay free".into()),
+            scrub: ScrubState {
+                began: Some(before(7_200)),
+                ended: Some(before(7_100)),
+                rows: 32_400,
+                bytes: 40_000_000,
+                unreadable: 1,
+            },
+            unreadable: vec![Unreadable {
+                table: "targets_v1".into(),
+                key: text.to_owned(),
+                why: "its bytes changed since they were written".into(),
+            }],
+            mending: vec![MendingTask {
+                task: "retention".into(),
+                times: 2,
+                message: text.to_owned(),
+            }],
             tables: vec![
                 TableState {
                     name: "bodies_v1".into(),

@@ -522,6 +522,7 @@ const VERBS: &[(&str, &[&str])] = &[
     ("DELETE /api/v1/secrets/{name}", &["secrets", "delete"]),
     ("POST /api/v1/setup-token", &["setup-token"]),
     ("POST /api/v1/system/release", &["system", "release"]),
+    ("POST /api/v1/system/store/compact", &["system", "compact"]),
 ];
 
 #[tokio::test]

@@ -108,6 +108,7 @@ impl Errors {
             Error::Stale => StatusCode::PRECONDITION_FAILED,
             Error::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::NotAllowed(_) => StatusCode::FORBIDDEN,
+            Error::ReadOnly(_) => StatusCode::INSUFFICIENT_STORAGE,
             Error::Unavailable(_)
             | Error::NotFound { .. }
             | Error::Forbidden(_)

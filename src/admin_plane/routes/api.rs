@@ -8,8 +8,8 @@ use crate::admin_plane::api::{
 };
 use crate::admin_plane::openapi;
 use crate::auth::permission::Permission::{
-    Approve, EditConfigs, EditGroups, EnrolAgents, ManageAccounts, ManageSecrets, OperateAgents, OwnAccount,
-    Publish, RevokeAgents, ViewAudit, ViewEffectiveConfig, ViewFleet,
+    Approve, EditConfigs, EditGroups, EnrolAgents, ManageAccounts, ManageSecrets, ManageSystem, OperateAgents,
+    OwnAccount, Publish, RevokeAgents, ViewAudit, ViewEffectiveConfig, ViewFleet,
 };
 
 const GET: Method = Method::GET;
@@ -40,6 +40,22 @@ pub(super) fn rows() -> Vec<Row> {
             "What this server is",
             system::system,
         ),
+        Row::api(
+            GET,
+            "/api/v1/system/store",
+            ManageSystem,
+            "The room that the store has, its tables, and records that can't be read",
+            system::store,
+        )
+        .heavy(),
+        Row::api(
+            POST,
+            "/api/v1/system/store/compact",
+            ManageSystem,
+            "Copy the store into a file that takes no more than it needs; changes wait meanwhile",
+            system::compact,
+        )
+        .heavy(),
         Row::api(
             POST,
             "/api/v1/system/release",

@@ -377,7 +377,10 @@ impl App {
                 Err(error) => {
                     let why = error.to_string();
                     result.refused.extend(ids.into_iter().map(|id| (id, why.clone())));
-                    if matches!(error, Error::Unavailable(_) | Error::Internal(_)) {
+                    if matches!(
+                        error,
+                        Error::Unavailable(_) | Error::ReadOnly(_) | Error::Internal(_)
+                    ) {
                         failed = Some(error);
                     }
                 }

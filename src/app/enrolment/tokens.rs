@@ -174,7 +174,7 @@ impl App {
             ..token
         };
         let mut batch = Batch::new();
-        batch.put(&id, &token);
+        batch.vital().put(&id, &token);
         batch.audit(audit_entry(
             actor,
             "enrolment_token.withdraw",

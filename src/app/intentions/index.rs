@@ -35,6 +35,8 @@ pub struct Index {
     governing: Arc<BTreeMap<AgentId, RolloutId>>,
     /// Agents that came into a group and keep what they have until a rollout takes them. Before anything that governs.
     moves: Arc<BTreeMap<AgentId, PendingMove>>,
+    /// Whether groups could not be read: nobody knows whom they would take.
+    lacks_groups: bool,
 }
 
 /// A group.
@@ -76,6 +78,12 @@ pub(in crate::app) struct SealedContent {
 }
 
 impl Index {
+    /// Whether groups could not be read. No agent changes its group then.
+    #[must_use]
+    pub fn lacks_groups(&self) -> bool {
+        self.lacks_groups
+    }
+
     /// Whether an operator holds what a group publishes.
     #[must_use]
     pub fn is_held(&self, group: &Name) -> bool {

@@ -1,6 +1,6 @@
 //! What needs attention, and how it is gathered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::app::certificates::WORTH_A_LOOK;
 use crate::app::intentions::{Index, RolloutHead};
 use crate::app::live::Snapshot;
 use crate::app::rendering::has_changed_inputs;
+use crate::app::tasks::Tasks;
 use crate::fleet::agent::health::{Condition, Status};
 use crate::fleet::agent::presence::Presence;
 use crate::fleet::agent::{HoldReason, Judgement, Standing, Verdict};
@@ -24,6 +25,7 @@ use crate::fleet::rollout::{Ended, Rollout, State};
 use crate::fleet::suspension::Terms;
 use crate::fleet::target::LayerRef;
 use crate::fleet::time::Timestamp;
+use crate::store::Store;
 
 /// How long a new agent may be silent before that is worth a look.
 const SILENT_AFTER: Duration = Duration::from_mins(10);
@@ -50,6 +52,25 @@ pub struct Trouble {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "trouble")]
 pub enum TroubleKind {
+    /// Nothing is changed for want of room.
+    ReadOnly {
+        /// What is short, without an end mark.
+        reason: String,
+    },
+    /// Records can't be read.
+    Unreadable {
+        /// How many.
+        records: usize,
+        /// Their tables.
+        tables: Vec<String>,
+    },
+    /// A task of the server died and is started again.
+    TaskDied {
+        /// Its name.
+        task: String,
+        /// What it said at last.
+        reason: String,
+    },
     /// Nothing is sent to anybody.
     FleetHeld {
         /// Why.
@@ -207,6 +228,34 @@ impl Troubles {
     pub(super) fn look_at_certificate(&mut self, ends: Timestamp, now: Timestamp) {
         if ends.since(now) < WORTH_A_LOOK {
             let kind = TroubleKind::CertificateEnding { at: ends };
+            self.found.entry(kind).or_default();
+        }
+    }
+
+    /// Looks at the store.
+    pub(super) fn look_at_store(&mut self, store: &Store) {
+        if let Some(shortage) = store.shortage() {
+            let reason = shortage.to_string();
+            self.found.entry(TroubleKind::ReadOnly { reason }).or_default();
+        }
+        let unreadable = store.unreadable();
+        if !unreadable.is_empty() {
+            let tables: BTreeSet<String> = unreadable.iter().map(|row| row.table.clone()).collect();
+            let kind = TroubleKind::Unreadable {
+                records: unreadable.len(),
+                tables: tables.into_iter().collect(),
+            };
+            self.found.entry(kind).or_default();
+        }
+    }
+
+    /// Looks at the tasks that are started again.
+    pub(super) fn look_at_tasks(&mut self, tasks: &Tasks) {
+        for (task, mending) in tasks.mending() {
+            let kind = TroubleKind::TaskDied {
+                task: task.to_owned(),
+                reason: mending.message,
+            };
             self.found.entry(kind).or_default();
         }
     }

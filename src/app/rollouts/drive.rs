@@ -156,6 +156,7 @@ impl App {
             });
         let group = next.rollout.group.clone();
         index.put_rollout(next);
+        batch.vital();
         writing.commit(batch).await?;
         let topics = [
             Topic::Rollout(id),
@@ -289,6 +290,7 @@ impl App {
             self.intentions
                 .begin_rollout(&mut index, &mut batch, &mut changed, head.rollout, &by, &fleet);
         put_group(&mut index, &mut batch, &group, changed, self.clock.now());
+        batch.vital();
         writing.commit(batch).await?;
         let topics = [Topic::Rollout(id), Topic::Rollouts, Topic::Group(rollout.group)];
         writing.install(index, topics, true);
@@ -355,6 +357,7 @@ impl App {
             }
             index.remove_rollout(head.id());
         }
+        batch.vital();
         writing.commit(batch).await?;
         writing.install(index, [Topic::Rollouts], false);
         Ok(())
