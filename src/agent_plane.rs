@@ -60,6 +60,7 @@ enum Route {
     Connect,
     Enrol,
     Standing,
+    Rewrite,
     JoinScript,
 }
 
@@ -79,6 +80,7 @@ impl AgentPlane {
             (Method::GET, "/v1/opamp", Route::Connect),
             (Method::POST, "/v1/enroll", Route::Enrol),
             (Method::GET, "/v1/agent", Route::Standing),
+            (Method::POST, "/v1/rotate", Route::Rewrite),
             (Method::GET, "/join.sh", Route::JoinScript),
         ])?;
         let throttle = throttle::Throttle::per_minute(settings.messages_per_minute);
@@ -111,6 +113,7 @@ impl AgentPlane {
             Route::Poll => self.poll(request, address).await,
             Route::Connect => self.connect(request, address),
             Route::Standing => self.standing(&request, address),
+            Route::Rewrite => self.rewrite(&request, address).await,
             Route::JoinScript => self.join_script(&request),
         };
         answered.unwrap_or_else(Problem::into_response)

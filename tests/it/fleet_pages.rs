@@ -257,6 +257,7 @@ fn detail(words: &Words<'_>) -> AgentDetail {
             host: words.name.to_owned(),
             address: "10.4.1.12".to_owned(),
             token: Some(EnrolmentTokenId([8; 16])),
+            ..Origin::default()
         },
     );
     registration.uid = Some(InstanceUid([2; 16]));
@@ -490,6 +491,8 @@ fn identity(words: &Words<'_>) -> AgentIdentity {
             labels: BTreeMap::new(),
             group: None,
             name: words.name.to_owned(),
+            networks: Vec::new(),
+            by_hand: false,
         },
         state: CredentialState::Active,
         purpose,
@@ -585,6 +588,7 @@ fn token(words: &Words<'_>) -> EnrolmentToken {
         labels: [(words.label.0.to_owned(), words.label.1.to_owned())].into(),
         group: Some(Name::slug("edge")),
         networks: vec![],
+        by_hand: false,
         created_by: words.name.to_owned(),
         created_at: before(1_200),
         withdrawn_at: None,
@@ -646,6 +650,7 @@ fn choose_page(words: &Words<'_>) -> String {
         many: "",
         networks: "",
         note: words.name,
+        by_hand: true,
         errors: &errors,
     };
     in_frame(

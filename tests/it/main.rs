@@ -12,6 +12,7 @@ mod abuse;
 mod accounts;
 mod admin;
 mod api_tokens;
+mod approvals;
 mod architecture;
 mod as_files;
 mod audit;

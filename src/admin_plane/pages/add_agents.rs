@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::agents::{age, standing};
 use super::layout::{page_head, section};
 use super::parts::{
-    Choice, Column, Empty, Field, Input, Row, Status, Table, ago, badge, button, button_link, choices,
+    Choice, Column, Empty, Field, Input, Row, Status, Table, ago, badge, button, button_link, check, choices,
     code_block, count, empty, field, form_token, label, live, select_field, table, visible, visible_text,
 };
 use super::scene::{Errors, Scene};
@@ -106,6 +106,8 @@ pub struct AddForm<'a> {
     pub networks: &'a str,
     /// What it is for.
     pub note: &'a str,
+    /// Whether each agent has to be approved.
+    pub by_hand: bool,
     /// What is wrong.
     pub errors: &'a Errors,
 }
@@ -188,12 +190,14 @@ fn rarely_needed(form: &AddForm<'_>) -> Markup {
     let rarely = [form.many, form.networks, form.note]
         .iter()
         .any(|typed| !typed.is_empty())
+        || form.by_hand
         || ["many", "networks", "note"]
             .iter()
             .any(|name| errors.field(name).is_some());
     html! {
         details #more open[rarely] {
-            summary { "Gateways, networks, note" }
+            summary { "Approval, gateways, networks, note" }
+            (check("by_hand", "Each agent has to be approved", "It is answered and given nothing until somebody decides about it under Enrolment.", form.by_hand))
             (field(&Field {
                 name: "many",
                 label: "Agents behind one credential",

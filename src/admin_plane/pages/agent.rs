@@ -157,6 +157,11 @@ fn tab_row(detail: &AgentDetail, current: AgentTab) -> Markup {
     tabs(&visible_text(&detail.summary.name), &row)
 }
 
+fn decision(detail: &AgentDetail) -> Markup {
+    let href = format!("/enrolment/waiting/{}", detail.summary.id);
+    html! { div.buttons { (button_link("Decide about this agent", &href, false)) } }
+}
+
 /// What is to be decided about the agent before anything else.
 fn notices(detail: &AgentDetail, scene: &Scene<'_>) -> Markup {
     let path = path(detail);
@@ -176,9 +181,11 @@ fn notices(detail: &AgentDetail, scene: &Scene<'_>) -> Markup {
                     "It came with the credential, uid or host name of " a href={ "/agents/" (with) } { "another agent" }
                     ". It is answered and given nothing until somebody decides."
                 }))
-                @if scene.may(Permission::Publish) {
-                    div.buttons { (button_link("Serve this agent", &format!("{path}/act/accept-conflict"), false)) }
-                }
+                (decision(detail))
+            }
+            Standing::Pending => {
+                (note(BannerKind::Note, html! { "It waits to be approved: it is answered and given nothing until somebody decides." }))
+                (decision(detail))
             }
             Standing::Archived { .. } => {
                 (note(BannerKind::Note, html! { "It is archived: not listed, and given nothing." }))

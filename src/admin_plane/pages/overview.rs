@@ -143,6 +143,10 @@ fn needs(view: &Overview, scene: &Scene<'_>) -> Markup {
     }
 }
 
+fn pending(agents: &Few) -> Markup {
+    html! { (few(agents, "standing = pending")) " " (verb(agents, "waits", "wait")) " to be approved: " a href="/enrolment" { "decide" } }
+}
+
 /// One sentence per problem, with the link to where it can be dealt with.
 fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) {
     let agents = &trouble.agents;
@@ -202,6 +206,7 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
             "Conflict",
             html! { (few(agents, "standing = conflict")) " " (verb(agents, "uses", "use")) " the credential, uid or host name of another agent and " (verb(agents, "is", "are")) " given nothing until somebody decides" },
         ),
+        TroubleKind::Pending => (Status::Unknown, "To approve", pending(agents)),
         TroubleKind::Recovering => (
             Status::Degraded,
             "Coming back",

@@ -373,7 +373,7 @@ fn of_secrets() -> [Row; 3] {
     ]
 }
 
-fn of_enrolment() -> [Row; 6] {
+fn of_enrolment() -> [Row; 7] {
     [
         Row::api(
             GET,
@@ -396,6 +396,13 @@ fn of_enrolment() -> [Row; 6] {
             EnrolAgents,
             "Withdraw an enrolment token",
             enrolment::withdraw,
+        ),
+        Row::api(
+            GET,
+            "/api/v1/waiting-agents",
+            ViewFleet,
+            "List agents that wait for a decision, and whom they look like",
+            enrolment::waiting,
         ),
         Row::api(
             GET,

@@ -90,8 +90,16 @@ pub enum AgentAct {
     Attach,
     /// Give up its own configuration: its group's applies.
     Unpublish,
-    /// Serve an agent that was in conflict.
-    AcceptConflict,
+    /// Serve an agent that waited for a decision, as one of its own.
+    Approve,
+    /// Find that an agent that waits for a decision is one that is known, enrolled again: that record stays, and takes
+    /// over its credential.
+    Merge {
+        /// The record that stays.
+        into: AgentId,
+    },
+    /// Turn an agent away that waits for a decision.
+    Refuse,
     /// Put it away: kept, hidden, given nothing.
     Archive,
     /// Bring it back from the archive.
@@ -118,7 +126,7 @@ impl AgentAct {
     #[must_use]
     pub fn permission(&self) -> Permission {
         match self {
-            Self::Revoke | Self::Rotate => Permission::RevokeAgents,
+            Self::Revoke | Self::Rotate | Self::Merge { .. } => Permission::RevokeAgents,
             // These change what reaches a host.
             Self::Pin { .. }
             | Self::Unpin
@@ -128,7 +136,8 @@ impl AgentAct {
             | Self::Release
             | Self::Attach
             | Self::Unpublish
-            | Self::AcceptConflict
+            | Self::Approve
+            | Self::Refuse
             | Self::Restore => Permission::Publish,
             Self::Rename { .. }
             | Self::Label { .. }
@@ -156,7 +165,9 @@ impl AgentAct {
             Self::Detach { .. } => "agent.detach",
             Self::Attach => "agent.attach",
             Self::Unpublish => "agent.unpublish",
-            Self::AcceptConflict => "agent.accept_conflict",
+            Self::Approve => "agent.approve",
+            Self::Merge { .. } => "agent.merge",
+            Self::Refuse => "agent.refuse",
             Self::Archive => "agent.archive",
             Self::Restore => "agent.restore",
             Self::Rotate => "agent.rotate",
@@ -179,14 +190,16 @@ impl AgentAct {
             }
             Self::Hold { reason, until } | Self::Detach { reason, until } => OnTerms::told(reason, *until),
             Self::ConfirmGroup { group } => group.to_string(),
-            Self::Unpin
+            Self::Merge { into } => format!("into agent/{into}, whose own credentials are revoked"),
+            Self::Refuse
+            | Self::Unpin
             | Self::Restart
             | Self::Retry
             | Self::Reapply
             | Self::Release
             | Self::Attach
             | Self::Unpublish
-            | Self::AcceptConflict
+            | Self::Approve
             | Self::Archive
             | Self::Restore
             | Self::Rotate
@@ -247,18 +260,13 @@ impl App {
                 })
                 .await?;
             }
-            AgentAct::AcceptConflict => {
-                let standing = |r: &mut Registration| match r.standing {
-                    Standing::Conflict { .. } => {
-                        r.standing = Standing::Active;
-                        Ok(())
-                    }
-                    Standing::Active | Standing::Archived { .. } | Standing::Revoked { .. } => {
-                        Err(Error::Conflict("the agent is not in conflict".into()))
-                    }
-                };
-                self.edit_registration(id, entry, standing).await?;
+            AgentAct::Approve => self.approve(actor, id, entry).await?,
+            AgentAct::Merge { into } => {
+                self.merge(actor, id, *into, entry).await?;
+                self.settle(*into).await?;
+                self.reconcile.activate();
             }
+            AgentAct::Refuse => self.refuse(id, entry).await?,
             AgentAct::Archive => self.edit_registration(id, entry, |r| archive(r, now)).await?,
             AgentAct::Restore => self.edit_registration(id, entry, |r| self.restore(r)).await?,
             AgentAct::Rotate => self.rotate(actor, id, entry).await?,
@@ -604,6 +612,10 @@ fn archive(registration: &mut Registration, now: Timestamp) -> Result<(), Error>
     let conflict_with = match registration.standing {
         Standing::Conflict { with } => Some(with),
         Standing::Active | Standing::Revoked { .. } => None,
+        Standing::Pending => {
+            let why = "the agent waits for a decision: approve, merge or refuse it";
+            return Err(Error::Conflict(why.into()));
+        }
         Standing::Archived { .. } => {
             return Err(Error::Conflict("the agent is archived already".into()));
         }

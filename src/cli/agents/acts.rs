@@ -185,6 +185,33 @@ impl ConfirmGroup {
     }
 }
 
+/// Find that an agent that waits for a decision is one that is known, enrolled again
+///
+/// The known record stays, with its labels, group and story, and takes over the newcomer's credential. Its own credentials
+/// are revoked.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  muster agents merge 0192f1 --into web-3")]
+pub(super) struct Merge {
+    /// The agent that waits
+    agent: String,
+    /// The agent that it is
+    #[arg(long, value_name = "AGENT")]
+    into: String,
+    #[command(flatten)]
+    yes: Yes,
+}
+
+impl Merge {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let agent = resolve(session, &self.agent).await?;
+        let into = resolve(session, &self.into).await?;
+        let id = into.id.parse().map_err(|_| wrong("that agent has no id"))?;
+        let question = format!("Merge into {}, and revoke the credentials that it has?", into.id);
+        self.yes.ask(session.output, &question)?;
+        one(session, &agent, &AgentAct::Merge { into: id }).await
+    }
+}
+
 /// Keep what an agent runs as a new config, or as a new revision of one
 ///
 /// Nothing is sent to anybody; publish the config to do that.
@@ -395,7 +422,9 @@ fn done(act: &AgentAct) -> &'static str {
         AgentAct::Detach { .. } => "detached",
         AgentAct::Attach => "attached",
         AgentAct::Unpublish => "given back to its group",
-        AgentAct::AcceptConflict => "accepted",
+        AgentAct::Approve => "approved",
+        AgentAct::Merge { .. } => "merged",
+        AgentAct::Refuse => "refused",
         AgentAct::Archive => "archived",
         AgentAct::Restore => "restored",
         AgentAct::Rotate => "offered a new credential",

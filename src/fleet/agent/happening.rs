@@ -13,6 +13,18 @@ use crate::fleet::suspension::{Ended, Terms};
 pub enum Happening {
     /// It was enrolled.
     Enrolled,
+    /// An operator approved it, after it had waited for that.
+    Approved {
+        /// Who.
+        by: String,
+    },
+    /// An operator found that it had been enrolled again, and gave it the credential of the record that came of that.
+    Merged {
+        /// Who.
+        by: String,
+        /// That record.
+        from: crate::fleet::ids::AgentId,
+    },
     /// It spoke for the first time.
     FirstContact,
     /// It came online.

@@ -54,6 +54,12 @@ fn told(happening: &Happening, layers: impl Fn(Digest) -> Vec<LayerRef>) -> (Sta
     let reason = |text: &str| (!text.is_empty()).then(|| visible(text));
     match happening {
         Happening::Enrolled => plain(Status::Healthy, "Was enrolled"),
+        Happening::Approved { by } => (Status::Healthy, html! { "Was approved by " (visible(by)) }, None),
+        Happening::Merged { by, from } => (
+            Status::Healthy,
+            html! { "Was enrolled again, as " (visible(by)) " found: the record that came of it is " a href={ "/agents/" (from) } { "archived" } },
+            None,
+        ),
         Happening::FirstContact => plain(Status::Healthy, "Spoke for the first time"),
         Happening::Connected {
             transport: Transport::WebSocket,
