@@ -18,6 +18,7 @@ use http::Method;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::app::join::System;
 use crate::app::{App, offers};
 use crate::http::router::Lookup;
 use crate::http::{Peer, Problem, Request, Response, Router, RouterError, problem};
@@ -61,7 +62,7 @@ enum Route {
     Enrol,
     Standing,
     Rewrite,
-    JoinScript,
+    JoinScript(System),
 }
 
 impl AgentPlane {
@@ -81,7 +82,21 @@ impl AgentPlane {
             (Method::POST, "/v1/enroll", Route::Enrol),
             (Method::GET, "/v1/agent", Route::Standing),
             (Method::POST, "/v1/rotate", Route::Rewrite),
-            (Method::GET, "/join.sh", Route::JoinScript),
+            (
+                Method::GET,
+                System::Linux.path(),
+                Route::JoinScript(System::Linux),
+            ),
+            (
+                Method::GET,
+                System::MacOs.path(),
+                Route::JoinScript(System::MacOs),
+            ),
+            (
+                Method::GET,
+                System::Windows.path(),
+                Route::JoinScript(System::Windows),
+            ),
         ])?;
         let throttle = throttle::Throttle::per_minute(settings.messages_per_minute);
         let offers = answer::Offers::default();
@@ -114,7 +129,7 @@ impl AgentPlane {
             Route::Connect => self.connect(request, address),
             Route::Standing => self.standing(&request, address),
             Route::Rewrite => self.rewrite(&request, address).await,
-            Route::JoinScript => self.join_script(&request),
+            Route::JoinScript(system) => self.join_script(&request, system),
         };
         answered.unwrap_or_else(Problem::into_response)
     }

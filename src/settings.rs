@@ -59,6 +59,8 @@ pub struct Settings {
 pub struct AgentPlaneSettings {
     /// Address and port. `[::]` takes IPv4 too; on a machine without IPv6 the listener falls back to `0.0.0.0`.
     pub listen: SocketAddr,
+    /// The custom capabilities that agents are told of: of these, messages are passed on.
+    pub custom_capabilities: Vec<String>,
 }
 
 /// Where people and scripts connect.
@@ -119,6 +121,7 @@ impl Default for Settings {
             worker_threads: None,
             agent_plane: AgentPlaneSettings {
                 listen: everywhere(4320),
+                custom_capabilities: Vec::new(),
             },
             admin_plane: AdminPlaneSettings {
                 listen: everywhere(4321),

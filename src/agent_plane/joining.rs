@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode, header};
 use super::AgentPlane;
 use super::entry::spread_wait;
 use crate::app::identities::Speaker;
-use crate::app::join::Joining;
+use crate::app::join::{Joining, System};
 use crate::fleet::ids::InstanceUid;
 use crate::http::{Body, Problem, Request, Response, json, problem};
 
@@ -18,7 +18,7 @@ const QUESTIONS: InstanceUid = InstanceUid([0; 16]);
 
 impl AgentPlane {
     /// The join script, for the address under which the host found us: that one works for it, and is in our certificate.
-    pub(super) fn join_script(&self, request: &Request) -> Result<Response, Problem> {
+    pub(super) fn join_script(&self, request: &Request, system: System) -> Result<Response, Problem> {
         let host = request
             .headers()
             .get(header::HOST)
@@ -33,7 +33,7 @@ impl AgentPlane {
             let why = "the Host header has to name this server, as in muster.example.com:4320";
             return Err(Problem::new(StatusCode::BAD_REQUEST, "host", why));
         };
-        let mut response = Response::new(Body::full(Bytes::from(joining.script())));
+        let mut response = Response::new(Body::full(Bytes::from(joining.script(system))));
         let headers = response.headers_mut();
         let plain = HeaderValue::from_static("text/plain; charset=utf-8");
         headers.insert(header::CONTENT_TYPE, plain);

@@ -48,6 +48,8 @@ enum Act {
     ConfirmGroup(acts::ConfirmGroup),
     /// Restart it, once
     Restart(acts::Selection),
+    Message(acts::Message),
+    Messages(looks::Messages),
     /// Offer once more what it refused
     Retry(acts::Selection),
     /// Offer once more what it took, because it runs something else, or what it doesn't answer to
@@ -100,6 +102,8 @@ impl Args {
             Act::Unpin(selection) => (selection, AgentAct::Unpin),
             Act::ConfirmGroup(args) => return args.run(session).await,
             Act::Restart(selection) => (selection, AgentAct::Restart),
+            Act::Message(args) => return args.run(session).await,
+            Act::Messages(args) => return args.run(session).await,
             Act::Retry(selection) => (selection, AgentAct::Retry),
             Act::Hold(args) => return args.run(session).await,
             Act::Detach(args) => return args.run(session).await,

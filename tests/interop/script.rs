@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::MutexGuard;
 
-use muster::app::join::Joining;
+use muster::app::join::{Joining, System};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 
@@ -104,7 +104,7 @@ impl Host {
         let authority = fs::read_to_string(lab.ca()).unwrap();
         let joining = Joining::new("localhost", lab.port(), &authority).unwrap();
         let (script, base) = (self.units.join("join.sh"), self.units.join("base.yaml"));
-        fs::write(&script, joining.script()).unwrap();
+        fs::write(&script, joining.script(System::Linux)).unwrap();
         fs::write(&base, "service: {telemetry: {metrics: {level: none}}}\n").unwrap();
         let mut command = Command::new("sh");
         command
@@ -363,7 +363,7 @@ fn a_token_that_lets_nobody_in_changes_nothing_on_the_host() {
         &script,
         Joining::new("localhost", lab.port(), &authority)
             .unwrap()
-            .script(),
+            .script(System::Linux),
     )
     .unwrap();
     let mut command = Command::new("sh");

@@ -35,6 +35,14 @@ async fn the_join_script_is_for_the_address_under_which_the_host_found_the_serve
         "what `Host` says"
     );
     assert_eq!(get("/join.sh").by("POST").send(&world).await.status, 405);
+    for path in ["/join-macos.sh", "/join.ps1"] {
+        let answer = get(path).send(&world).await;
+        let script = String::from_utf8(answer.body).unwrap();
+        assert!(
+            answer.status == 200 && script.contains("'https://muster:443'"),
+            "{path}"
+        );
+    }
 }
 
 #[tokio::test]

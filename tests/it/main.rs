@@ -26,6 +26,7 @@ mod failure_cases;
 mod fleet_pages;
 mod gallery;
 mod groups;
+mod handed_out;
 mod harness;
 mod help;
 mod http;

@@ -7,6 +7,7 @@ pub mod edit;
 pub(in crate::admin_plane) mod handle;
 pub mod health;
 pub mod identity;
+pub mod messages;
 pub mod overview;
 pub mod own;
 pub mod timeline;
@@ -42,16 +43,19 @@ pub enum AgentTab {
     Timeline,
     /// How it got in and stays in.
     Identity,
+    /// What is said beside OpAMP.
+    Messages,
 }
 
 impl AgentTab {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Overview,
         Self::Configuration,
         Self::Health,
         Self::Components,
         Self::Timeline,
         Self::Identity,
+        Self::Messages,
     ];
 
     const fn words(self) -> &'static str {
@@ -62,6 +66,7 @@ impl AgentTab {
             Self::Components => "Components",
             Self::Timeline => "Timeline",
             Self::Identity => "Identity",
+            Self::Messages => "Messages",
         }
     }
 
@@ -75,6 +80,7 @@ impl AgentTab {
             Self::Components => "/components",
             Self::Timeline => "/timeline",
             Self::Identity => "/identity",
+            Self::Messages => "/messages",
         }
     }
 }

@@ -106,7 +106,7 @@ fn of_rollouts() -> [Row; 3] {
     ]
 }
 
-fn of_agents() -> [Row; 11] {
+fn of_agents() -> [Row; 12] {
     [
         Row::api(GET, "/api/v1/agents", ViewFleet, "List agents", agents::list),
         Row::api(
@@ -130,6 +130,13 @@ fn of_agents() -> [Row; 11] {
             OperateAgents,
             "Act on an agent",
             agents::act,
+        ),
+        Row::api(
+            GET,
+            "/api/v1/agents/{id}/messages",
+            ViewEffectiveConfig,
+            "The custom messages that wait for an agent, and the last that it sent",
+            agents::messages,
         ),
         Row::api(
             GET,

@@ -15,6 +15,7 @@ use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::{Delivery, Happening, HoldReason, Intent, Registration, RestartOrder, Standing};
 use crate::fleet::capabilities::Capabilities;
+use crate::fleet::custom::CustomMessage;
 use crate::fleet::ids::{AgentId, CredentialId};
 use crate::fleet::name::Name;
 use crate::fleet::suspension::{SuspensionKind, Terms};
@@ -62,6 +63,11 @@ pub enum AgentAct {
     },
     /// Restart it, once.
     Restart,
+    /// Send it a custom message, once.
+    Message {
+        /// The message.
+        message: CustomMessage,
+    },
     /// Offer once more what it refused.
     Retry,
     /// Offer once more what it took, because it runs something else, or what it doesn't answer to.
@@ -128,7 +134,8 @@ impl AgentAct {
         match self {
             Self::Revoke | Self::Rotate | Self::Merge { .. } => Permission::RevokeAgents,
             // These change what reaches a host.
-            Self::Pin { .. }
+            Self::Message { .. }
+            | Self::Pin { .. }
             | Self::Unpin
             | Self::ConfirmGroup { .. }
             | Self::Retry
@@ -158,6 +165,7 @@ impl AgentAct {
             Self::Unpin => "agent.unpin",
             Self::ConfirmGroup { .. } => "agent.confirm_group",
             Self::Restart => "agent.restart",
+            Self::Message { .. } => "agent.message",
             Self::Retry => "agent.retry",
             Self::Reapply => "agent.reapply",
             Self::Hold { .. } => "agent.hold",
@@ -190,6 +198,24 @@ impl AgentAct {
             }
             Self::Hold { reason, until } | Self::Detach { reason, until } => OnTerms::told(reason, *until),
             Self::ConfirmGroup { group } => group.to_string(),
+            Self::Message { message } => {
+                // Not what is in it: that may be secret.
+                let digest = crate::fleet::hash::Digest::of(&message.data);
+                let size = message.data.len();
+                let kind: String = message
+                    .kind
+                    .chars()
+                    .filter(|c| !c.is_control())
+                    .take(128)
+                    .collect();
+                let capability: String = message
+                    .capability
+                    .chars()
+                    .filter(|c| !c.is_control())
+                    .take(128)
+                    .collect();
+                format!("{capability} {kind}, {size} bytes, SHA-256 {digest}")
+            }
             Self::Merge { into } => format!("into agent/{into}, whose own credentials are revoked"),
             Self::Refuse
             | Self::Unpin
@@ -240,6 +266,7 @@ impl App {
                 self.confirm_group(id, entry, group, terms).await?;
             }
             AgentAct::Restart => self.order_restart(actor, id, entry).await?,
+            AgentAct::Message { message } => self.send_custom(actor, id, entry, message).await?,
             AgentAct::Retry => self.retry(id, entry).await?,
             AgentAct::Reapply => self.reapply(actor, id, entry).await?,
             AgentAct::Hold { reason, until } => {
@@ -587,7 +614,7 @@ impl App {
     }
 
     /// Changes verdicts durably with their audit entry, then in memory.
-    pub(super) async fn edit_delivery(
+    pub(in crate::app) async fn edit_delivery(
         &self,
         id: AgentId,
         entry: AuditEntry,

@@ -12,6 +12,7 @@ use super::matching;
 use super::naming::{Named, resolve};
 use crate::app::agents::AgentAct;
 use crate::app::terms::OnTerms;
+use crate::fleet::custom::CustomMessage;
 use crate::fleet::name::Name;
 use crate::observability::plain::plain;
 
@@ -182,6 +183,49 @@ impl ConfirmGroup {
     pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
         let act = AgentAct::ConfirmGroup { group: self.group };
         self.selection.run(session, &act).await
+    }
+}
+
+/// Send a custom message, once
+///
+/// Both sides have to announce the capability: this server does so for those of its setting
+/// agent_plane.custom_capabilities. A message waits an hour for its agent, and is then dropped.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  muster agents message web-1 --capability com.example.inventory/v1 --type scan --data '{}'
+  muster agents message --filter 'group = edge' --capability com.example.inventory/v1 --type scan --file scan.bin")]
+pub(super) struct Message {
+    /// The capability
+    #[arg(long, value_name = "NAME")]
+    capability: String,
+    /// The type of message within it
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: String,
+    /// What is in it, as text
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    data: String,
+    /// A file with what is in it, in the place of --data
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    file: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+impl Message {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let data = match &self.file {
+            Some(file) => std::fs::read(file)
+                .map_err(|error| wrong(format!("cannot read {}: {error}", file.display())))?,
+            None => self.data.into_bytes(),
+        };
+        let message = CustomMessage {
+            capability: self.capability,
+            kind: self.kind,
+            data,
+        };
+        message.check().map_err(|error| wrong(error.to_string()))?;
+        self.selection.run(session, &AgentAct::Message { message }).await
     }
 }
 
@@ -415,6 +459,7 @@ fn done(act: &AgentAct) -> &'static str {
         AgentAct::Unpin => "unpinned",
         AgentAct::ConfirmGroup { .. } => "put into the proposed group",
         AgentAct::Restart => "told to restart",
+        AgentAct::Message { .. } => "sent the message",
         AgentAct::Retry => "offered it once more",
         AgentAct::Reapply => "offered once more what is wanted",
         AgentAct::Hold { .. } => "held",

@@ -77,6 +77,14 @@ pub enum Happening {
     ReportLost,
     /// It was told to restart.
     RestartSent,
+    /// A custom message was sent to it.
+    MessageSent {
+        /// The capability.
+        capability: String,
+        /// The type of message.
+        #[serde(rename = "type")]
+        message: String,
+    },
     /// It was given another uid.
     UidAssigned,
     /// It moved to another group.
