@@ -483,3 +483,39 @@ fn a_host_that_has_to_be_approved_waits_for_that_and_goes_on_collecting() {
         "{said}"
     );
 }
+
+/// Releases of collectors up to 0.149 say so of what newer Supervisors add.
+const CAN_NOT_READ: &str =
+    "'service.telemetry.resource[attributes]' expected type 'string', got unconvertible type";
+
+#[test]
+fn a_supervisor_that_is_newer_than_its_collector_understands_is_refused_before_anything_changes() {
+    let lab = Lab::start();
+    let host = Host::with_collector(&lab);
+    let older = host.units.join("older-otelcol");
+    let otelcol = program("otelcol");
+    executable(
+        &older,
+        &format!(
+            "#!/bin/sh\ncase $1 in\nvalidate) echo \"{CAN_NOT_READ}\" >&2 && exit 1 ;;\n*) exec {} \"$@\" ;;\nesac\n",
+            otelcol.display()
+        ),
+    );
+    let supervisor = program("opampsupervisor");
+    let programs = [
+        "--collector",
+        older.to_str().unwrap(),
+        "--supervisor",
+        supervisor.to_str().unwrap(),
+    ];
+    let (joined, said) = host.join(&lab, &programs);
+    assert!(
+        !joined && said.contains("this Supervisor is newer than"),
+        "{said}"
+    );
+    assert!(lab.api.agents().is_empty(), "nobody was enrolled");
+    assert!(
+        host.runs(OLD) && listens(host.port),
+        "the old collector was left alone"
+    );
+}
