@@ -601,6 +601,8 @@ start_and_wait() {
         systemctl disable --quiet "$old_service" 2>/dev/null || true
         say "replaced    $old_service, which is stopped and disabled; --uninstall brings it back"
     fi
+    # Merged into the record that the host had before, it is that one.
+    if [ -n "$(field agent_id)" ]; then printf '%s\n' "$(field agent_id)" >"$etc/agent_id"; fi
     say "joined      $(field reason)"
 }
 

@@ -485,7 +485,7 @@ fn past_pages(words: &Words<'_>) -> Vec<(&'static str, String)> {
     let form = MessageForm {
         capability: words.component.to_owned(),
         kind: words.name.to_owned(),
-        text: words.name.to_owned(),
+        text: "{}".to_owned(),
     };
     let errors = Errors::at("type", "write the type of the message");
     let inner = messages::messages(&detail, &talk(words), &form, &errors, &scene);

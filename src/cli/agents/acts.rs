@@ -188,8 +188,8 @@ impl ConfirmGroup {
 
 /// Send a custom message, once
 ///
-/// Both sides have to announce the capability: this server does so for those of its setting
-/// agent_plane.custom_capabilities. A message waits an hour for its agent, and is then dropped.
+/// Both sides have to announce the capability: this server announces those that its settings name. A message waits an hour
+/// for its agent, and is then dropped.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
