@@ -26,6 +26,7 @@ pub mod join;
 mod live;
 mod load;
 mod masking;
+pub mod messages;
 pub mod offers;
 pub mod overview;
 pub mod own_targets;
@@ -76,6 +77,8 @@ pub struct Settings {
     pub validation: Option<validation::Settings>,
     /// What agents are told about their connections.
     pub connection: offers::Settings,
+    /// The custom capabilities that this server announces.
+    pub custom_capabilities: Arc<[String]>,
     /// How large a message to an agent may be, in bytes.
     pub message_bytes: usize,
 }
@@ -87,6 +90,7 @@ impl Default for Settings {
             full_state_requests_per_second: 200,
             validation: None,
             connection: offers::Settings::default(),
+            custom_capabilities: Arc::default(),
             message_bytes: 1 << 20,
         }
     }
@@ -119,6 +123,7 @@ pub struct App {
     connections: connections::Connections,
     components: components::Components,
     pending: pending::Pending,
+    inboxes: messages::Inboxes,
     pacer: pacer::Pacer,
     admissions: stripes::Stripes,
     /// One change of an agent's registration at a time. Never held when the turn to change intent is waited for.

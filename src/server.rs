@@ -127,6 +127,7 @@ impl Server {
                 names: own_names(settings)?,
                 heartbeat: settings.presence.heartbeat,
             },
+            custom_capabilities: settings.agent_plane.custom_capabilities.clone().into(),
             message_bytes: settings.limits.message_size.bytes(),
             ..app::Settings::default()
         };

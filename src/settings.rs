@@ -72,6 +72,8 @@ pub struct DiskSettings {
 pub struct AgentPlaneSettings {
     /// Address and port. `[::]` takes IPv4 too; on a machine without IPv6 the listener falls back to `0.0.0.0`.
     pub listen: SocketAddr,
+    /// The custom capabilities that agents are told of: of these, messages are passed on.
+    pub custom_capabilities: Vec<String>,
 }
 
 /// Where people and scripts connect.
@@ -139,6 +141,7 @@ impl Default for Settings {
             },
             agent_plane: AgentPlaneSettings {
                 listen: everywhere(4320),
+                custom_capabilities: Vec::new(),
             },
             admin_plane: AdminPlaneSettings {
                 listen: everywhere(4321),

@@ -46,7 +46,7 @@ fn unauthenticated() -> Problem {
         .header("www-authenticate", "Bearer realm=\"muster enrolment\"")
 }
 
-fn problem(error: &Error) -> Problem {
+pub(super) fn problem(error: &Error) -> Problem {
     match error {
         Error::Unauthenticated => unauthenticated(),
         Error::Invalid(fields) => {

@@ -49,6 +49,9 @@ impl App {
             .by_secret(&secret.digest())
             .ok_or(CredentialRefusal::Unknown)?;
         accepted(&credential, self.clock.now())?;
+        if !credential.scope.reaches(address) {
+            return Err(CredentialRefusal::Network);
+        }
         Ok(Speaker {
             credential,
             address,
@@ -66,6 +69,9 @@ impl App {
             .credential(speaker.credential.id)
             .ok_or(CredentialRefusal::Unknown)?;
         accepted(&credential, self.clock.now())?;
+        if !credential.scope.reaches(speaker.address) {
+            return Err(CredentialRefusal::Network);
+        }
         Ok(credential)
     }
 
@@ -89,7 +95,7 @@ impl App {
         if self.still_accepted(speaker).is_err() {
             return Err(refused("the credential is not accepted any more"));
         }
-        let scope = &speaker.credential.scope;
+        let scope = &present.scope;
         let now = self.clock.now();
         let judge = || {
             let found = self.identities.find(credential, uid);
@@ -131,7 +137,15 @@ impl App {
                 let standing = Standing::Conflict { with };
                 self.join(speaker, uid, standing, claimed, now).await
             }
-            Admission::Join => self.join(speaker, uid, Standing::Active, claimed, now).await,
+            Admission::Join => {
+                let by_hand = matches!(present.scope, Scope::Many { by_hand: true, .. });
+                let standing = if by_hand {
+                    Standing::Pending
+                } else {
+                    Standing::Active
+                };
+                self.join(speaker, uid, standing, claimed, now).await
+            }
             Admission::Foreign => {
                 drop(admitting);
                 Err(self.strike(speaker, uid, now).await)
@@ -300,7 +314,10 @@ impl App {
         let mut registration = Registration::new(new_agent_id(now)?, speaker.credential.first(), origin);
         registration.uid = Some(uid);
         registration.standing = standing;
-        if let (Scope::Many { labels, group, .. }, Standing::Active) = (&speaker.credential.scope, standing) {
+        let newcomer = matches!(standing, Standing::Active | Standing::Pending);
+        if let Scope::Many { labels, group, .. } = &speaker.credential.scope
+            && newcomer
+        {
             registration.labels.clone_from(labels);
             registration.token_group.clone_from(group);
         }

@@ -67,6 +67,7 @@ impl App {
             connections: connections::Connections::default(),
             components: components::Components::default(),
             pending: pending::Pending::default(),
+            inboxes: super::messages::Inboxes::default(),
             pacer,
             admissions: stripes::Stripes::default(),
             registrations: stripes::Stripes::default(),

@@ -44,7 +44,7 @@ const PEM: &str = "the path of a PEM file, or nothing";
 const COUNT: &str = "a whole number from 1 to 1000000";
 
 /// All settings, in the order of the template.
-pub(super) const KEYS: [Key; 22] = [
+pub(super) const KEYS: [Key; 23] = [
     Key {
         name: DATA,
         allowed: "the path of a folder",
@@ -148,6 +148,17 @@ pub(super) const KEYS: [Key; 22] = [
             Some(())
         },
         show: |settings| vec![settings.agent_plane.listen.to_string()],
+    },
+    Key {
+        name: "agent_plane.custom_capabilities",
+        allowed: "at most 32 names of custom capabilities, such as \"com.example.inventory/v1\"",
+        list: true,
+        set: |draft, values| {
+            let named = |name: &String| crate::fleet::custom::is_capability(name);
+            let fits = values.len() <= crate::fleet::custom::MOST_CAPABILITIES && values.iter().all(named);
+            fits.then(|| draft.settings.agent_plane.custom_capabilities = values.to_vec())
+        },
+        show: |settings| settings.agent_plane.custom_capabilities.clone(),
     },
     Key {
         name: ADMIN_LISTEN,

@@ -11,14 +11,14 @@ use muster::admin_plane::pages::setup::{self, SetupForm};
 use muster::admin_plane::pages::system::{self, SystemPage};
 use muster::admin_plane::pages::users::{self, Asked, NewUserForm, UserPage};
 use muster::app::audit::{AuditEntry, AuditFault, AuditRecord, AuditVerdict};
-use muster::app::claims::{ConflictView, CredentialView, NamedAgent};
-use muster::app::enrolment::MadeEnrolmentToken;
+use muster::app::claims::{CredentialView, NamedAgent};
+use muster::app::enrolment::{Lookalike, MadeEnrolmentToken, Waiting};
 use muster::app::error::Error;
 use muster::app::system::{MendingTask, Room, ScrubState, ServerState, TableState, Unreadable};
 use muster::auth::account::AccountView;
 use muster::auth::permission::Role;
 use muster::auth::session::{SessionKind, SessionView};
-use muster::fleet::enrolment::{EnrolmentToken, Grants};
+use muster::fleet::enrolment::{EnrolmentToken, Grants, Likeness};
 use muster::fleet::hash::Digest;
 use muster::fleet::identity::{Credential, CredentialState, Purpose, Scope};
 use muster::fleet::ids::{AccountId, AgentId, CredentialId, EnrolmentTokenId, SessionId};
@@ -132,6 +132,7 @@ fn token(id: u8, text: &str, used: u32, expires: i64) -> EnrolmentToken {
         labels: [("region".to_owned(), text.to_owned())].into(),
         group: Some(name("edge")),
         networks: vec!["10.0.0.0/8".parse().unwrap()],
+        by_hand: id == 1,
         created_by: text.to_owned(),
         created_at: before(3_000),
         withdrawn_at: (id == 3).then(|| before(60)),
@@ -149,6 +150,8 @@ fn credential(id: u8, text: &str, state: CredentialState, many: bool) -> Credent
             labels: [].into(),
             group: Some(name("edge")),
             name: text.to_owned(),
+            networks: vec!["10.0.0.0/8".parse().unwrap()],
+            by_hand: true,
         }
     } else {
         Scope::One {
@@ -191,18 +194,44 @@ fn enrolment_page(text: &str) -> EnrolmentPage {
             credential(2, text, quarantined, false),
             credential(3, text, CredentialState::Revoked { at: before(60) }, false),
         ],
-        conflicts: vec![ConflictView {
-            agent: NamedAgent {
-                title: text.to_owned(),
-                id: AgentId([7; 16]),
-            },
-            address: text.to_owned(),
-            with: NamedAgent {
-                title: text.to_owned(),
-                id: AgentId([8; 16]),
-            },
-            at: before(300),
-        }],
+        waiting: vec![waiting(text, true, true), waiting(text, false, false)],
+    }
+}
+
+fn waiting(text: &str, conflict: bool, own_credential: bool) -> Waiting {
+    let named = |id: u8| NamedAgent {
+        title: text.to_owned(),
+        id: AgentId([id; 16]),
+    };
+    let like = |id, by, online, can_merge| Lookalike {
+        agent: named(id),
+        by,
+        online,
+        since: before(90_000),
+        group: name("edge"),
+        can_merge,
+    };
+    Waiting {
+        agent: named(if conflict { 7 } else { 9 }),
+        conflict,
+        host: text.to_owned(),
+        host_id: text.to_owned(),
+        system: text.to_owned(),
+        address: text.to_owned(),
+        token: text.to_owned(),
+        labels: [("region".to_owned(), text.to_owned())].into(),
+        group: name("edge"),
+        online: conflict,
+        since: before(300),
+        own_credential,
+        looks_like: if conflict {
+            vec![
+                like(8, Likeness::HostId, false, true),
+                like(6, Likeness::HostName, true, false),
+            ]
+        } else {
+            Vec::new()
+        },
     }
 }
 
@@ -370,6 +399,22 @@ fn pages(text: &str) -> Vec<(&'static str, Markup)> {
         (
             "enrolment_for_a_deployer",
             enrolment::enrolment(&enrolment_page(text), &scene(Role::Deployer)),
+        ),
+        (
+            "enrolment_decide",
+            enrolment::decide(&waiting(text, true, true), &Errors::default(), &admin),
+        ),
+        (
+            "enrolment_decide_new",
+            enrolment::decide(&waiting(text, false, false), &Errors::default(), &admin),
+        ),
+        (
+            "enrolment_decide_for_an_operator",
+            enrolment::decide(
+                &waiting(text, true, true),
+                &Errors::default(),
+                &scene(Role::Operator),
+            ),
         ),
         (
             "enrolment_none",

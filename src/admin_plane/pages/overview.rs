@@ -150,6 +150,10 @@ fn needs(view: &Overview, scene: &Scene<'_>) -> Markup {
     }
 }
 
+fn pending(agents: &Few) -> Markup {
+    html! { (few(agents, "standing = pending")) " " (verb(agents, "waits", "wait")) " to be approved: " a href="/enrolment" { "decide" } }
+}
+
 /// One sentence per problem, with the link to where it can be dealt with.
 fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) {
     let agents = &trouble.agents;
@@ -207,6 +211,7 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
             (Status::Degraded, "Quarantine", quarantined(*credentials))
         }
         TroubleKind::Conflict => (Status::Degraded, "Conflict", conflict(agents)),
+        TroubleKind::Pending => (Status::Unknown, "To approve", pending(agents)),
         TroubleKind::Recovering => (
             Status::Degraded,
             "Coming back",

@@ -130,7 +130,7 @@ fn of_rollouts() -> [Row; 4] {
     ]
 }
 
-fn of_agents() -> [Row; 11] {
+fn of_agents() -> [Row; 12] {
     [
         Row::api(GET, "/api/v1/agents", ViewFleet, "List agents", agents::list),
         Row::api(
@@ -154,6 +154,13 @@ fn of_agents() -> [Row; 11] {
             OperateAgents,
             "Act on an agent",
             agents::act,
+        ),
+        Row::api(
+            GET,
+            "/api/v1/agents/{id}/messages",
+            ViewEffectiveConfig,
+            "The custom messages that wait for an agent, and the last that it sent",
+            agents::messages,
         ),
         Row::api(
             GET,
@@ -397,7 +404,7 @@ fn of_secrets() -> [Row; 3] {
     ]
 }
 
-fn of_enrolment() -> [Row; 6] {
+fn of_enrolment() -> [Row; 7] {
     [
         Row::api(
             GET,
@@ -420,6 +427,13 @@ fn of_enrolment() -> [Row; 6] {
             EnrolAgents,
             "Withdraw an enrolment token",
             enrolment::withdraw,
+        ),
+        Row::api(
+            GET,
+            "/api/v1/waiting-agents",
+            ViewFleet,
+            "List agents that wait for a decision, and whom they look like",
+            enrolment::waiting,
         ),
         Row::api(
             GET,

@@ -15,6 +15,7 @@ use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::{Delivery, Happening, HoldReason, Intent, Registration, RestartOrder, Standing};
 use crate::fleet::capabilities::Capabilities;
+use crate::fleet::custom::CustomMessage;
 use crate::fleet::ids::{AgentId, CredentialId};
 use crate::fleet::name::Name;
 use crate::fleet::suspension::{SuspensionKind, Terms};
@@ -62,6 +63,11 @@ pub enum AgentAct {
     },
     /// Restart it, once.
     Restart,
+    /// Send it a custom message, once.
+    Message {
+        /// The message.
+        message: CustomMessage,
+    },
     /// Offer once more what it refused.
     Retry,
     /// Offer once more what it took, because it runs something else, or what it doesn't answer to.
@@ -90,8 +96,16 @@ pub enum AgentAct {
     Attach,
     /// Give up its own configuration: its group's applies.
     Unpublish,
-    /// Serve an agent that was in conflict.
-    AcceptConflict,
+    /// Serve an agent that waited for a decision, as one of its own.
+    Approve,
+    /// Find that an agent that waits for a decision is one that is known, enrolled again: that record stays, and takes
+    /// over its credential.
+    Merge {
+        /// The record that stays.
+        into: AgentId,
+    },
+    /// Turn an agent away that waits for a decision.
+    Refuse,
     /// Put it away: kept, hidden, given nothing.
     Archive,
     /// Bring it back from the archive.
@@ -118,9 +132,10 @@ impl AgentAct {
     #[must_use]
     pub fn permission(&self) -> Permission {
         match self {
-            Self::Revoke | Self::Rotate => Permission::RevokeAgents,
+            Self::Revoke | Self::Rotate | Self::Merge { .. } => Permission::RevokeAgents,
             // These change what reaches a host.
-            Self::Pin { .. }
+            Self::Message { .. }
+            | Self::Pin { .. }
             | Self::Unpin
             | Self::ConfirmGroup { .. }
             | Self::Retry
@@ -128,7 +143,8 @@ impl AgentAct {
             | Self::Release
             | Self::Attach
             | Self::Unpublish
-            | Self::AcceptConflict
+            | Self::Approve
+            | Self::Refuse
             | Self::Restore => Permission::Publish,
             Self::Rename { .. }
             | Self::Label { .. }
@@ -149,6 +165,7 @@ impl AgentAct {
             Self::Unpin => "agent.unpin",
             Self::ConfirmGroup { .. } => "agent.confirm_group",
             Self::Restart => "agent.restart",
+            Self::Message { .. } => "agent.message",
             Self::Retry => "agent.retry",
             Self::Reapply => "agent.reapply",
             Self::Hold { .. } => "agent.hold",
@@ -156,7 +173,9 @@ impl AgentAct {
             Self::Detach { .. } => "agent.detach",
             Self::Attach => "agent.attach",
             Self::Unpublish => "agent.unpublish",
-            Self::AcceptConflict => "agent.accept_conflict",
+            Self::Approve => "agent.approve",
+            Self::Merge { .. } => "agent.merge",
+            Self::Refuse => "agent.refuse",
             Self::Archive => "agent.archive",
             Self::Restore => "agent.restore",
             Self::Rotate => "agent.rotate",
@@ -179,14 +198,34 @@ impl AgentAct {
             }
             Self::Hold { reason, until } | Self::Detach { reason, until } => OnTerms::told(reason, *until),
             Self::ConfirmGroup { group } => group.to_string(),
-            Self::Unpin
+            Self::Message { message } => {
+                // Not what is in it: that may be secret.
+                let digest = crate::fleet::hash::Digest::of(&message.data);
+                let size = message.data.len();
+                let kind: String = message
+                    .kind
+                    .chars()
+                    .filter(|c| !c.is_control())
+                    .take(128)
+                    .collect();
+                let capability: String = message
+                    .capability
+                    .chars()
+                    .filter(|c| !c.is_control())
+                    .take(128)
+                    .collect();
+                format!("{capability} {kind}, {size} bytes, SHA-256 {digest}")
+            }
+            Self::Merge { into } => format!("into agent/{into}, whose own credentials are revoked"),
+            Self::Refuse
+            | Self::Unpin
             | Self::Restart
             | Self::Retry
             | Self::Reapply
             | Self::Release
             | Self::Attach
             | Self::Unpublish
-            | Self::AcceptConflict
+            | Self::Approve
             | Self::Archive
             | Self::Restore
             | Self::Rotate
@@ -228,6 +267,7 @@ impl App {
                 self.confirm_group(id, entry, group, terms).await?;
             }
             AgentAct::Restart => self.order_restart(actor, id, entry).await?,
+            AgentAct::Message { message } => self.send_custom(actor, id, entry, message).await?,
             AgentAct::Retry => self.retry(id, entry).await?,
             AgentAct::Reapply => self.reapply(actor, id, entry).await?,
             AgentAct::Hold { reason, until } => {
@@ -248,18 +288,13 @@ impl App {
                 })
                 .await?;
             }
-            AgentAct::AcceptConflict => {
-                let standing = |r: &mut Registration| match r.standing {
-                    Standing::Conflict { .. } => {
-                        r.standing = Standing::Active;
-                        Ok(())
-                    }
-                    Standing::Active | Standing::Archived { .. } | Standing::Revoked { .. } => {
-                        Err(Error::Conflict("the agent is not in conflict".into()))
-                    }
-                };
-                self.edit_registration(id, entry, standing).await?;
+            AgentAct::Approve => self.approve(actor, id, entry).await?,
+            AgentAct::Merge { into } => {
+                self.merge(actor, id, *into, entry).await?;
+                self.settle(*into).await?;
+                self.reconcile.activate();
             }
+            AgentAct::Refuse => self.refuse(id, entry).await?,
             AgentAct::Archive => self.edit_registration(id, entry, |r| archive(r, now)).await?,
             AgentAct::Restore => self.edit_registration(id, entry, |r| self.restore(r)).await?,
             AgentAct::Rotate => self.rotate(actor, id, entry).await?,
@@ -627,7 +662,7 @@ impl App {
     }
 
     /// Changes verdicts durably with their audit entry, then in memory.
-    pub(super) async fn edit_delivery(
+    pub(in crate::app) async fn edit_delivery(
         &self,
         id: AgentId,
         entry: AuditEntry,
@@ -652,6 +687,10 @@ fn archive(registration: &mut Registration, now: Timestamp) -> Result<(), Error>
     let conflict_with = match registration.standing {
         Standing::Conflict { with } => Some(with),
         Standing::Active | Standing::Revoked { .. } => None,
+        Standing::Pending => {
+            let why = "the agent waits for a decision: approve, merge or refuse it";
+            return Err(Error::Conflict(why.into()));
+        }
         Standing::Archived { .. } => {
             return Err(Error::Conflict("the agent is archived already".into()));
         }

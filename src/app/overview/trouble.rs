@@ -143,6 +143,8 @@ pub enum TroubleKind {
     },
     /// Agents use the credential, uid or host name of another.
     Conflict,
+    /// Agents wait to be approved.
+    Pending,
     /// Agents are back with a replaced credential, don't take the present one, and are given nothing.
     Recovering,
     /// The certificate that was given for the admin plane ends soon, or has ended.
@@ -273,6 +275,7 @@ impl Troubles {
         let registration = &agent.registration;
         match registration.standing {
             Standing::Conflict { .. } => return self.count(TroubleKind::Conflict, snapshot, status.since),
+            Standing::Pending => return self.count(TroubleKind::Pending, snapshot, status.since),
             Standing::Revoked { .. } | Standing::Archived { .. } => return,
             Standing::Active => {}
         }
