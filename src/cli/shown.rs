@@ -104,6 +104,7 @@ pub(super) fn print_diff(
 pub(super) fn problem(file: &str, problem: &Problem) -> String {
     let severity = match problem.severity {
         Severity::Error => "error",
+        Severity::Incomplete => "incomplete",
         Severity::Warning => "warning",
     };
     let file = problem.file.as_deref().unwrap_or(file);

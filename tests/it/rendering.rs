@@ -16,7 +16,7 @@ use muster::auth::actor::Actor;
 use muster::fleet::agent::{Agent, HoldReason, Intent, Offer, Origin, Registration};
 use muster::fleet::attributes::{Attribute, Description, Value};
 use muster::fleet::capabilities::Capabilities;
-use muster::fleet::config::{ConfigFile, ConfigMap, Content};
+use muster::fleet::config::{ConfigFile, ConfigMap, Content, Problem};
 use muster::fleet::hash::HashKey;
 use muster::fleet::ids::{AgentId, CredentialId};
 use muster::fleet::name::Name;
@@ -232,6 +232,74 @@ async fn layers_come_to_one_document_and_one_layer_stays_byte_for_byte() {
     assert_eq!(world.text(&web), both);
     let head = world.intentions.group(&admin(), "edge", &[]).unwrap();
     assert_eq!(head.summary.group.layers.len(), 2);
+}
+
+/// Only what differs from `BASE`.
+const OVERLAY: &str = "\
+# one more place
+exporters:
+  otlp/archive: {endpoint: 'archive:4317'}
+service: {pipelines: {logs: {exporters: !append [otlp/archive]}}}
+";
+
+#[tokio::test]
+async fn a_layer_may_be_a_part_and_only_a_whole_configuration_is_published() {
+    let world = layered(&[
+        ("base", BASE),
+        ("more", OVERLAY),
+        ("notes", "# nothing yet\n"),
+        ("settings", "exporters: {otlp: {endpoint: 'eu:4317'}}\n"),
+    ])
+    .await;
+    let web = member(1, &[]);
+    let fleet = [web.clone()];
+    let found = world.intentions.config(&admin(), "more").unwrap().problems;
+    assert!(
+        found.iter().all(Problem::is_incomplete) && found.len() == 1,
+        "{found:?}"
+    );
+
+    for part in ["more@1", "notes@1", "settings@1", "notes@1,more@1"] {
+        let layers = LayerRef::list(part).unwrap();
+        let preview = world
+            .intentions
+            .impact(&admin(), "edge", &layers, &fleet)
+            .unwrap();
+        assert!(preview.is_stopped(), "{part}");
+        let refused = world.publish(part, &fleet).await.unwrap_err();
+        assert!(
+            matches!(&refused, Error::Problems(found) if found.iter().all(Problem::is_error)),
+            "{refused:?}"
+        );
+        let own = world
+            .intentions
+            .pin_revision(&admin(), &web.agent, None, (&layers[0], ""), false)
+            .await;
+        assert!(matches!(own, Err(Error::Problems(_))), "{part}: {own:?}");
+        assert!(
+            world
+                .intentions
+                .own_preview(&admin(), &web.agent, &layers[0])
+                .unwrap()
+                .is_stopped()
+        );
+    }
+    assert!(
+        matches!(world.wanted(&web.agent), Intent::Unmanaged),
+        "nothing was published"
+    );
+
+    assert!(
+        world
+            .publish("base@1,notes@1,settings@1,more@1", &fleet)
+            .await
+            .unwrap()
+    );
+    let sent = world.text(&web);
+    assert!(
+        sent.contains("endpoint: eu:4317") && sent.contains("- otlp\n        - otlp/archive"),
+        "{sent}"
+    );
 }
 
 #[tokio::test]

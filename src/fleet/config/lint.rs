@@ -2,8 +2,15 @@
 //!
 //! It knows the frame (sections, pipelines, references) and not the settings of single components: those are theirs,
 //! and change with every version.
+//!
+//! A text is judged as one of two things ([`Judged`]). A whole configuration has to have all that a collector needs. A layer
+//! may lack what others bring: that is told as [`Severity::Incomplete`](super::Severity::Incomplete), where it is an error of
+//! a whole. All else (what can't be read, unknown sections, wrong types) is the same error in both.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::merge::misplaced_appends;
 use super::problem::{Position, Problem};
@@ -17,6 +24,17 @@ pub struct Available {
     types: BTreeMap<String, BTreeSet<String>>,
 }
 
+/// What a text is looked at as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Judged {
+    /// One of the layers of a configuration: it may lack what others bring.
+    #[default]
+    Layer,
+    /// All that agents are sent.
+    Whole,
+}
+
 /// The sections that define components, each with the word for one of them.
 const SECTIONS: [(&str, &str); 5] = [
     ("receivers", "receiver"),
@@ -27,20 +45,22 @@ const SECTIONS: [(&str, &str); 5] = [
 ];
 const SIGNALS: [&str; 4] = ["traces", "metrics", "logs", "profiles"];
 
-/// The problems of a collector's configuration, in the order of the text. No error among them: it may be published.
+/// The problems of a collector's configuration, in the order of the text. No error among them: a layer may be saved, and a
+/// whole be published.
 #[must_use]
-pub fn lint(text: &[u8], limits: &Limits) -> Vec<Problem> {
-    lint_for(text, limits, &Available::default())
+pub fn lint(text: &[u8], limits: &Limits, judged: Judged) -> Vec<Problem> {
+    lint_for(text, limits, &Available::default(), judged)
 }
 
 /// As [`lint`], for agents that report which components they have.
 #[must_use]
-pub fn lint_for(text: &[u8], limits: &Limits, available: &Available) -> Vec<Problem> {
+pub fn lint_for(text: &[u8], limits: &Limits, available: &Available, judged: Judged) -> Vec<Problem> {
     let root = match yaml::parse(text, limits) {
         Ok(root) => root,
         Err(problems) => return problems,
     };
     let mut lint = Lint {
+        judged,
         available,
         defined: BTreeMap::new(),
         open: BTreeSet::new(),
@@ -109,6 +129,7 @@ struct Feeds {
 }
 
 struct Lint<'a> {
+    judged: Judged,
     available: &'a Available,
     defined: BTreeMap<Id<'a>, Position>,
     /// Sections whose content only the collector can resolve.
@@ -121,9 +142,10 @@ struct Lint<'a> {
 impl<'a> Lint<'a> {
     fn document(&mut self, root: &'a Node) {
         if root.is_null() {
-            return self.error(
+            return self.lacks(
                 root.at,
                 "the document is empty; to have agents run nothing, hold the group instead",
+                "this says nothing: another layer of the group must bring the configuration",
             );
         }
         let Some(entries) = self.entries(root, "a configuration") else {
@@ -146,10 +168,14 @@ impl<'a> Lint<'a> {
         }
         match root.entry("service") {
             Some(service) => self.service(service),
-            None => self.error(root.at, "there is no `service`; it says which pipelines run"),
+            None => self.lacks(
+                root.at,
+                "there is no `service`; it says which pipelines run",
+                "there is no `service`: another layer of the group must bring it, with the pipelines that run",
+            ),
         }
         self.connectors();
-        self.unused();
+        self.unused(root);
     }
 
     /// A section that defines components.
@@ -195,9 +221,10 @@ impl<'a> Lint<'a> {
         }
         let Some(pipelines) = service.value.entry("pipelines") else {
             if !is_open(&service.value) {
-                self.error(
+                self.lacks(
                     service.at,
                     "`service` has no pipelines, so that nothing would run",
+                    "`service` has no pipelines: another layer of the group must bring them",
                 );
             }
             return;
@@ -206,7 +233,11 @@ impl<'a> Lint<'a> {
             return;
         };
         if each.is_empty() {
-            self.error(pipelines.at, "there is no pipeline, so that nothing would run");
+            self.lacks(
+                pipelines.at,
+                "there is no pipeline, so that nothing would run",
+                "there is no pipeline: another layer of the group must bring those that run",
+            );
         }
         for pipeline in each {
             self.pipeline(pipeline);
@@ -243,10 +274,9 @@ impl<'a> Lint<'a> {
             let value = pipeline.value.entry(part).map(|entry| &entry.value);
             let some = value.is_some_and(|v| v.items().is_some_and(|items| !items.is_empty()) || is_open(v));
             if !some && !is_open(&pipeline.value) {
-                self.error(
-                    pipeline.at,
-                    format!("the pipeline {:?} has no {one}", pipeline.key),
-                );
+                let none = format!("the pipeline {:?} has no {one}", pipeline.key);
+                let elsewhere = format!("{none}: another layer of the group must bring it");
+                self.lacks(pipeline.at, none, elsewhere);
             }
         }
     }
@@ -278,9 +308,13 @@ impl<'a> Lint<'a> {
                 let somewhere_else = sections.iter().any(|section| self.open.contains(section));
                 if !somewhere_else {
                     let places = sections.join("` or `");
-                    self.error(
+                    self.lacks(
                         item.at,
                         format!("the {one} {id:?} is not defined under `{places}`"),
+                        format!(
+                            "the {one} {id:?} is not defined here: another layer of the group must define it under \
+                             `{places}`"
+                        ),
                     );
                 }
                 continue;
@@ -313,15 +347,23 @@ impl<'a> Lint<'a> {
         for (id, feeds) in std::mem::take(&mut self.feeds) {
             match (feeds.exporter_at, feeds.receiver_at) {
                 (Some(at), None) => {
-                    self.error(
+                    self.lacks(
                         at,
                         format!("no pipeline has the connector {id:?} as a receiver, so that data ends here"),
+                        format!(
+                            "no pipeline here has the connector {id:?} as a receiver: one of another layer of the group \
+                             must"
+                        ),
                     );
                 }
                 (None, Some(at)) => {
-                    self.error(
+                    self.lacks(
                         at,
                         format!("no pipeline has the connector {id:?} as an exporter, so that no data comes"),
+                        format!(
+                            "no pipeline here has the connector {id:?} as an exporter: one of another layer of the \
+                             group must"
+                        ),
                     );
                 }
                 _ => {}
@@ -329,8 +371,23 @@ impl<'a> Lint<'a> {
         }
     }
 
-    fn unused(&mut self) {
+    /// What is defined for nothing. A layer that has no place to name components leaves that to others.
+    fn unused(&mut self, root: &Node) {
+        let service = root.entry("service").map(|service| &service.value);
+        let names = |part: &str| {
+            let part = service.and_then(|service| service.entry(part));
+            part.is_some_and(|part| !part.value.is_null())
+        };
+        let (pipelines, extensions) = (names("pipelines"), names("extensions"));
         for ((section, id), at) in &self.defined {
+            let could = if *section == "extensions" {
+                extensions
+            } else {
+                pipelines
+            };
+            if self.judged == Judged::Layer && !could {
+                continue;
+            }
             if !self.used.contains(&(*section, *id)) {
                 let one = SECTIONS
                     .into_iter()
@@ -364,6 +421,14 @@ impl<'a> Lint<'a> {
 
     fn error(&mut self, at: Position, message: impl Into<String>) {
         self.problems.push(Problem::error(at, message));
+    }
+
+    /// Something that a configuration has to have is not here: an error of a whole one, and what a layer leaves to others.
+    fn lacks(&mut self, at: Position, whole: impl Into<String>, layer: impl Into<String>) {
+        self.problems.push(match self.judged {
+            Judged::Whole => Problem::error(at, whole),
+            Judged::Layer => Problem::incomplete(at, layer),
+        });
     }
 }
 

@@ -122,8 +122,11 @@ pub(super) fn decide(preview: &Preview, standing: &Standing, form: &PublishForm)
                     @if let Some(error) = form.errors.field("allow_blank") { p.error #allow_blank { (error) } }
                     (check("allow_blank", "An empty configuration is meant", "The agents stop collecting.", form.allow_blank))
                 }
+                @if preview.is_stopped() {
+                    p.error { "It can't be sent: the errors above stop it. Mend them in a layer, or choose other layers or revisions." }
+                }
                 div.buttons {
-                    (button(&words, true))
+                    @if !preview.is_stopped() { (button(&words, true)) }
                     a.button href={ "/groups/" (preview.group) } { "Cancel" }
                 }
             }
