@@ -476,10 +476,10 @@ pub(super) fn judged(draft: &Draft, shown: &Shown) -> Vec<Problem> {
     let content = Content::of(draft.kind, shown.content.clone());
     let found = configs::check(&content, Judged::Whole);
     if !draft.is_as_saved() || !configs::is_complete(&content) {
-        return found
+        let found = found
             .into_iter()
-            .map(|problem| in_its_layer(draft, shown, problem))
-            .collect();
+            .map(|problem| in_its_layer(draft, shown, problem));
+        return found.chain(draft.remarks.iter().cloned()).collect();
     }
     let known = |problem: Problem| Problem {
         severity: Severity::Warning,

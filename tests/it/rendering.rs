@@ -234,6 +234,54 @@ async fn layers_come_to_one_document_and_one_layer_stays_byte_for_byte() {
     assert_eq!(head.summary.group.layers.len(), 2);
 }
 
+#[tokio::test]
+async fn an_agent_is_never_sent_a_tag_and_nothing_over_settings_leaves_them() {
+    let tagged = format!(
+        "# alone\n{}",
+        BASE.replace("exporters: [otlp]", "exporters: !append [otlp]")
+    );
+    let removing = format!("extensions: {{zpages: !remove }}\n{BASE}");
+    let over = "receivers: {otlp: }\nexporters: {otlp: }\n";
+    let world = layered(&[
+        ("tagged", &tagged),
+        ("removing", &removing),
+        ("base", BASE),
+        ("over", over),
+    ])
+    .await;
+    let web = member(1, &[]);
+    let fleet = [web.clone()];
+    for (layers, at) in [
+        ("tagged@1", None),
+        ("removing@1", Some(1)),
+        ("base@1,removing@1", Some(1)),
+    ] {
+        let preview = world
+            .intentions
+            .impact(&admin(), "edge", &LayerRef::list(layers).unwrap(), &fleet)
+            .unwrap();
+        let told: Vec<_> = preview
+            .warnings
+            .iter()
+            .map(|found| (found.at.line, found.file.clone()))
+            .collect();
+        let expected: Vec<_> = at
+            .map(|line| (line, Some("removing@1".to_owned())))
+            .into_iter()
+            .collect();
+        assert_eq!(told, expected, "{layers}: what does nothing is told");
+        world.publish(layers, &fleet).await.unwrap();
+        let sent = world.text(&web);
+        assert!(!sent.contains('!') && sent.contains("- otlp"), "{sent}");
+    }
+    world.publish("base@1,over@1", &fleet).await.unwrap();
+    assert!(
+        world.text(&web).contains("endpoint: gateway:4317"),
+        "{}",
+        world.text(&web)
+    );
+}
+
 /// Only what differs from `BASE`.
 const OVERLAY: &str = "\
 # one more place
@@ -310,7 +358,7 @@ async fn a_layer_that_removes_a_component_which_another_layers_pipeline_uses_is_
     let fleet = [member(1, &[])];
     world.publish("base@1,more@1", &fleet).await.unwrap();
     // The base goes on without it; the more specific layer defines it for itself, but one above takes all away.
-    let gone = "receivers: ~\nexporters:\n  otlp: {endpoint: a}\nservice: {pipelines: {traces: {receivers: ['${env:R}'], exporters: [otlp]}}}\n";
+    let gone = "receivers: !remove\nexporters:\n  otlp: {endpoint: a}\nservice: {pipelines: {traces: {receivers: ['${env:R}'], exporters: [otlp]}}}\n";
     world.config("gone", gone).await;
     let refused = world.publish("base@1,more@1,gone@1", &fleet).await.unwrap_err();
     let told = why(refused);

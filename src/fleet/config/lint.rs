@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::merge::misplaced_appends;
+use super::merge::misplaced_tags;
 use super::problem::{Position, Problem};
 use super::variables::variables;
 use super::yaml::{self, Entry, Limits, Node, Value};
@@ -63,13 +63,14 @@ pub fn lint_for(text: &[u8], limits: &Limits, available: &Available, judged: Jud
         judged,
         available,
         defined: BTreeMap::new(),
+        removed: BTreeSet::new(),
         open: BTreeSet::new(),
         used: BTreeSet::new(),
         feeds: BTreeMap::new(),
         problems: Vec::new(),
     };
     lint.document(&root);
-    lint.problems.extend(misplaced_appends(&root));
+    lint.problems.extend(misplaced_tags(&root));
     lint.problems.extend(variables(&root).err().unwrap_or_default());
     lint.problems.sort();
     lint.problems
@@ -132,6 +133,8 @@ struct Lint<'a> {
     judged: Judged,
     available: &'a Available,
     defined: BTreeMap<Id<'a>, Position>,
+    /// What is taken away from the layers below.
+    removed: BTreeSet<Id<'a>>,
     /// Sections whose content only the collector can resolve.
     open: BTreeSet<&'static str>,
     used: BTreeSet<Id<'a>>,
@@ -195,6 +198,10 @@ impl<'a> Lint<'a> {
                 self.error(component.at, message);
                 continue;
             };
+            if component.value.removes() {
+                self.removed.insert((section, component.key.as_str()));
+                continue;
+            }
             self.defined
                 .insert((section, component.key.as_str()), component.at);
             if self.available.lacks(section, kind) {
@@ -254,6 +261,9 @@ impl<'a> Lint<'a> {
             );
             self.error(pipeline.at, message);
         }
+        if pipeline.value.removes() {
+            return;
+        }
         let Some(parts) = self.entries(&pipeline.value, "a pipeline") else {
             return;
         };
@@ -305,6 +315,15 @@ impl<'a> Lint<'a> {
                 .iter()
                 .find(|section| self.defined.contains_key(&(**section, id)));
             let Some(section) = found else {
+                if sections
+                    .iter()
+                    .any(|section| self.removed.contains(&(*section, id)))
+                {
+                    let message =
+                        format!("the {one} {id:?} is removed in this very text, and can't be used here");
+                    self.error(item.at, message);
+                    continue;
+                }
                 let somewhere_else = sections.iter().any(|section| self.open.contains(section));
                 if !somewhere_else {
                     let places = sections.join("` or `");

@@ -41,6 +41,19 @@ service:
       exporters: !append [otlphttp/archive]
 ";
 
+/// A layer that goes without some of what the layers below have.
+const REMOVE: &str = "\
+exporters:
+  debug: !remove
+  otlp:
+    headers: !remove
+service:
+  pipelines:
+    traces:
+      exporters: [otlp]
+    logs: !remove
+";
+
 pub(super) fn page() -> Markup {
     html! {
         (part("Configs", &html! {
@@ -55,6 +68,10 @@ pub(super) fn page() -> Markup {
             p { "A group is published one config, or several as layers, from the base to the most specific. Maps merge; where two layers say different things, the lower one has its way, and the page " em { "What they come to" } " of the group shows each line with the layer that it comes from, and where layers contradict each other." }
             p { "A list takes the place of the one below it. Two kinds go on where the one below ends: " code { "service.extensions" } " always, and the receivers, processors and exporters of a pipeline with the tag " code { "!append" } ". What is there already isn't added a second time:" }
             pre.code { (APPEND) }
+            p { "A key with nothing behind it, such as " code { "otlp:" } " or " code { "grpc:" } ", means " em { "with its defaults" } " where no layer below has it, and " em { "as below" } " where one has settings there: it never takes them away. Over a single value or a list it does take its place. (A collector that is given several files itself lets it replace settings, too.)" }
+            p { "What a layer below has is taken away by the tag " code { "!remove" } " in the place of the value: a component, a pipeline, a whole section, or one setting, which then has the collector's default. A layer above may say something there again. The page of the group and that of the publication show what was removed, and by which line; where there is nothing to remove, they say that, too." }
+            pre.code { (REMOVE) }
+            p { "A config that is published alone is sent as it stands, comments included, unless it has variables or one of these tags. Of several layers the values are sent and no comments, in one order of keys. So a revision that changes only comments, the order or the way of writing may come to the same document: agents that run it are sent nothing." }
             p { "A layer is a config like any other, and may be just the lines that differ, like the one above: what a pipeline uses, and the other end of it, may stand in another layer. All of them together have to make a whole configuration when they are published; so has a config that is published alone, or to one agent." }
         }))
         (part("Variables and secrets", &html! {
@@ -84,7 +101,7 @@ pub(super) fn page() -> Markup {
 mod tests {
     use super::*;
     use crate::fleet::config::lint::{Judged, lint};
-    use crate::fleet::config::merge::misplaced_appends;
+    use crate::fleet::config::merge::{merge, misplaced_tags};
     use crate::fleet::config::yaml::{self, Limits};
     use crate::fleet::config::{Problem, variables};
     use crate::fleet::selector::Filter;
@@ -98,9 +115,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shown_as_a_removal_is_one() {
+        let below = "exporters: {debug: , otlp: {endpoint: a, headers: {x: y}}}\nservice: {pipelines: {traces: {exporters: [debug]}, logs: {exporters: [debug]}}}";
+        let merged = merge(&[below.as_bytes(), REMOVE.as_bytes()], &Limits::default()).unwrap();
+        assert!(merged.idle.is_empty());
+        assert_eq!(
+            merged.root.emit().text,
+            "exporters:\n  otlp:\n    endpoint: a\nservice:\n  pipelines:\n    traces:\n      exporters:\n        - otlp\n"
+        );
+        let found = lint(REMOVE.as_bytes(), &Limits::default(), Judged::Layer);
+        assert!(found.iter().all(Problem::is_incomplete), "{found:?}");
+    }
+
+    #[test]
     fn what_is_shown_as_an_addition_to_a_list_is_one() {
         let root = yaml::parse(APPEND.as_bytes(), &Limits::default()).unwrap();
-        assert_eq!(misplaced_appends(&root), []);
+        assert_eq!(misplaced_tags(&root), []);
         let found = lint(APPEND.as_bytes(), &Limits::default(), Judged::Layer);
         assert!(
             found.iter().all(Problem::is_incomplete),

@@ -327,3 +327,20 @@ fn a_layer_is_told_of_what_is_unused_only_where_it_could_have_used_it() {
         ["? 1:13 the exporter \"debug\" is defined, but not used in a pipeline"]
     );
 }
+
+#[test]
+fn a_layer_does_not_use_what_it_removes() {
+    let layer = "exporters: {debug: !remove }\nservice: {pipelines: {traces: !remove , logs: {receivers: [a], exporters: [debug]}}}\n";
+    let errors: Vec<_> = found_in_layer(layer)
+        .into_iter()
+        .filter(|found| !found.starts_with('…'))
+        .collect();
+    assert_eq!(
+        errors,
+        ["2:77 the exporter \"debug\" is removed in this very text, and can't be used here"]
+    );
+    assert_eq!(
+        found_in_layer("connectors: !remove\nservice: {pipelines: {traces: !remove }}\n"),
+        Vec::<String>::new()
+    );
+}
