@@ -337,7 +337,7 @@ fn a_layer_does_not_use_what_it_removes() {
         .collect();
     assert_eq!(
         errors,
-        ["2:77 the exporter \"debug\" is removed in this very text, and can't be used here"]
+        ["2:76 the exporter \"debug\" is removed in this very text, and can't be used here"]
     );
     assert_eq!(
         found_in_layer("connectors: !remove\nservice: {pipelines: {traces: !remove }}\n"),

@@ -361,6 +361,6 @@ mod tests {
         assert_eq!(emitted.text, document);
         let lines: Vec<_> = emitted.lines.iter().map(|origin| origin.at.line).collect();
         assert_eq!(lines.len(), document.lines().count());
-        assert_eq!(lines, [1, 3, 4, 4, 4, 6, 7, 8]);
+        assert_eq!(lines, [1, 2, 3, 3, 3, 6, 7, 8]);
     }
 }
