@@ -144,8 +144,16 @@ check_programs() {
             END { exit !found }' ||
             die "$collector lacks ${need%/*} \"${need#*/}\", which the Supervisor needs; the contrib collector has it"
     done
+    understand_each_other || die "this Supervisor is newer than $collector, which can't read what it adds; take both from one release"
     say "collector   $collector"
     say "supervisor  $supervisor"
+}
+
+# Newer Supervisors name their collector's resource in a list, over which older collectors refuse to start.
+understand_each_other() {
+    LC_ALL=C grep -aqF 'name: service.instance.id' "$supervisor" || return 0
+    printf 'service: { telemetry: { resource: { attributes: [{ name: a, value: b }] } } }\n' >"$work/newer.yaml"
+    ! "$collector" validate --config "$work/newer.yaml" 2>&1 | grep -qF 'telemetry.resource'
 }
 
 show() { systemctl show "$old_service" --property "$1" --value 2>/dev/null || true; }

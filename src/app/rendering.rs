@@ -476,9 +476,9 @@ fn in_layers(layers: &[LayerRef], problems: impl IntoIterator<Item = LayerProble
 /// Whether a document that is published alone is sent byte for byte: nothing in it is for us to put in or take out.
 fn is_sent_as_it_is(body: &[u8]) -> bool {
     let mentions = |word: &[u8]| body.windows(word.len()).any(|window| window == word);
-    let tagged = mentions(b"!append") || mentions(b"!remove");
-    !mentions(b"${muster:")
-        && !(tagged && yaml::parse(body, &Limits::default()).is_ok_and(|root| has_tags(&root)))
+    let tagged = (mentions(b"!append") || mentions(b"!remove"))
+        && yaml::parse(body, &Limits::default()).is_ok_and(|root| has_tags(&root));
+    !tagged && !mentions(b"${muster:")
 }
 
 fn body(content: &ConfigMap) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! Configurations of agents: content, revisions, checks.
 
 mod adopt;
+mod available;
 mod check;
 pub mod complaint;
 mod content;

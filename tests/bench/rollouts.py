@@ -63,7 +63,7 @@ class Fleet:
     def rollout(self, number):
         return self.server.api("GET", f"/api/v1/rollouts/{number}")
 
-    def outcome(self, number, patience=900, each=lambda: None):
+    def outcome(self, number, patience, each=lambda: None):
         """The rollout once it is over or paused."""
         begun = time.monotonic()
         while True:
@@ -100,11 +100,17 @@ def verdicts(rollout):
     return counted
 
 
-def run(program, agents, name, mix, more=(), content=GOOD + "# BREAK\n", expect="rolled_back", broken=0, heals=True):
+def patient(seconds):
+    """The strategy with so long a deadline in each stage."""
+    return STRATEGY | {"stages": [stage | {"deadline_seconds": seconds} for stage in STRATEGY["stages"]]}
+
+
+def run(program, agents, name, mix, more=(), content=GOOD + "# BREAK\n", expect="rolled_back", broken=0, heals=True,
+        strategy=STRATEGY):
     """One rollout. At most so many hosts may break; when they heal, all must be well in the end."""
     fleet = Fleet(program, agents, mix, *more)
-    number = fleet.publish("next", content, STRATEGY)
-    found = fleet.outcome(number)
+    number = fleet.publish("next", content, strategy)
+    found = fleet.outcome(number, 3600)
     counted = verdicts(found)
     touched = sum(counted.get(verdict, 0) for verdict in TOUCHED)
     failed = counted.get("failed", 0) + counted.get("dark", 0)
@@ -128,9 +134,7 @@ def run(program, agents, name, mix, more=(), content=GOOD + "# BREAK\n", expect=
 def killed(program, agents, kills):
     """The server is killed again and again in the middle of stages."""
     fleet = Fleet(program, agents, "healthy=1")
-    strategy = json.loads(json.dumps(STRATEGY))
-    strategy["silence_seconds"] = 60
-    number = fleet.publish("next", GOOD + "# better\n", strategy)
+    number = fleet.publish("next", GOOD + "# better\n", STRATEGY | {"silence_seconds": 60})
     done, chance = [0], random.Random(7)
 
     def kill():
@@ -180,6 +184,8 @@ def main():
         "dies later": lambda: run(program, agents, "dies later", "dies=1", ("--dies-after", "4s"), broken=1),
         "slow": lambda: run(program, agents, "slow", "healthy=9,slow=1", ("--slow-by", "5s"), expect="succeeded",
                             broken=0),
+        "slow by minutes": lambda: run(program, agents, "slow by minutes", "healthy=99,slow=1", ("--slow-by", "300s"),
+                                       expect="succeeded", broken=0, strategy=patient(420)),
         "offline": lambda: run(program, agents, "offline", "healthy=9,offline=1", away, expect="succeeded", broken=0),
         "rekeying": lambda: run(program, agents, "rekeying", "healthy=9,rekeys=1", expect="succeeded", broken=0),
         "killed": lambda: killed(program, agents, arguments.kills),

@@ -371,3 +371,39 @@ fn a_token_that_lets_nobody_in_changes_nothing_on_the_host() {
     assert!(host.calls() == before && host.runs(OLD) && !host.prefix.join("etc").exists());
     assert!(lab.api.agents().is_empty());
 }
+
+/// Releases of collectors up to 0.149 say so of what newer Supervisors add.
+const CAN_NOT_READ: &str =
+    "'service.telemetry.resource[attributes]' expected type 'string', got unconvertible type";
+
+#[test]
+fn a_supervisor_that_is_newer_than_its_collector_understands_is_refused_before_anything_changes() {
+    let lab = Lab::start();
+    let host = Host::with_collector(&lab);
+    let older = host.units.join("older-otelcol");
+    let otelcol = program("otelcol");
+    executable(
+        &older,
+        &format!(
+            "#!/bin/sh\ncase $1 in\nvalidate) echo \"{CAN_NOT_READ}\" >&2 && exit 1 ;;\n*) exec {} \"$@\" ;;\nesac\n",
+            otelcol.display()
+        ),
+    );
+    let supervisor = program("opampsupervisor");
+    let programs = [
+        "--collector",
+        older.to_str().unwrap(),
+        "--supervisor",
+        supervisor.to_str().unwrap(),
+    ];
+    let (joined, said) = host.join(&lab, &programs);
+    assert!(
+        !joined && said.contains("this Supervisor is newer than"),
+        "{said}"
+    );
+    assert!(lab.api.agents().is_empty(), "nobody was enrolled");
+    assert!(
+        host.runs(OLD) && listens(host.port),
+        "the old collector was left alone"
+    );
+}

@@ -99,19 +99,24 @@ impl Host {
         self.script(&["--resume", "--wait", "5"]);
     }
 
-    /// Starts the Supervisor again without the rollback of its own that newer releases have.
+    /// Whether the Supervisor goes back by itself to what it ran when a configuration fails.
+    pub(crate) fn has_its_own_rollback(&self) -> bool {
+        let text = fs::read_to_string(self.settings()).unwrap();
+        text.contains(ITS_OWN_ROLLBACK)
+    }
+
+    /// Starts the Supervisor again without that.
     pub(crate) fn without_its_own_rollback(&self) {
-        let file = self.prefix.join("etc/muster-agent/supervisor.yaml");
-        let text = fs::read_to_string(&file).unwrap();
-        let off = text.replace(
-            "automatic_config_rollback: true",
-            "automatic_config_rollback: false",
-        );
-        if off != text {
-            fs::write(&file, off).unwrap();
-            self.interrupt();
-            self.resume();
-        }
+        assert!(self.has_its_own_rollback());
+        let text = fs::read_to_string(self.settings()).unwrap();
+        let off = ITS_OWN_ROLLBACK.replace("true", "false");
+        fs::write(self.settings(), text.replace(ITS_OWN_ROLLBACK, &off)).unwrap();
+        self.interrupt();
+        self.resume();
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.prefix.join("etc/muster-agent/supervisor.yaml")
     }
 
     /// Ends the Supervisor as systemd does by the unit.
@@ -123,6 +128,9 @@ impl Host {
         });
     }
 }
+
+/// The line of its settings.
+const ITS_OWN_ROLLBACK: &str = "automatic_config_rollback: true";
 
 impl Drop for Host {
     fn drop(&mut self) {

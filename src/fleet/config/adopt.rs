@@ -203,14 +203,12 @@ fn drop_telemetry(document: &mut Vec<Entry>, facts: &Facts, dropped: &mut Vec<St
     };
     let before = dropped.len();
     if let Some(resource) = inside(telemetry, "resource").and_then(map_of) {
-        resource.retain(|entry| {
-            let known = facts.get(&entry.key).map(String::as_str);
-            let is_added = entry.key == "service.instance.id"
-                || (known.is_some() && known == scalar(&entry.value).as_deref());
-            if is_added {
-                dropped.push(format!("service.telemetry.resource.{}", entry.key));
+        resource.retain_mut(|entry| {
+            if let ("attributes", Value::List(items)) = (entry.key.as_str(), &mut entry.value.value) {
+                items.retain(|item| !is_attribute_of_its_own(item, facts, dropped));
+                return !items.is_empty();
             }
-            !is_added
+            !is_of_its_own(&entry.key, &entry.value, facts, dropped)
         });
         remove_empty(telemetry, "resource");
     }
@@ -231,6 +229,25 @@ fn drop_telemetry(document: &mut Vec<Entry>, facts: &Facts, dropped: &mut Vec<St
         remove_empty(service, "telemetry");
         remove_empty(document, "service");
     }
+}
+
+/// As newer supervisors write it: an item of a list, with its name and value.
+fn is_attribute_of_its_own(item: &Node, facts: &Facts, dropped: &mut Vec<String>) -> bool {
+    let (name, value) = (item.entry("name"), item.entry("value"));
+    let (Some(name), Some(value)) = (name.and_then(|entry| entry.value.text()), value) else {
+        return false;
+    };
+    is_of_its_own(name, &value.value, facts, dropped)
+}
+
+/// Whether a supervisor told this to its collector: the uid, and what the agent reports of itself.
+fn is_of_its_own(key: &str, value: &Node, facts: &Facts, dropped: &mut Vec<String>) -> bool {
+    let known = facts.get(key).map(String::as_str);
+    let is_added = key == "service.instance.id" || (known.is_some() && known == scalar(value).as_deref());
+    if is_added {
+        dropped.push(format!("service.telemetry.resource.{key}"));
+    }
+    is_added
 }
 
 fn scalar(node: &Node) -> Option<String> {
@@ -318,22 +335,35 @@ mod tests {
         adopt(yaml, &facts, None, &Limits::default()).unwrap()
     }
 
+    /// What supervisors tell of themselves, as older and as newer releases write it.
+    const RESOURCES: [&str; 2] = [
+        "{service.instance.id: x, host.name: web-1, service.name: otelcol}",
+        "{attributes: [{name: service.instance.id, value: x}, {name: host.name, value: web-1}, {name: service.name, \
+         value: otelcol}]}",
+    ];
+
     #[test]
     fn what_supervisors_add_is_left_out() {
-        let found = adopted(
+        for resource in RESOURCES {
+            left_out(resource);
+        }
+    }
+
+    fn left_out(resource: &str) {
+        let found = adopted(&format!(
             "\
-receivers: {nop: }
+receivers: {{nop: }}
 extensions:
-  opamp: {server: {ws: {endpoint: 'ws://127.0.0.1:5000'}}}
-  health_check: {endpoint: 'localhost:43211'}
+  opamp: {{server: {{ws: {{endpoint: 'ws://127.0.0.1:5000'}}}}}}
+  health_check: {{endpoint: 'localhost:43211'}}
 service:
   extensions: [opamp, health_check]
   telemetry:
-    logs: {encoding: json}
-    resource: {service.instance.id: x, host.name: web-1, service.name: otelcol}
-  pipelines: {traces: {receivers: [nop]}}
-",
-        );
+    logs: {{encoding: json}}
+    resource: {resource}
+  pipelines: {{traces: {{receivers: [nop]}}}}
+"
+        ));
         let expected =
             "receivers:\n  nop:\nservice:\n  pipelines:\n    traces:\n      receivers:\n        - nop\n";
         assert_eq!(found.yaml, expected);
@@ -357,6 +387,7 @@ service:
             "extensions: {health_check: {endpoint: 'localhost:13133'}}\n",
             "extensions: {health_check: }\n",
             "service: {telemetry: {logs: {encoding: json}, resource: {host.name: other}}}\n",
+            "service: {telemetry: {resource: {attributes: [{name: host.name, value: other}, {name: x}]}}}\n",
             "",
             "[1, 2]",
         ] {

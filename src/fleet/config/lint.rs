@@ -12,17 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::available::Available;
+use super::available::Has;
 use super::merge::misplaced_tags;
 use super::problem::{Position, Problem};
 use super::variables::variables;
 use super::yaml::{self, Entry, Limits, Node, Value};
-use crate::fleet::agent::report::Component;
-
-/// The components that agents are built with: types by section (`receivers` → `otlp`, …).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Available {
-    types: BTreeMap<String, BTreeSet<String>>,
-}
 
 /// What a text is looked at as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -76,39 +71,6 @@ pub fn lint_for(text: &[u8], limits: &Limits, available: &Available, judged: Jud
     lint.problems
 }
 
-impl Available {
-    /// What one agent reports. A section that it doesn't report is not known to be empty.
-    #[must_use]
-    pub fn of(components: &BTreeMap<String, Component>) -> Self {
-        let sections = components
-            .iter()
-            .filter(|(_, section)| !section.components.is_empty());
-        let types =
-            sections.map(|(name, section)| (name.clone(), section.components.keys().cloned().collect()));
-        Self {
-            types: types.collect(),
-        }
-    }
-
-    /// What both have. A section that only one reports is taken from that one.
-    #[must_use]
-    pub fn and(mut self, other: &Self) -> Self {
-        for (section, theirs) in &other.types {
-            self.types
-                .entry(section.clone())
-                .and_modify(|ours| ours.retain(|component| theirs.contains(component)))
-                .or_insert_with(|| theirs.clone());
-        }
-        self
-    }
-
-    fn lacks(&self, section: &str, component: &str) -> bool {
-        self.types
-            .get(section)
-            .is_some_and(|types| !types.contains(component))
-    }
-}
-
 /// How it is told that agents have no component, around its name.
 const NO: &str = "there is no ";
 const REPORTED: &str = " in what these agents report";
@@ -116,7 +78,8 @@ const REPORTED: &str = " in what these agents report";
 /// The component that agents would need, in words such as "`kafka` exporter", when a problem is that they have none.
 #[must_use]
 pub fn absent_component(problem: &Problem) -> Option<&str> {
-    problem.message.strip_prefix(NO)?.strip_suffix(REPORTED)
+    let (what, _) = problem.message.strip_prefix(NO)?.split_once(REPORTED)?;
+    Some(what)
 }
 
 /// A component by its section and id.
@@ -204,9 +167,13 @@ impl<'a> Lint<'a> {
             }
             self.defined
                 .insert((section, component.key.as_str()), component.at);
-            if self.available.lacks(section, kind) {
-                let what = format!("`{kind}` {one}");
-                self.error(component.at, format!("{NO}{what}{REPORTED}"));
+            match self.available.has(section, kind) {
+                Has::No => self.error(component.at, format!("{NO}`{kind}` {one}{REPORTED}")),
+                Has::ByItsFormerName(former) => {
+                    let known = format!("which know it by its former name `{former}`");
+                    self.error(component.at, format!("{NO}`{kind}` {one}{REPORTED}, {known}"));
+                }
+                Has::Yes | Has::Unknown => {}
             }
         }
     }

@@ -1,5 +1,7 @@
 //! What collectors run and don't report.
 
+use crate::fleet::config::available::are_one;
+
 /// Settings that components keep elsewhere than where their report is written from: section, kind and key.
 const NEVER_REPORTED: [(&str, &str, &str); 2] = [
     ("receivers", "hostmetrics", "scrapers"),
@@ -20,6 +22,6 @@ pub(in crate::fleet::config) fn never_reported(
     let section = section.to_owned();
     NEVER_REPORTED
         .iter()
-        .filter(move |(known, of, _)| *known == section && *of == kind)
+        .filter(move |(known, of, _)| *known == section && are_one(known, of, &kind))
         .map(|(_, _, key)| *key)
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::fleet::agent::report::Component;
 use crate::fleet::config::problem::Severity;
 
 const GOOD: &str = "\
@@ -203,6 +204,28 @@ fn a_component_that_the_agents_lack_is_named() {
     let problems = lint_for(GOOD.as_bytes(), &Limits::default(), &both, Judged::Whole);
     let absent: Vec<_> = problems.iter().filter_map(absent_component).collect();
     assert_eq!(absent, ["`hostmetrics` receiver"]);
+    let newer = GOOD.replace("hostmetrics", "host_metrics");
+    assert_eq!(
+        found_for(&newer, &agent(&["otlp", "hostmetrics"])),
+        [
+            "3:3 there is no `host_metrics` receiver in what these agents report, which know it by its former name \
+          `hostmetrics`"
+        ]
+    );
+    let problems = lint_for(
+        newer.as_bytes(),
+        &Limits::default(),
+        &agent(&["otlp", "hostmetrics"]),
+        Judged::Whole,
+    );
+    assert_eq!(
+        problems.iter().find_map(absent_component),
+        Some("`host_metrics` receiver")
+    );
+    assert_eq!(
+        found_for(GOOD, &agent(&["otlp", "host_metrics"])),
+        Vec::<String>::new()
+    );
     let unknown = Available::of(&[("receivers".to_owned(), Component::default())].into());
     assert_eq!(found_for(GOOD, &unknown), Vec::<String>::new());
 }
