@@ -15,7 +15,7 @@ use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::{Agent, Standing};
 use crate::fleet::config::Content;
-use crate::fleet::config::lint::{self, Available};
+use crate::fleet::config::lint::{self, Available, Judged};
 use crate::fleet::config::yaml::Limits;
 use crate::fleet::ids::AgentId;
 use crate::fleet::target::{LayerRef, Member};
@@ -95,7 +95,7 @@ impl App {
             return Vec::new();
         };
         let limits = Limits::default();
-        let here = lint::lint_for(yaml, &limits, &Available::of(&components));
+        let here = lint::lint_for(yaml, &limits, &Available::of(&components), Judged::Whole);
         let absent = here.iter().filter_map(lint::absent_component);
         // Several of one kind lack the same.
         let absent: std::collections::BTreeSet<_> = absent.collect();

@@ -14,12 +14,13 @@ use super::groups;
 use super::intentions::{
     GroupHead, Index, Intentions, Preview, PublishResult, SealedContent, TargetHead, Writing, fingerprint,
 };
-use super::rendering::{Document, Draft, RenderedContent, RenderedFleet, agents_of};
+use super::rendering::{Document, Draft, RenderedContent, RenderedFleet, Shown, agents_of};
 use super::rollouts::{Proposed, Wanted, told_of_proposal};
 use crate::auth::actor::{Actor, Via};
 use crate::auth::permission::Permission;
 use crate::fleet::agent::{Agent, Offer};
-use crate::fleet::config::{ConfigMap, Diff, Problem, Variable};
+use crate::fleet::config::lint::Judged;
+use crate::fleet::config::{ConfigMap, Content, Diff, Problem, Severity, Variable};
 use crate::fleet::group::{Group, unassigned};
 use crate::fleet::hash::ConfigHash;
 use crate::fleet::ids::{AgentId, TargetId};
@@ -116,7 +117,7 @@ impl Intentions {
             already_published: target.is_some_and(|target| is_of(target, &draft, &rendered)),
             published: target.map(|target| target.target.clone()),
             diff: Diff::between(&before, &after),
-            warnings: configs::check(&draft.to_check()),
+            warnings: judged(&draft, &draft.unresolved()),
             strategy: Self::strategy_of(&head.group, fleet),
             approvals: head.group.approvals,
             under_way: Self::in_the_way(&index, &head.group.name),
@@ -167,7 +168,7 @@ impl Intentions {
         groups::unchanged(&head, publish.expected_revision)?;
         let draft = self.draft(&index, &publish.layers)?;
         may_be_blank(&draft, publish.allow_blank)?;
-        fits_together(&draft)?;
+        is_whole(&draft)?;
         let rendered = self.rendered(&index, &draft, &head, fleet);
         self.fits(rendered.largest())?;
         let impact = impact(&head, &draft, &rendered, fleet);
@@ -542,12 +543,42 @@ pub(super) fn put_renderings(batch: &mut Batch, target: TargetId, rendered: &Ren
     }
 }
 
-/// Refuses layers that don't make a configuration together. One that is sent as it was saved was checked then.
-fn fits_together(draft: &Draft) -> Result<(), Error> {
-    if draft.is_as_saved() {
-        return Ok(());
+/// What is found in what layers come to; an error stops its publication. Of several layers, each finding is told at the
+/// place in its layer. One that is sent as it was saved was taken then,
+/// perhaps because a host ran it when it joined: nothing but that it is no whole configuration stops that.
+pub(super) fn judged(draft: &Draft, shown: &Shown) -> Vec<Problem> {
+    let content = Content::of(draft.kind, shown.content.clone());
+    let found = configs::check(&content, Judged::Whole);
+    if !draft.is_as_saved() || !configs::is_complete(&content) {
+        let found = found
+            .into_iter()
+            .map(|problem| in_its_layer(draft, shown, problem));
+        return found.chain(draft.remarks.iter().cloned()).collect();
     }
-    let mut problems = configs::check(&draft.to_check());
+    let known = |problem: Problem| Problem {
+        severity: Severity::Warning,
+        ..problem
+    };
+    found.into_iter().map(known).collect()
+}
+
+fn in_its_layer(draft: &Draft, shown: &Shown, problem: Problem) -> Problem {
+    let line = usize::try_from(problem.at.line).unwrap_or(usize::MAX);
+    let origin = line.checked_sub(1).and_then(|line| shown.lines.get(line));
+    let layer = origin.and_then(|origin| draft.layers.get(usize::from(origin.layer)));
+    match (origin, layer) {
+        (Some(origin), Some(layer)) if draft.layers.len() > 1 => Problem {
+            file: Some(layer.to_string()),
+            at: origin.at,
+            ..problem
+        },
+        _ => problem,
+    }
+}
+
+/// Refuses layers that don't make a whole configuration.
+pub(super) fn is_whole(draft: &Draft) -> Result<(), Error> {
+    let mut problems = judged(draft, &draft.unresolved());
     problems.retain(Problem::is_error);
     if problems.is_empty() {
         Ok(())

@@ -138,6 +138,12 @@ impl Args {
             // With --json only the result is printed.
             session.output.line(&describe(&preview))?;
         }
+        if preview.is_stopped() {
+            let what = in_words(&preview.layers);
+            anyhow::bail!(
+                "{what} can't be published to group {group}: mend the errors, or name other layers"
+            );
+        }
         let confirm = self.confirmed(session, &preview)?;
         let mut body = json!({
             "layers": preview.layers,

@@ -334,7 +334,7 @@ fn preview(texts: &Texts) -> Preview {
         already_published: false,
         diff: diff(texts),
         approvals: 0,
-        warnings: problems(texts),
+        warnings: problems(texts).split_off(1),
         impact: Impact {
             members: 5,
             will_change: 1,
@@ -833,6 +833,16 @@ fn publish_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
     ] {
         wrong_everywhere.errors.add(field, &texts.message);
     }
+    let stopped = Preview {
+        warnings: problems(texts)
+            .into_iter()
+            .map(|problem| Problem {
+                file: Some("edge-base@15".to_owned()),
+                ..problem
+            })
+            .collect(),
+        ..preview(texts)
+    };
     vec![
         (
             "publish_choice",
@@ -843,6 +853,15 @@ fn publish_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
             publish::publish(
                 &chosen(),
                 Some((&preview(texts), &Standing::default(), &PublishForm::default())),
+                DiffView::Unified,
+                &admin,
+            ),
+        ),
+        (
+            "publish_stopped",
+            publish::publish(
+                &chosen(),
+                Some((&stopped, &Standing::default(), &PublishForm::default())),
                 DiffView::Unified,
                 &admin,
             ),

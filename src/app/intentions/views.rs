@@ -146,7 +146,8 @@ pub struct Preview {
     pub already_published: bool,
     /// What would change in what agents are sent; where that differs from agent to agent, for the first of `impact`.
     pub diff: Diff,
-    /// What is worth a look in the content.
+    /// What a check finds in the content, by its lines; of several layers, by the lines of these, under their names. An
+    /// error among them stops the publication.
     pub warnings: Vec<Problem>,
     /// What it would do to the agents.
     pub impact: Impact,
@@ -158,6 +159,14 @@ pub struct Preview {
     /// A rollout to the group that isn't over and is in the way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub under_way: Option<RolloutId>,
+}
+
+impl Preview {
+    /// Whether the content has errors, which stop its publication.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.warnings.iter().any(Problem::is_error)
+    }
 }
 
 /// What a publication came to.

@@ -130,8 +130,11 @@ pub(super) fn decide(preview: &Preview, standing: &Standing, form: &PublishForm)
                 @if preview.approvals > 0 {
                     p { "The group is protected: nothing is sent until " (count(u64::from(preview.approvals), "other person approves", "other people approve")) " just this. A change of what is sent, of the agents or of how it goes out makes an approval void." }
                 }
+                @if preview.is_stopped() {
+                    p.error { "It can't be sent: the errors above stop it. Mend them in a layer, or choose other layers or revisions." }
+                }
                 div.buttons {
-                    (button(&words, true))
+                    @if !preview.is_stopped() { (button(&words, true)) }
                     a.button href={ "/groups/" (preview.group) } { "Cancel" }
                 }
             }
