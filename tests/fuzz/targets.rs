@@ -94,7 +94,8 @@ pub fn yaml(bytes: &[u8]) {
     };
     let divided = bytes.windows(4).position(|four| four == b"\n%%\n");
     let (base, overlay) = divided.map_or((bytes, &b""[..]), |at| (&bytes[..=at], &bytes[at + 4..]));
-    let _ = lint::lint(base, &limits);
+    let _ = lint::lint(base, &limits, lint::Judged::Layer);
+    let _ = lint::lint(base, &limits, lint::Judged::Whole);
     if let Ok(root) = yaml::parse(base, &limits) {
         let _ = variables(&root);
         written_and_read(&root);

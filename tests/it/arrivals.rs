@@ -24,7 +24,7 @@ impl World {
         self.app.waiting(&admin()).unwrap()
     }
 
-    async fn decides(&self, id: AgentId, act: AgentAct) -> Result<(), Error> {
+    async fn settles(&self, id: AgentId, act: AgentAct) -> Result<(), Error> {
         self.app.act(&admin(), id, &act).await
     }
 
@@ -104,12 +104,12 @@ async fn an_agent_that_has_to_be_approved_is_acknowledged_and_given_nothing_unti
     );
     assert_eq!(waiting.looks_like, []);
 
-    world.decides(agent.id(), AgentAct::Approve).await.unwrap();
+    world.settles(agent.id(), AgentAct::Approve).await.unwrap();
     assert!(line.hear().await.remote_config.is_some(), "at once");
     assert_eq!(world.waits(), []);
     let by = "ada".to_owned();
     assert!(world.story(agent.id()).contains(&Happening::Approved { by }));
-    let again = world.decides(agent.id(), AgentAct::Approve).await;
+    let again = world.settles(agent.id(), AgentAct::Approve).await;
     assert!(matches!(again, Err(Error::Conflict(_))), "decided once");
 }
 
@@ -121,9 +121,9 @@ async fn what_waits_still_waits_after_a_restart_and_is_not_put_away_undecided() 
     let id = enrolled.agent_id.unwrap();
     let world = world.restart().await;
     assert_eq!(world.look(id).registration.standing, Standing::Pending);
-    let archived = world.decides(id, AgentAct::Archive).await;
+    let archived = world.settles(id, AgentAct::Archive).await;
     assert!(matches!(archived, Err(Error::Conflict(_))));
-    world.decides(id, AgentAct::Approve).await.unwrap();
+    world.settles(id, AgentAct::Approve).await.unwrap();
     let world = world.kill().await;
     assert_eq!(world.look(id).registration.standing, Standing::Active);
 }
@@ -138,8 +138,8 @@ async fn a_host_that_was_set_up_anew_is_merged_into_the_record_that_it_had() {
         set: [("rack".to_owned(), "7".to_owned())].into(),
         remove: Vec::new(),
     };
-    world.decides(known, AgentAct::Approve).await.unwrap();
-    world.decides(known, label).await.unwrap();
+    world.settles(known, AgentAct::Approve).await.unwrap();
+    world.settles(known, label).await.unwrap();
     let mut before = agent_of(&first, "web-3");
     let line = before.online(&world).await;
     line.close().await;
@@ -165,7 +165,7 @@ async fn a_host_that_was_set_up_anew_is_merged_into_the_record_that_it_had() {
     );
 
     let merge = AgentAct::Merge { into: known };
-    world.decides(anew.id(), merge.clone()).await.unwrap();
+    world.settles(anew.id(), merge.clone()).await.unwrap();
     assert_eq!(line.closed().await, Some(1012), "it is to come back at once");
     let kept = world.look(known).registration;
     assert_eq!(kept.labels.get("rack").map(String::as_str), Some("7"));
@@ -192,7 +192,7 @@ async fn a_host_that_was_set_up_anew_is_merged_into_the_record_that_it_had() {
     // What is left of the newcomer's record serves nobody, whatever is done to it.
     let husk = world.look(anew.id()).registration;
     assert!(husk.is_archived() && husk.uid.is_none());
-    world.decides(anew.id(), AgentAct::Restore).await.unwrap();
+    world.settles(anew.id(), AgentAct::Restore).await.unwrap();
     let husk = world.look(anew.id()).registration;
     assert!(matches!(husk.standing, Standing::Revoked { .. }));
 
@@ -202,7 +202,7 @@ async fn a_host_that_was_set_up_anew_is_merged_into_the_record_that_it_had() {
     assert_eq!(anew.poll(&full).send(&world).await.status, 200);
     assert_eq!(world.record_of(&anew.uid), Some(known));
     assert_eq!(before.poll(&before.clone().full()).send(&world).await.status, 401);
-    let again = world.decides(anew.id(), merge).await;
+    let again = world.settles(anew.id(), merge).await;
     assert!(matches!(again, Err(Error::Conflict(_))), "it waits no longer");
 }
 
@@ -219,7 +219,7 @@ async fn a_merge_with_a_record_that_wants_nothing_goes_on_with_what_the_host_ran
     let second = world.enrols(wish, running).await;
     let into = first.id();
     world
-        .decides(second.agent_id.unwrap(), AgentAct::Merge { into })
+        .settles(second.agent_id.unwrap(), AgentAct::Merge { into })
         .await
         .unwrap();
     let mut anew = agent_of(&second, &first.host);
@@ -257,7 +257,7 @@ async fn only_who_waits_and_has_a_credential_of_its_own_is_merged_and_only_into_
         (sharer, other.id()),
         (sharer, served.id()),
     ] {
-        let merged = world.decides(id, AgentAct::Merge { into }).await;
+        let merged = world.settles(id, AgentAct::Merge { into }).await;
         assert!(matches!(merged, Err(Error::Conflict(_))), "{merged:?}");
     }
     assert_eq!(world.acts().iter().filter(|act| *act == "agent.merge").count(), 0);
@@ -282,7 +282,7 @@ async fn a_refused_agent_loses_its_own_credential_and_never_that_of_another() {
     let mut line = newcomer.connect(&world).await;
     let full = newcomer.full();
     line.ask(&full).await;
-    world.decides(newcomer.id(), AgentAct::Refuse).await.unwrap();
+    world.settles(newcomer.id(), AgentAct::Refuse).await.unwrap();
     assert_eq!(line.closed().await, Some(1008));
     assert_eq!(newcomer.poll(&full).send(&world).await.status, 401);
     let standing = world.look(newcomer.id()).registration.standing;
@@ -297,11 +297,11 @@ async fn a_refused_agent_loses_its_own_credential_and_never_that_of_another() {
     let sharer = served.sibling();
     sharer.poll(&sharer.clone().full()).send(&world).await;
     let id = world.record_of(&sharer.uid).unwrap();
-    world.decides(id, AgentAct::Refuse).await.unwrap();
+    world.settles(id, AgentAct::Refuse).await.unwrap();
     assert!(world.look(id).registration.is_archived());
     let heartbeat = served.compressed();
     assert!(line.ask(&heartbeat).await.error.is_none(), "it is not touched");
-    world.decides(id, AgentAct::Restore).await.unwrap();
+    world.settles(id, AgentAct::Restore).await.unwrap();
     let standing = world.look(id).registration.standing;
     assert_eq!(standing, Standing::Conflict { with: served.id() });
 }

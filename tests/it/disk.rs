@@ -27,7 +27,7 @@ async fn agents_are_served_and_their_verdicts_kept_while_nothing_else_is_written
     let (world, filler) = with_quota();
     world.wants("edge", "one").await;
     let mut agent = world.agent_of("edge").await.able(OBSERVED);
-    let mut line = agent.online(&world).await;
+    let mut line = agent.connect(&world).await;
     let (_, hash) = line.ask(&agent.full()).await.remote_config.expect("an offer");
     std::fs::write(&filler, vec![1; 9 << 20]).unwrap();
 

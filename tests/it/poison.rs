@@ -52,7 +52,7 @@ async fn furnished() -> tempfile::TempDir {
     let world = World::on_disk(Plan::default());
     world.wants("edge", "one").await;
     let mut agent = world.agent_of("edge").await.able(OBSERVED);
-    let mut line = agent.online(&world).await;
+    let mut line = agent.connect(&world).await;
     let told = line.ask(&agent.full()).await;
     if let Some((_, hash)) = told.remote_config {
         let applied = agent.reports(&hash, RemoteConfigOutcome::Applied);

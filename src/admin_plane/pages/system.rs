@@ -101,9 +101,10 @@ fn unreadable(view: &SystemPage) -> Markup {
     let found = &view.state.unreadable;
     let rows: Vec<_> = found
         .iter()
-        .map(|row| Row {
-            key: format!("{} {}", row.table, row.key),
-            name: row.key.clone(),
+        .enumerate()
+        .map(|(at, row)| Row {
+            key: at.to_string(),
+            name: row.table.clone(),
             cells: vec![
                 html! { code { (visible(&row.table)) } },
                 html! { code { (visible(&row.key)) } },

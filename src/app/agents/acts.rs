@@ -288,7 +288,7 @@ impl App {
                 })
                 .await?;
             }
-            AgentAct::Approve => self.approve(actor, id, entry).await?,
+            AgentAct::Approve => self.approve_agent(actor, id, entry).await?,
             AgentAct::Merge { into } => {
                 self.merge(actor, id, *into, entry).await?;
                 self.settle(*into).await?;
@@ -338,7 +338,10 @@ impl App {
             | AgentAct::Detach { .. }
             | AgentAct::Attach
             | AgentAct::Unpublish
-            | AgentAct::AcceptConflict
+            | AgentAct::Message { .. }
+            | AgentAct::Approve
+            | AgentAct::Merge { .. }
+            | AgentAct::Refuse
             | AgentAct::Archive
             | AgentAct::Restore
             | AgentAct::Rotate

@@ -188,7 +188,7 @@ impl App {
     }
 
     /// Serves an agent that waited, as one of its own.
-    pub(in crate::app) async fn approve(
+    pub(in crate::app) async fn approve_agent(
         &self,
         actor: &Actor,
         id: AgentId,

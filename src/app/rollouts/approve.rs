@@ -230,7 +230,7 @@ impl App {
             Decision::Approve { binds } => {
                 self.audit.permit(actor, Permission::Approve, act)?;
                 self.audit.prove(actor, act)?;
-                self.approve(actor, id, &binds, &decide.reason).await
+                self.approve_rollout(actor, id, &binds, &decide.reason).await
             }
             Decision::Reject => {
                 self.audit.permit(actor, Permission::Approve, act)?;
@@ -253,7 +253,7 @@ impl App {
         }
     }
 
-    async fn approve(
+    async fn approve_rollout(
         &self,
         actor: &Actor,
         id: RolloutId,
