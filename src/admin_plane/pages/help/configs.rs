@@ -72,7 +72,7 @@ pub(super) fn page() -> Markup {
             p { "What a layer below has is taken away by the tag " code { "!remove" } " in the place of the value: a component, a pipeline, a whole section, or one setting, which then has the collector's default. A layer above may say something there again. The page of the group and that of the publication show what was removed, and by which line; where there is nothing to remove, they say that, too." }
             pre.code { (REMOVE) }
             p { "A config that is published alone is sent as it stands, comments included, unless it has variables or one of these tags. Of several layers the values are sent and no comments, in one order of keys. So a revision that changes only comments, the order or the way of writing may come to the same document: agents that run it are sent nothing." }
-            p { "A layer is a config like any other, and may be just the lines that differ, like the one above: what a pipeline uses, and the other end of it, may stand in another layer. All of them together have to make a whole configuration when they are published; so has a config that is published alone, or to one agent." }
+            p { "A layer is a config like any other, and may be just the lines that differ, like those above: what a pipeline uses, and the other end of it, may stand in another layer. All of them together have to make a whole configuration when they are published; so has a config that is published alone, or to one agent." }
         }))
         (part("Variables and secrets", &html! {
             p { "A value may hold what differs from agent to agent. It is put in when something is published, for each agent of the group; nothing can be published while one of them has no such label, fact or secret." }
