@@ -328,8 +328,61 @@ fn system_page(text: &str) -> SystemPage {
     }
 }
 
+/// The pages of users.
+fn user_pages(text: &str) -> Vec<(&'static str, Markup)> {
+    let admin = scene(Role::Admin);
+    let wrong = Errors::at("name", text);
+    vec![
+        ("users", users::users(&accounts(), &admin)),
+        ("users_alone", users::users(&accounts()[..1], &admin)),
+        (
+            "users_new",
+            users::new(
+                &NewUserForm {
+                    name: text.to_owned(),
+                    role: text.to_owned(),
+                },
+                &wrong,
+                &admin,
+            ),
+        ),
+        (
+            "users_made",
+            users::made(&accounts()[1], "a-first-password", true),
+        ),
+        ("user", users::user(&user_page(text, 1), &admin)),
+        ("user_own", users::user(&user_page(text, 0), &admin)),
+        ("user_disabled", users::user(&user_page(text, 2), &admin)),
+        (
+            "user_delete",
+            users::ask(&accounts()[1], (1, 2), Asked::Delete, wrong.field("name"), &admin),
+        ),
+        (
+            "user_disable",
+            users::ask(&accounts()[1], (1, 0), Asked::Disable, None, &admin),
+        ),
+        (
+            "user_password",
+            users::ask(&accounts()[1], (0, 2), Asked::Password, None, &admin),
+        ),
+        (
+            "prove",
+            prove::prove(
+                "/users/-/new",
+                &[("name".to_owned(), text.to_owned())],
+                &Errors::default(),
+                &admin,
+            ),
+        ),
+    ]
+}
+
 /// Every page, with this text wherever somebody chooses one.
 fn pages(text: &str) -> Vec<(&'static str, Markup)> {
+    [other_pages(text), user_pages(text)].concat()
+}
+
+fn other_pages(text: &str) -> Vec<(&'static str, Markup)> {
     let admin = scene(Role::Admin);
     let wrong = Errors::at("name", text);
     let throttled = Errors::of(Error::TooMany {
@@ -434,47 +487,6 @@ fn pages(text: &str) -> Vec<(&'static str, Markup)> {
             enrolment::revoke(
                 &credential(1, text, CredentialState::Active, true),
                 &Errors::at("confirm", text),
-                &admin,
-            ),
-        ),
-        ("users", users::users(&accounts(), &admin)),
-        ("users_alone", users::users(&accounts()[..1], &admin)),
-        (
-            "users_new",
-            users::new(
-                &NewUserForm {
-                    name: text.to_owned(),
-                    role: text.to_owned(),
-                },
-                &wrong,
-                &admin,
-            ),
-        ),
-        (
-            "users_made",
-            users::made(&accounts()[1], "a-first-password", true),
-        ),
-        ("user", users::user(&user_page(text, 1), &admin)),
-        ("user_own", users::user(&user_page(text, 0), &admin)),
-        ("user_disabled", users::user(&user_page(text, 2), &admin)),
-        (
-            "user_delete",
-            users::ask(&accounts()[1], (1, 2), Asked::Delete, wrong.field("name"), &admin),
-        ),
-        (
-            "user_disable",
-            users::ask(&accounts()[1], (1, 0), Asked::Disable, None, &admin),
-        ),
-        (
-            "user_password",
-            users::ask(&accounts()[1], (0, 2), Asked::Password, None, &admin),
-        ),
-        (
-            "prove",
-            prove::prove(
-                "/users/-/new",
-                &[("name".to_owned(), text.to_owned())],
-                &Errors::default(),
                 &admin,
             ),
         ),
