@@ -263,8 +263,38 @@ fn system_page(text: &str) -> SystemPage {
     }
 }
 
+/// What is asked about an agent that waits.
+fn decisions(text: &str) -> Vec<(&'static str, Markup)> {
+    let admin = scene(Role::Admin);
+    vec![
+        (
+            "enrolment_decide",
+            enrolment::decide(&waiting(text, true, true), &Errors::default(), &admin),
+        ),
+        (
+            "enrolment_decide_new",
+            enrolment::decide(&waiting(text, false, false), &Errors::default(), &admin),
+        ),
+        (
+            "enrolment_decide_for_an_operator",
+            enrolment::decide(
+                &waiting(text, true, true),
+                &Errors::default(),
+                &scene(Role::Operator),
+            ),
+        ),
+    ]
+}
+
 /// Every page, with this text wherever somebody chooses one.
 fn pages(text: &str) -> Vec<(&'static str, Markup)> {
+    let mut pages = other_pages(text);
+    pages.extend(decisions(text));
+    pages
+}
+
+/// Every page but those.
+fn other_pages(text: &str) -> Vec<(&'static str, Markup)> {
     let admin = scene(Role::Admin);
     let wrong = Errors::at("name", text);
     let throttled = Errors::of(Error::TooMany {
@@ -334,22 +364,6 @@ fn pages(text: &str) -> Vec<(&'static str, Markup)> {
         (
             "enrolment_for_a_deployer",
             enrolment::enrolment(&enrolment_page(text), &scene(Role::Deployer)),
-        ),
-        (
-            "enrolment_decide",
-            enrolment::decide(&waiting(text, true, true), &Errors::default(), &admin),
-        ),
-        (
-            "enrolment_decide_new",
-            enrolment::decide(&waiting(text, false, false), &Errors::default(), &admin),
-        ),
-        (
-            "enrolment_decide_for_an_operator",
-            enrolment::decide(
-                &waiting(text, true, true),
-                &Errors::default(),
-                &scene(Role::Operator),
-            ),
         ),
         (
             "enrolment_none",
