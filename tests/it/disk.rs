@@ -6,7 +6,7 @@ use muster::fleet::agent::report::RemoteConfigOutcome;
 use muster::fleet::selector::Known;
 use muster::store::{Settings, Store};
 
-use crate::harness::{OBSERVED, Plan, Program, World, admin, clock_of};
+use crate::harness::{Plan, Program, World, admin, clock_of};
 
 /// A server whose data folder may hold 8 MiB, and the file that takes more than that.
 fn with_quota() -> (World, std::path::PathBuf) {
@@ -26,7 +26,7 @@ fn with_quota() -> (World, std::path::PathBuf) {
 async fn agents_are_served_and_their_verdicts_kept_while_nothing_else_is_written() {
     let (world, filler) = with_quota();
     world.wants("edge", "one").await;
-    let mut agent = world.agent_of("edge").await.able(OBSERVED);
+    let mut agent = world.agent_of("edge").await;
     let mut line = agent.connect(&world).await;
     let (_, hash) = line.ask(&agent.full()).await.remote_config.expect("an offer");
     std::fs::write(&filler, vec![1; 9 << 20]).unwrap();

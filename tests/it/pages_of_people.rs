@@ -377,11 +377,35 @@ fn user_pages(text: &str) -> Vec<(&'static str, Markup)> {
     ]
 }
 
-/// Every page, with this text wherever somebody chooses one.
-fn pages(text: &str) -> Vec<(&'static str, Markup)> {
-    [other_pages(text), user_pages(text)].concat()
+/// What is asked about an agent that waits.
+fn decisions(text: &str) -> Vec<(&'static str, Markup)> {
+    let admin = scene(Role::Admin);
+    vec![
+        (
+            "enrolment_decide",
+            enrolment::decide(&waiting(text, true, true), &Errors::default(), &admin),
+        ),
+        (
+            "enrolment_decide_new",
+            enrolment::decide(&waiting(text, false, false), &Errors::default(), &admin),
+        ),
+        (
+            "enrolment_decide_for_an_operator",
+            enrolment::decide(
+                &waiting(text, true, true),
+                &Errors::default(),
+                &scene(Role::Operator),
+            ),
+        ),
+    ]
 }
 
+/// Every page, with this text wherever somebody chooses one.
+fn pages(text: &str) -> Vec<(&'static str, Markup)> {
+    [other_pages(text), user_pages(text), decisions(text)].concat()
+}
+
+/// Every page but those.
 fn other_pages(text: &str) -> Vec<(&'static str, Markup)> {
     let admin = scene(Role::Admin);
     let wrong = Errors::at("name", text);
@@ -452,22 +476,6 @@ fn other_pages(text: &str) -> Vec<(&'static str, Markup)> {
         (
             "enrolment_for_a_deployer",
             enrolment::enrolment(&enrolment_page(text), &scene(Role::Deployer)),
-        ),
-        (
-            "enrolment_decide",
-            enrolment::decide(&waiting(text, true, true), &Errors::default(), &admin),
-        ),
-        (
-            "enrolment_decide_new",
-            enrolment::decide(&waiting(text, false, false), &Errors::default(), &admin),
-        ),
-        (
-            "enrolment_decide_for_an_operator",
-            enrolment::decide(
-                &waiting(text, true, true),
-                &Errors::default(),
-                &scene(Role::Operator),
-            ),
         ),
         (
             "enrolment_none",

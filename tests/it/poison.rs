@@ -5,7 +5,7 @@ use std::path::Path;
 use muster::fleet::agent::report::RemoteConfigOutcome;
 use muster::store::{Settings, Store};
 
-use crate::harness::{OBSERVED, Plan, World, admin, clock_of};
+use crate::harness::{Plan, World, admin, clock_of};
 
 fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
@@ -51,7 +51,7 @@ fn poison(folder: &Path, name: &str) {
 async fn furnished() -> tempfile::TempDir {
     let world = World::on_disk(Plan::default());
     world.wants("edge", "one").await;
-    let mut agent = world.agent_of("edge").await.able(OBSERVED);
+    let mut agent = world.agent_of("edge").await;
     let mut line = agent.connect(&world).await;
     let told = line.ask(&agent.full()).await;
     if let Some((_, hash)) = told.remote_config {
