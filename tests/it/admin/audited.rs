@@ -160,7 +160,8 @@ async fn configs_and_groups(walk: &mut Walk) {
     .await;
     walk.does("DELETE", group, "/api/v1/groups/gone", Value::Null, 1)
         .await;
-    let layers = json!({"layers": [{"config": "edge", "revision": 1}], "strategy": "all at once"});
+    let layers =
+        json!({"layers": [{"config": "edge", "revision": 1}], "strategy": "all at once", "confirm": 0});
     walk.does(
         "POST",
         "/api/v1/groups/{name}/publish",
