@@ -14,6 +14,7 @@ mod identity;
 mod openapi;
 mod own;
 pub mod pages;
+mod proof;
 mod rate;
 mod repeats;
 mod routes;
@@ -34,12 +35,14 @@ use tokio_util::task::TaskTracker;
 use call::{Call, Visit, is_fragment};
 use failure::{Failure, Outcome};
 use identity::Who;
+use pages::scene::Errors;
 use routes::{Handler, Row, Rule};
 
 use crate::app::App;
 use crate::app::accounts::SETUP_LINK_FILE;
 use crate::app::audit::missing_role;
 use crate::app::clock::Stopwatch;
+use crate::app::error::Error;
 use crate::fleet::hash::Digest;
 use crate::fleet::time::Timestamp;
 use crate::http::body;
@@ -267,10 +270,17 @@ impl AdminPlane {
         if mutates {
             visit.body = guard::form_token(&visit, who)?;
         }
+        let mut again = None;
         let work = match (&row.handler, actor) {
             (Handler::Open(handler), _) => handler(visit),
             (Handler::Known(handler), Some(actor)) => {
-                let call = Call { actor, visit };
+                let mut call = Call { actor, visit };
+                if row.face == Face::Form {
+                    if let Some(wrong) = proof::take(&mut call).await? {
+                        return Ok(wrong);
+                    }
+                    again = Some(call.clone());
+                }
                 if row.repeats {
                     self.repeatable(call, Arc::clone(handler))
                 } else {
@@ -283,7 +293,11 @@ impl AdminPlane {
             return work.await;
         }
         // Somebody who hangs up must not cut an act in two.
-        self.tracker.spawn(work).await.map_err(Failure::internal)?
+        let outcome = self.tracker.spawn(work).await.map_err(Failure::internal)?;
+        match (outcome, again) {
+            (Err(Failure::App(Error::Unproven)), Some(call)) => Ok(proof::ask(&call, &Errors::default())),
+            (outcome, _) => outcome,
+        }
     }
 
     /// Counts for the audit log that somebody who is known may not use a route.

@@ -18,6 +18,7 @@ use http::Method;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::app::join::System;
 use crate::app::{App, offers};
 use crate::http::router::Lookup;
 use crate::http::{Budget, Peer, Problem, Request, Response, Router, RouterError, problem};
@@ -63,7 +64,8 @@ enum Route {
     Connect,
     Enrol,
     Standing,
-    JoinScript,
+    Rewrite,
+    JoinScript(System),
 }
 
 impl AgentPlane {
@@ -82,7 +84,22 @@ impl AgentPlane {
             (Method::GET, "/v1/opamp", Route::Connect),
             (Method::POST, "/v1/enroll", Route::Enrol),
             (Method::GET, "/v1/agent", Route::Standing),
-            (Method::GET, "/join.sh", Route::JoinScript),
+            (Method::POST, "/v1/rotate", Route::Rewrite),
+            (
+                Method::GET,
+                System::Linux.path(),
+                Route::JoinScript(System::Linux),
+            ),
+            (
+                Method::GET,
+                System::MacOs.path(),
+                Route::JoinScript(System::MacOs),
+            ),
+            (
+                Method::GET,
+                System::Windows.path(),
+                Route::JoinScript(System::Windows),
+            ),
         ])?;
         let throttle = throttle::Throttle::per_minute(settings.messages_per_minute);
         let shown = app.metrics.messages_in_flight.clone();
@@ -117,7 +134,8 @@ impl AgentPlane {
             Route::Poll => self.poll(request, address).await,
             Route::Connect => self.connect(request, address),
             Route::Standing => self.standing(&request, address),
-            Route::JoinScript => self.join_script(&request),
+            Route::Rewrite => self.rewrite(&request, address).await,
+            Route::JoinScript(system) => self.join_script(&request, system),
         };
         answered.unwrap_or_else(Problem::into_response)
     }

@@ -26,6 +26,7 @@ pub mod join;
 mod live;
 mod load;
 mod masking;
+pub mod messages;
 pub mod offers;
 pub mod overview;
 pub mod own_targets;
@@ -39,6 +40,7 @@ mod rendering;
 pub mod rollouts;
 pub mod secrets;
 mod stripes;
+pub mod survey;
 pub mod system;
 pub mod tasks;
 pub mod terms;
@@ -54,7 +56,7 @@ use std::time::Duration;
 use changes::Changes;
 use clock::Clock;
 use error::Error;
-use tasks::Activation;
+use tasks::{Activation, Tasks};
 
 use crate::auth::actor::Actor;
 use crate::fleet::agent::{Desired, Happening, Registration};
@@ -75,6 +77,8 @@ pub struct Settings {
     pub validation: Option<validation::Settings>,
     /// What agents are told about their connections.
     pub connection: offers::Settings,
+    /// The custom capabilities that this server announces.
+    pub custom_capabilities: Arc<[String]>,
     /// How large a message to an agent may be, in bytes.
     pub message_bytes: usize,
 }
@@ -86,6 +90,7 @@ impl Default for Settings {
             full_state_requests_per_second: 200,
             validation: None,
             connection: offers::Settings::default(),
+            custom_capabilities: Arc::default(),
             message_bytes: 1 << 20,
         }
     }
@@ -94,6 +99,9 @@ impl Default for Settings {
 /// Everything that is known, and the way to change it.
 #[derive(Debug)]
 pub struct App {
+    tasks: Tasks,
+    /// How far verifying the records has come.
+    scrub: Mutex<system::Scrub>,
     clock: Clock,
     store: Store,
     key: HashKey,
@@ -115,6 +123,7 @@ pub struct App {
     connections: connections::Connections,
     components: components::Components,
     pending: pending::Pending,
+    inboxes: messages::Inboxes,
     pacer: pacer::Pacer,
     admissions: stripes::Stripes,
     /// One change of an agent's registration at a time. Never held when the turn to change intent is waited for.

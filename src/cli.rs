@@ -25,6 +25,7 @@ mod completions;
 mod configs;
 mod confirm;
 mod credentials;
+mod doctor;
 mod enroll;
 mod export;
 mod groups;
@@ -43,6 +44,7 @@ mod system;
 mod terms;
 mod tokens;
 mod tree;
+mod upgrade;
 mod users;
 mod version;
 
@@ -54,7 +56,8 @@ Exit codes:
   1  failed
   2  the arguments or settings are wrong
   3  the server cannot be reached
-  4  the server refused";
+  4  the server refused
+  5  the server ended by itself: something without which it can't go on died; start it again";
 
 /// Manages a fleet of OpenTelemetry collectors over OpAMP.
 ///
@@ -70,6 +73,8 @@ struct Cli {
 enum Verb {
     Serve(serve::Args),
     Check(check::Args),
+    Doctor(doctor::Args),
+    Upgrade(upgrade::Args),
     SetupToken(setup_token::Args),
     Simulate(simulate::Args),
     Overview(overview::Args),
@@ -99,6 +104,8 @@ impl Verb {
         match self {
             Self::Serve(args) => args.run(environment, &mut output),
             Self::Check(args) => args.run(environment, &mut output),
+            Self::Doctor(args) => args.run(environment, &mut output),
+            Self::Upgrade(args) => args.run(environment, &mut output),
             Self::SetupToken(args) => online(args.run(environment, &mut output)),
             Self::Simulate(args) => args.run(environment, &mut output),
             Self::Overview(args) => online(args.run(environment, &mut output)),
@@ -145,6 +152,7 @@ pub fn run() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         // Said already, by what was printed.
         Err(error) if error.is::<apply::Pending>() => ExitCode::from(2),
+        Err(error) if error.is::<doctor::Unwell>() => ExitCode::FAILURE,
         Err(error) => {
             output::report(&error);
             ExitCode::from(exit_code(&error))
@@ -174,7 +182,9 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         Some(ClientError::Arguments(_)) => 2,
         Some(ClientError::NotRunning { .. } | ClientError::Unreachable { .. }) => 3,
         Some(ClientError::Refused(_)) => 4,
-        Some(ClientError::Request(_) | ClientError::Answer { .. }) | None => 1,
+        Some(ClientError::Request(_) | ClientError::Answer { .. }) => 1,
+        None if error.is::<crate::app::tasks::Failure>() => 5,
+        None => 1,
     }
 }
 

@@ -8,6 +8,7 @@ pub mod attributes;
 pub mod capabilities;
 pub mod config;
 pub mod connection_offer;
+pub mod custom;
 pub mod enrolment;
 pub mod group;
 pub mod hash;

@@ -1,6 +1,7 @@
 //! The composition root: builds everything from settings, binds, runs and drains.
 
 mod data_folder;
+pub mod doctor;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::agent_plane::{self, AgentPlane};
 use crate::app::accounts::SetupStatus;
 use crate::app::certificates::GivenCertificate;
 use crate::app::clock::Clock;
-use crate::app::tasks::{Activation, Tasks};
+use crate::app::tasks::{Activation, Failure, FailureReason, Tasks};
 use crate::app::vault::Keys;
 use crate::app::{self, App};
 use crate::auth::actor::Actor;
@@ -105,7 +106,7 @@ impl Server {
     pub fn start(settings: &Settings, clock: &Clock) -> anyhow::Result<Self> {
         data_folder::prepare(&settings.data)?;
         let now = clock.now();
-        let store = Store::open(&settings.data, &crate::store::Settings::default(), now)?;
+        let store = Store::open(&settings.data, &store_settings(settings), now)?;
         let keys = Keys {
             hash: data_folder::hash_key(&settings.data)?,
             seal: data_folder::seal_key(&settings.data)?,
@@ -126,6 +127,7 @@ impl Server {
                 names: own_names(settings)?,
                 heartbeat: settings.presence.heartbeat,
             },
+            custom_capabilities: settings.agent_plane.custom_capabilities.clone().into(),
             message_bytes: settings.limits.message_size.bytes(),
             ..app::Settings::default()
         };
@@ -360,7 +362,7 @@ impl Server {
             _ = terminate.recv() => None,
             _ = interrupt.recv() => None,
             failure = self.tasks.failed() => Some(anyhow::Error::new(failure)),
-            () = self.store.failed() => Some(anyhow::anyhow!("the store's writer failed; see the log")),
+            () = self.store.failed() => Some(anyhow::Error::new(writer_died())),
         };
         let stopped = self.stop().await;
         match failure {
@@ -395,6 +397,25 @@ impl Server {
         }
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// The writer's thread is a critical task, too.
+fn writer_died() -> Failure {
+    Failure {
+        task: "store-writer",
+        reason: FailureReason::Panicked("the log has its last words".to_owned()),
+    }
+}
+
+/// How the store is to behave.
+#[must_use]
+pub fn store_settings(settings: &Settings) -> crate::store::Settings {
+    crate::store::Settings {
+        low_water_bytes: settings.disk.low_water.0,
+        quota_bytes: settings.disk.quota.map(|quota| quota.0),
+        network_folder: settings.disk.network_folder,
+        ..crate::store::Settings::default()
     }
 }
 

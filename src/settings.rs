@@ -40,6 +40,8 @@ pub struct Settings {
     pub names: Vec<String>,
     /// Threads that serve connections; `None`: one per processor.
     pub worker_threads: Option<NonZeroUsize>,
+    /// How much the data folder may take, and where it may lie.
+    pub disk: DiskSettings,
     /// Where agents connect.
     pub agent_plane: AgentPlaneSettings,
     /// Where people and scripts connect.
@@ -54,11 +56,24 @@ pub struct Settings {
     pub log: LogSettings,
 }
 
+/// How much the data folder may take, and where it may lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskSettings {
+    /// With less than this left on the disk, nothing but what is vital is written.
+    pub low_water: ByteSize,
+    /// How much may lie in the data folder before the same happens; `None` = as much as the disk takes.
+    pub quota: Option<ByteSize>,
+    /// Whether the data folder may lie on a file system of the network.
+    pub network_folder: bool,
+}
+
 /// Where agents connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentPlaneSettings {
     /// Address and port. `[::]` takes IPv4 too; on a machine without IPv6 the listener falls back to `0.0.0.0`.
     pub listen: SocketAddr,
+    /// The custom capabilities that agents are told of: of these, messages are passed on.
+    pub custom_capabilities: Vec<String>,
 }
 
 /// Where people and scripts connect.
@@ -119,8 +134,14 @@ impl Default for Settings {
             site_name: "Muster".to_owned(),
             names: Vec::new(),
             worker_threads: None,
+            disk: DiskSettings {
+                low_water: ByteSize::mib(128),
+                quota: None,
+                network_folder: false,
+            },
             agent_plane: AgentPlaneSettings {
                 listen: everywhere(4320),
+                custom_capabilities: Vec::new(),
             },
             admin_plane: AdminPlaneSettings {
                 listen: everywhere(4321),

@@ -11,14 +11,19 @@ mod apply;
 mod audit;
 mod batch;
 mod bodies;
+mod compact;
+mod damage;
 mod database;
 mod error;
 mod key;
 mod lock;
+mod migrate;
 mod notes;
 mod read;
 mod record;
+mod room;
 mod row;
+mod scrub;
 mod statistics;
 mod writer;
 
@@ -31,11 +36,16 @@ use std::time::Duration;
 pub use audit::{AuditEntry, AuditFault, AuditRecord, AuditVerdict};
 pub use batch::{Batch, Committed, Expectation};
 pub use bodies::{CollectError, Collected};
+pub use compact::{CompactError, Compacted};
+pub use damage::Unreadable;
 pub use database::OWN_TABLES;
 pub use error::{CommitError, Damaged, OpenError, ReadError, Unavailable};
 pub use key::Key;
+pub use migrate::Rehearsal;
 pub use read::Survey;
 pub use record::{MigrateError, Record, Versioned};
+pub use room::{Room, Shortage};
+pub use scrub::{Looked, Place};
 pub use statistics::{LATENCY_BOUNDS_SECONDS, Statistics, TableSize};
 
 use database::{Medium, Shared};
@@ -53,9 +63,13 @@ pub struct Settings {
     pub group_rows: usize,
     /// Content bytes after which a grouped commit takes no further batch.
     pub group_bytes: usize,
-    /// Space on the disk that is left alone, in bytes: below it commits are refused with [`Unavailable::Full`], before the
-    /// disk is really full and reading suffers.
-    pub reserve_bytes: u64,
+    /// Space on the disk that is left alone, in bytes: below it commits are refused with [`Unavailable::Full`], unless they
+    /// are [vital](Batch::vital), before the disk is really full and reading suffers.
+    pub low_water_bytes: u64,
+    /// How much may lie in the data folder before the same happens, in bytes; `None` = as much as the disk takes.
+    pub quota_bytes: Option<u64>,
+    /// Whether the folder may lie on a file system of the network, whose locks are nothing to rely on.
+    pub network_folder: bool,
     /// A monotonic reading since any fixed point, for the commit latencies in [`Statistics`]. The default stands still.
     pub elapsed: fn() -> Duration,
 }
@@ -66,7 +80,9 @@ impl Default for Settings {
             cache_bytes: 16 * 1024 * 1024,
             group_rows: 1_000,
             group_bytes: 16 * 1024 * 1024,
-            reserve_bytes: 16 * 1024 * 1024,
+            low_water_bytes: 16 * 1024 * 1024,
+            quota_bytes: None,
+            network_folder: false,
             elapsed: || Duration::ZERO,
         }
     }
@@ -96,7 +112,7 @@ impl Store {
     /// # Errors
     /// [`OpenError::InUse`] names the process that has the folder; [`OpenError::Newer`] leaves a newer store untouched.
     pub fn open(folder: &Path, settings: &Settings, now: Timestamp) -> Result<Self, OpenError> {
-        let lock = FolderLock::take(folder)?;
+        let lock = FolderLock::take(folder, settings.network_folder)?;
         Self::start(Medium::file(folder, settings)?, settings, Some(lock), now)
     }
 

@@ -8,7 +8,7 @@ server='@SERVER@'
 supervisor='' collector='' adopt='' adopting=yes base='' ca_given='' host='' user='' prefix='' mode=''
 wait_seconds=120 apply_seconds=15
 force='' dry='' resume='' service=systemd asked_service=''
-old_service='' old_pid='' swapped='' work='' taken_over='' going_on='' stopped='' hushed='' named=''
+old_service='' old_pid='' swapped='' work='' taken_over='' going_on='' stopped='' unrotated='' before='' hushed='' named='' made_user=''
 
 usage() {
     cat <<'END'
@@ -28,6 +28,7 @@ The enrolment token is read from MUSTER_TOKEN, else from standard input, else as
   --wait S             seconds to wait for the agent to be seen and healthy [120]
   --force              enrol again, as a new agent, although this host is enrolled already; it runs on with what it has
   --resume             start what was enrolled before, and wait for it again
+  --rotate             exchange the credential in this host's files for a new one; the old one dies when that is used
   --no-service         run in the background without systemd
   --prefix FOLDER      keep all files beneath this folder, as whoever runs this; without systemd
   --with-service       with --prefix: use systemctl all the same
@@ -58,6 +59,7 @@ parse() {
         --resume) resume=yes ;;
         --dry-run) dry=yes ;;
         --uninstall) mode=uninstall ;;
+        --rotate) mode=rotate ;;
         --collector | --supervisor | --adopt | --name | --user | --base | --apply-timeout | --wait | --prefix | --server | --ca)
             [ $# -ge 2 ] || die "$1 needs a value"
             case $1 in
@@ -215,6 +217,7 @@ check_adoption() {
             die "$adopt has control characters"
         fi
         say "adopting    $adopt"
+        validate_adoption
     elif [ -n "$force" ] && [ -e "$state/last_recv_remote_config.dat" ]; then
         say "adopting    nothing: the Supervisor goes on with the last configuration that it got"
     elif [ -n "$old_service" ]; then
@@ -224,6 +227,20 @@ check_adoption() {
     else
         warn "NOTHING IS ADOPTED: this host collects nothing until you publish a configuration to it."
     fi
+}
+
+# Asks the collector, before the token is spent on a configuration that it wouldn't run. What the service before has in
+# its environment, the configuration may use.
+validate_adoption() {
+    "$collector" validate --help >/dev/null 2>&1 || return 0
+    if [ -n "$old_pid" ] && [ -r "/proc/$old_pid/environ" ] && have xargs; then
+        { cat "/proc/$old_pid/environ" && printf '%s\0' "$collector" validate "--config=$adopt"; } |
+            xargs -0 env -i >"$work/validated" 2>&1 && return
+    else
+        "$collector" validate "--config=$adopt" >"$work/validated" 2>&1 && return
+    fi
+    tail -n 5 "$work/validated" >&2
+    die "$collector refuses $adopt; mend it, or say --no-adopt. Nothing was changed, and the token wasn't used."
 }
 
 read_token() {
@@ -286,7 +303,8 @@ field() {
 
 enrol() {
     {
-        printf '{"host":"%s"' "$host"
+        printf '{"host":"%s","system":"%s"' "$host" "$(uname -srm | tr -cd 'A-Za-z0-9._ -')"
+        if [ -r /etc/machine-id ]; then printf ',"host_id":"%s"' "$(tr -cd 'A-Za-z0-9-' </etc/machine-id)"; fi
         if [ -n "$named" ]; then printf ',"name":"%s"' "$host"; fi
         if [ -n "$adopt" ]; then
             printf ',"running_config":"'
@@ -306,6 +324,8 @@ enrol() {
     [ -n "$credential" ] || die "the server's answer holds no credential"
     conflict=''
     if grep -q '"conflict" *: *true' "$work/answer"; then conflict=yes; fi
+    pending=''
+    if grep -q '"pending" *: *true' "$work/answer"; then pending=yes; fi
     say "enrolled    as agent ${agent:-(one of many)}"
     if [ -n "$adopt" ]; then
         [ -n "$kept" ] || die "the server keeps no configuration of this host; --no-adopt joins without; nothing was changed here"
@@ -353,6 +373,7 @@ make_user() {
         would "create the user $user" && return 0
         useradd --system --user-group --no-create-home --home-dir "$state" --shell /usr/sbin/nologin "$user" 2>/dev/null ||
             adduser -S -D -H -h "$state" "$user" || die "cannot create the user $user"
+        made_user=$user
     fi
     group=${group:-$(id -gn "$user")}
 }
@@ -384,6 +405,7 @@ write_files() {
     if [ -n "$service" ]; then write_unit; fi
     if [ -n "$old_service" ]; then printf '%s\n' "$old_service" >"$etc/replaces"; fi
     if [ -n "$supervisor" ]; then printf '%s\n' "$supervisor" >"$etc/program"; fi
+    if [ -n "$made_user" ]; then printf '%s\n' "$made_user" >"$etc/made_user"; fi
     # The credential comes last: with it the host counts as enrolled.
     keep_credential
     use_credential
@@ -492,14 +514,41 @@ give_back() {
     fi
 }
 
+# What the server says of this agent, into $work/answer. It ends the script where the credential is not accepted any more.
+ask_server() {
+    seen=$(request /v1/agent "$credential" 2>/dev/null) || return 1
+    if [ "$seen" = 401 ]; then
+        warn "the server doesn't accept this host's credential any more: it was refused, or its credential was revoked."
+        die "to let it in again, make a token on the page Add agents and run this with --force"
+    fi
+    [ "$seen" = 200 ]
+}
+
+is_served() { grep -q '"state" *: *"active"' "$work/answer"; }
+
+# Waits until an operator has approved the agent.
+wait_for_decision() {
+    say "waiting     up to $wait_seconds s for somebody to approve it, on the server's page Enrolment"
+    deadline=$(($(date +%s) + wait_seconds))
+    while [ "$(date +%s)" -lt "$deadline" ]; do
+        if ask_server && is_served; then
+            say "approved"
+            return 0
+        fi
+        sleep 2
+    done
+    return 1
+}
+
 # Whether the server sees the agent, and sees it healthy with what it took over, or went on with.
 settled() {
     if [ -z "${agent:-}" ]; then
         running
         return
     fi
-    seen=$(request /v1/agent "$credential" 2>/dev/null) || return 1
-    [ "$seen" = 200 ] && grep -q '"online" *: *true' "$work/answer" || return 1
+    ask_server && is_served && grep -q '"online" *: *true' "$work/answer" || return 1
+    # What ran with another credential until now may not have been missed yet.
+    grep -q '"uses_this_credential" *: *true' "$work/answer" || return 1
     if [ -n "$going_on" ] && [ "$(field condition)" != healthy ]; then return 1; fi
     [ -n "$taken_over" ] || return 0
     case $(field config) in
@@ -513,6 +562,11 @@ wait_for_agent() {
     deadline=$(($(date +%s) + wait_seconds))
     while [ "$(date +%s)" -lt "$deadline" ]; do
         if settled; then return 0; fi
+        if grep -q '"state" *: *"\(pending\|conflict\|archived\)"' "$work/answer"; then
+            warn "the agent isn't served: $(field reason)."
+            warn "when somebody has decided about it on the server: sh join.sh --resume"
+            return 1
+        fi
         case $(field config) in failed | self_reverted) break ;; esac
         if [ -z "$service" ] && ! running; then break; fi
         sleep 2
@@ -547,15 +601,22 @@ start_and_wait() {
         systemctl disable --quiet "$old_service" 2>/dev/null || true
         say "replaced    $old_service, which is stopped and disabled; --uninstall brings it back"
     fi
+    # Merged into the record that the host had before, it is that one.
+    if [ -n "$(field agent_id)" ]; then printf '%s\n' "$(field agent_id)" >"$etc/agent_id"; fi
     say "joined      $(field reason)"
 }
 
 uninstall() {
+    if [ ! -e "$etc" ] && [ ! -e "$state" ] && [ ! -e "$unit" ]; then
+        say "nothing of an agent is here; nothing was changed"
+        return
+    fi
     if would "stop the agent, remove $etc, $state and its unit, and start what was replaced"; then return; fi
     stop_agent
     if [ -n "$service" ]; then
         rm -rf "$unit" "$unit.d"
         systemctl daemon-reload
+        systemctl reset-failed muster-agent.service >/dev/null 2>&1 || true
     fi
     if [ -n "$service" ] && [ -s "$etc/replaces" ]; then
         old_service=$(cat "$etc/replaces")
@@ -566,15 +627,68 @@ uninstall() {
         fi
     fi
     was=$(cat "$etc/agent_id" 2>/dev/null || true)
-    rm -rf "$etc" "$state" "$log"
+    # Only a user that this script made, and that nothing else took over meanwhile.
+    made_user=$(cat "$etc/made_user" 2>/dev/null || true)
+    rm -rf "$etc" "$state" "$log" "$pidfile"
+    if [ -n "$made_user" ]; then
+        userdel "$made_user" 2>/dev/null || deluser "$made_user" 2>/dev/null || warn "the user $made_user is left: remove it by hand"
+    fi
     say "removed. The server still knows the agent ${was:-}: revoke its credential there, and archive it."
 }
 
-resume() {
-    [ -s "$etc/env" ] || die "this host isn't enrolled; run this without --resume"
+# Reads what this host was enrolled as.
+read_enrolled() {
+    [ -s "$etc/env" ] || die "this host isn't enrolled; run this without $1"
     credential=$(sed -n 's/^MUSTER_AGENT_TOKEN=//p' "$etc/env") agent=$(cat "$etc/agent_id")
     cp "$etc/ca.pem" "$work/ca.pem"
     server=https://$(sed -n 's|.*endpoint: "wss://\([^/]*\)/.*|\1|p' "$etc/supervisor.yaml")
+}
+
+# Exchanges the credential in the host's files. Until the new one is used both are good, so that nothing is lost on the
+# way; at its first use all others of this agent die.
+rotate() {
+    read_enrolled --rotate
+    [ -n "$agent" ] || die "this host's credential is shared by many agents; enrol it again with one of its own"
+    group=$(stat -c %G "$etc/env" 2>/dev/null || id -gn)
+    if would "exchange this host's credential at $server, restart its agent and wait for it"; then return; fi
+    printf '{}' >"$work/body"
+    status=$(request /v1/rotate "$credential" "$work/body") || die "cannot reach $server; nothing was changed"
+    case $status in
+    201) ;;
+    401) die "the server doesn't accept this host's credential any more; enrol it again with --force" ;;
+    *) die "the server made no new credential (status $status): $(field detail); nothing was changed" ;;
+    esac
+    before=$credential credential=$(field credential)
+    [ -n "$credential" ] || die "the server's answer holds no credential; nothing was changed"
+    keep_credential
+    cp -p "$etc/env" "$etc/env.before"
+    use_credential
+    unrotated=yes
+    if running; then stop_agent; fi
+    start_agent
+    wait_for_agent || exit 1
+    unrotated=''
+    rm -f "$etc/env.before"
+    say "rotated     the credential before is dead"
+}
+
+# Gives the host back the credential that it had, when the new one never came to be used.
+take_back_rotation() {
+    [ -n "$unrotated" ] || return 0
+    unrotated='' credential=$before
+    if [ "$(request /v1/agent "$before" 2>/dev/null || true)" = 200 ]; then
+        mv "$etc/env.before" "$etc/env"
+        stop_agent
+        start_agent
+        warn "the host is back on the credential that it had"
+    else
+        rm -f "$etc/env.before"
+        warn "the new credential was used already, so it stays; see the lines above for why the agent isn't well"
+    fi
+}
+
+resume() {
+    read_enrolled --resume
     # Only what still runs has to make way, and has to be followed by something as good.
     if [ -n "$service" ] && [ -s "$etc/replaces" ] && systemctl is-active --quiet "$(cat "$etc/replaces")"; then
         old_service=$(cat "$etc/replaces") taken_over=yes
@@ -585,6 +699,9 @@ resume() {
         if [ -e "$state/last_recv_remote_config.dat" ]; then going_on=yes; fi
     fi
     if would "start the agent and wait for it"; then return; fi
+    if ask_server && ! is_served; then
+        die "nobody has decided for it yet: $(field reason). Nothing was changed; afterwards: sh join.sh --resume"
+    fi
     # One that runs already would be joined by a second.
     if running; then stop_agent; fi
     # Enrolled again, it waited until now for an operator to decide.
@@ -622,6 +739,20 @@ join() {
     elif [ -n "$force" ] && [ -e "$state/last_recv_remote_config.dat" ]; then
         going_on=yes
     fi
+    if [ -n "$pending" ]; then
+        if [ -n "$stopped" ]; then
+            keep_credential
+            stopped=''
+            start_agent
+        else
+            write_files
+        fi
+        wait_for_decision || die "nobody has approved it yet; what ran here runs on. Afterwards: sh join.sh --resume"
+        if running; then
+            stopped=yes
+            stop_agent
+        fi
+    fi
     if [ -n "$conflict" ]; then
         warn "a living agent of this host's name is there already, so an operator has to look at this one first."
         if [ -n "$stopped" ]; then
@@ -640,6 +771,7 @@ join() {
 clean_up() {
     [ -z "$hushed" ] || stty echo
     give_back
+    take_back_rotation
     if [ -n "$stopped" ]; then start_agent; fi
     rm -rf "$work"
 }
@@ -653,6 +785,8 @@ main() {
     if [ -n "$ca_given" ]; then cp "$ca_given" "$work/ca.pem"; else ca_pem >"$work/ca.pem"; fi
     if [ "$mode" = uninstall ]; then
         uninstall
+    elif [ "$mode" = rotate ]; then
+        rotate
     elif [ -n "$resume" ]; then
         resume
     else

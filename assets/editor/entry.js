@@ -54,6 +54,7 @@ const theme = EditorView.theme({
   ".cm-lint-marker::before": { content: '"○"' },
   ".cm-lint-marker-error::before": { content: '"✕"' },
   ".cm-lint-marker-warning::before": { content: '"▲"' },
+  ".cm-lint-marker-info::before": { content: '"◐"' },
 });
 
 const colours = HighlightStyle.define([
@@ -65,8 +66,10 @@ const colours = HighlightStyle.define([
   { tag: [tags.separator, tags.punctuation, tags.squareBracket, tags.brace], color: "var(--ink-3)" },
 ]);
 
-const WORDS = { error: "✕ Error", warning: "▲ Warning", info: "○ Note" };
-const CLASSES = { error: "status-down", warning: "status-degraded", info: "status-unknown" };
+const WORDS = { error: "✕ Error", warning: "▲ Warning", info: "◐ Incomplete" };
+const CLASSES = { error: "status-down", warning: "status-degraded", info: "status-progress" };
+// What the server says, as CodeMirror knows it: what another layer has to bring is its "info".
+const SEVERITIES = { error: "error", warning: "warning", incomplete: "info" };
 
 /** Problems as the server numbers them (lines and columns from 1) to positions in the document. */
 function placed(doc, problems) {
@@ -75,7 +78,7 @@ function placed(doc, problems) {
     const from = Math.min(at.from + Math.max((column ?? 1) - 1, 0), at.to);
     // From the column to the end of the word, at least one character where there is one.
     const word = /^[^\s:,\]}]+/.exec(at.text.slice(from - at.from))?.[0].length ?? 0;
-    return { from, to: Math.min(from + Math.max(word, 1), at.to), severity: severity in WORDS ? severity : "error", message };
+    return { from, to: Math.min(from + Math.max(word, 1), at.to), severity: SEVERITIES[severity] ?? "error", message };
   }).sort((a, b) => a.from - b.from);
 }
 

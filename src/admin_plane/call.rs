@@ -251,6 +251,12 @@ impl Call {
             editor,
             body,
         } = view;
+        let own = self.app().accounts.own(&self.actor);
+        let provisional = own.is_some_and(|own| own.provisional).then(|| Banner {
+            kind: BannerKind::Warning,
+            words: maud::html! { "Somebody else set your password, so you only look for now." },
+            link: Some(("Choose your own", "/account")),
+        });
         let form_token = self.form_token();
         let page = layout::Page {
             title,
@@ -259,7 +265,7 @@ impl Call {
             active,
             crumbs,
             topics,
-            banner: banner.or(told.as_ref()),
+            banner: banner.or(told.as_ref()).or(provisional.as_ref()),
             editor,
             form_token: &form_token,
             now: self.now(),

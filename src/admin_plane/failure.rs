@@ -137,6 +137,11 @@ fn of_use_case(error: &Error, id: RequestId) -> Problem {
         }
         Error::Forbidden(_) => Problem::new(StatusCode::FORBIDDEN, "forbidden", text()),
         Error::NotAllowed(_) => Problem::new(StatusCode::FORBIDDEN, "not-allowed", text()),
+        Error::Unproven => {
+            let why = "This takes a password that was given in the last 10 minutes. Post yours to \
+                       /api/v1/account/prove, then repeat it.";
+            Problem::new(StatusCode::FORBIDDEN, "unproven", why)
+        }
         Error::Unauthenticated => {
             let why = "Sign in, or send an API token as a bearer token.";
             let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", why);
@@ -153,6 +158,10 @@ fn of_use_case(error: &Error, id: RequestId) -> Problem {
             let why = "The store can't take this now. The server's log says why, under this request's id.";
             let wait = std::time::Duration::from_secs(5);
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", why).retry_after(wait)
+        }
+        Error::ReadOnly(_) => {
+            let wait = std::time::Duration::from_secs(30);
+            Problem::new(StatusCode::INSUFFICIENT_STORAGE, "read-only", text()).retry_after(wait)
         }
         Error::Internal(source) => {
             tracing::error!(error = %source, detail = ?source, request_id = %id, "a request failed inside");

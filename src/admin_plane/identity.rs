@@ -69,6 +69,7 @@ impl AdminPlane {
             via: Via::LocalSocket { uid },
             role: Role::Admin,
             address: None,
+            proven_at: crate::fleet::time::Timestamp::EPOCH,
         })
     }
 }

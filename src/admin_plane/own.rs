@@ -19,7 +19,11 @@ pub(super) async fn healthz(_: Visit) -> Outcome {
 /// Whether requests should come here.
 pub(super) async fn readyz(visit: Visit) -> Outcome {
     if visit.plane.is_ready() {
-        return Ok(text(StatusCode::OK, PLAIN, "ready\n"));
+        // Agents go on being served, so whoever leads them here is not to stop.
+        return Ok(match visit.app().read_only() {
+            None => text(StatusCode::OK, PLAIN, "ready\n"),
+            Some(short) => text(StatusCode::OK, PLAIN, format!("ready, read-only: {short}\n")),
+        });
     }
     Ok(text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "not ready\n"))
 }

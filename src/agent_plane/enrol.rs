@@ -46,7 +46,7 @@ fn unauthenticated() -> Problem {
         .header("www-authenticate", "Bearer realm=\"muster enrolment\"")
 }
 
-fn problem(error: &Error) -> Problem {
+pub(super) fn problem(error: &Error) -> Problem {
     match error {
         Error::Unauthenticated => unauthenticated(),
         Error::Invalid(fields) => {
@@ -56,7 +56,7 @@ fn problem(error: &Error) -> Problem {
             })
         }
         Error::Problems(_) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", error.to_string()),
-        Error::Unavailable(_) => {
+        Error::Unavailable(_) | Error::ReadOnly(_) => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string())
                 .retry_after(Duration::from_secs(30))
         }
@@ -67,9 +67,11 @@ fn problem(error: &Error) -> Problem {
         Error::Conflict(_) | Error::Stale => {
             Problem::new(StatusCode::CONFLICT, "conflict", error.to_string())
         }
-        Error::NotFound { .. } | Error::Forbidden(_) | Error::WrongCredentials | Error::NotAllowed(_) => {
-            Problem::new(StatusCode::FORBIDDEN, "refused", error.to_string())
-        }
+        Error::NotFound { .. }
+        | Error::Forbidden(_)
+        | Error::WrongCredentials
+        | Error::Unproven
+        | Error::NotAllowed(_) => Problem::new(StatusCode::FORBIDDEN, "refused", error.to_string()),
         Error::Internal(source) => {
             tracing::error!(error = %source, "an enrolment failed inside");
             crate::http::problem::internal()

@@ -129,6 +129,8 @@ mod tests {
             labels: std::collections::BTreeMap::new(),
             group: None,
             name: String::new(),
+            networks: Vec::new(),
+            by_hand: false,
         };
         for (credential, most) in [
             (one(), 240),

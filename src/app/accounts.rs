@@ -4,11 +4,12 @@
 //! there. Changes are made one at a time: decided on the memory, committed with their audit entry, then applied to the
 //! memory, in a task of their own, so that somebody who hangs up in between can't separate the two.
 //!
-//! Accounts beyond the first are made elsewhere once there are such; nothing here assumes a single one.
+//! The first account claims the server; the others are made by admins.
 
 mod hashing;
 mod index;
 mod login;
+mod manage;
 mod passwords;
 mod sessions;
 mod setup;
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 pub use login::SignedIn;
+pub use manage::{AccountAct, NewAccount, made_password};
 pub use setup::{SETUP_LINK_FILE, SetupStatus};
 pub use tokens::NewToken;
 
@@ -37,7 +39,7 @@ use crate::auth::throttle::{Throttle, Throttled, origin};
 use crate::fleet::ids::SessionId;
 use crate::fleet::name::Name;
 use crate::fleet::time::Timestamp;
-use crate::store::{Batch, Record, Store};
+use crate::store::{Batch, ReadError, Record, Store};
 
 crate::records! {
     /// The tables of accounts.
@@ -86,7 +88,14 @@ impl Accounts {
     /// # Errors
     /// When the storage fails, or it can't be said whether the server was claimed.
     pub fn load(store: Store, clock: Clock, tasks: Tasks, audit: Audit) -> Result<Self, Error> {
-        let setup = store.get::<Setup>(&())?.map(|setup| setup.record);
+        let setup = match store.get::<Setup>(&()) {
+            Ok(setup) => setup.map(|setup| setup.record),
+            Err(error @ ReadError::Unavailable(_)) => return Err(error.into()),
+            // Nobody is to claim a server that may have been claimed.
+            Err(ReadError::Damaged(_) | ReadError::Migrate { .. }) => {
+                Some(Setup::Claimed { at: clock.now() })
+            }
+        };
         let index = Index::new(readable::<Account>(&store)?, readable::<Session>(&store)?, setup);
         Ok(Self(Arc::new(Shared {
             store,
@@ -111,7 +120,23 @@ impl Accounts {
         self.0
             .audit
             .permit(actor, Permission::ManageAccounts, "account.list")?;
-        Ok(self.index().accounts().map(AccountView::from).collect())
+        let mut views: Vec<AccountView> = self.index().accounts().map(AccountView::from).collect();
+        let now = self.now();
+        let throttles = self.throttles();
+        for view in &mut views {
+            view.locked_until = throttles.accounts.refused_until(&view.name.to_string(), now);
+        }
+        Ok(views)
+    }
+
+    /// One account.
+    ///
+    /// # Errors
+    /// As [`Accounts::list`], and [`Error::NotFound`].
+    pub fn named(&self, actor: &Actor, name: &str) -> Result<AccountView, Error> {
+        let mut all = self.list(actor)?.into_iter();
+        let found = all.find(|account| account.name.as_str() == name);
+        found.ok_or_else(|| Error::not_found("account", name))
     }
 
     /// The account that acts; `None` when it isn't one.
@@ -192,9 +217,20 @@ impl Shared {
             self.clock.now(),
         )?;
         let mut batch = Batch::new();
+        // Whoever is to make room has to get in.
+        let lets_in = |edit: &Edit| {
+            matches!(
+                edit,
+                Edit::PutSession(_) | Edit::EndSession(_) | Edit::PutSetup(_)
+            )
+        };
+        if change.edits.iter().all(lets_in) {
+            batch.vital();
+        }
         for edit in &change.edits {
             match edit {
                 Edit::PutAccount(account) => batch.put(&account.name, account),
+                Edit::EndAccount(_, name) => batch.delete::<Account>(name),
                 Edit::PutSession(session) => batch.put(&session.id, session),
                 Edit::EndSession(id) => batch.delete::<Session>(id),
                 Edit::PutSetup(setup) => batch.put(&(), setup),
@@ -220,9 +256,6 @@ fn too_many(throttled: Throttled) -> Error {
 
 fn readable<R: Record>(store: &Store) -> Result<Vec<R>, Error> {
     let survey = store.survey::<R>()?;
-    for error in survey.unreadable {
-        tracing::error!(%error, table = R::TABLE, "a record can't be read and is left out");
-    }
     Ok(survey.rows.into_iter().map(|(_, row)| row.record).collect())
 }
 

@@ -49,6 +49,9 @@ impl App {
             .by_secret(&secret.digest())
             .ok_or(CredentialRefusal::Unknown)?;
         accepted(&credential, self.clock.now())?;
+        if !credential.scope.reaches(address) {
+            return Err(CredentialRefusal::Network);
+        }
         Ok(Speaker {
             credential,
             address,
@@ -66,6 +69,9 @@ impl App {
             .credential(speaker.credential.id)
             .ok_or(CredentialRefusal::Unknown)?;
         accepted(&credential, self.clock.now())?;
+        if !credential.scope.reaches(speaker.address) {
+            return Err(CredentialRefusal::Network);
+        }
         Ok(credential)
     }
 
@@ -89,7 +95,7 @@ impl App {
         if self.still_accepted(speaker).is_err() {
             return Err(refused("the credential is not accepted any more"));
         }
-        let scope = &speaker.credential.scope;
+        let scope = &present.scope;
         let now = self.clock.now();
         let judge = || {
             let found = self.identities.find(credential, uid);
@@ -131,7 +137,15 @@ impl App {
                 let standing = Standing::Conflict { with };
                 self.join(speaker, uid, standing, claimed, now).await
             }
-            Admission::Join => self.join(speaker, uid, Standing::Active, claimed, now).await,
+            Admission::Join => {
+                let by_hand = matches!(present.scope, Scope::Many { by_hand: true, .. });
+                let standing = if by_hand {
+                    Standing::Pending
+                } else {
+                    Standing::Active
+                };
+                self.join(speaker, uid, standing, claimed, now).await
+            }
             Admission::Foreign => {
                 drop(admitting);
                 Err(self.strike(speaker, uid, now).await)
@@ -300,7 +314,10 @@ impl App {
         let mut registration = Registration::new(new_agent_id(now)?, speaker.credential.first(), origin);
         registration.uid = Some(uid);
         registration.standing = standing;
-        if let (Scope::Many { labels, group, .. }, Standing::Active) = (&speaker.credential.scope, standing) {
+        let newcomer = matches!(standing, Standing::Active | Standing::Pending);
+        if let Scope::Many { labels, group, .. } = &speaker.credential.scope
+            && newcomer
+        {
             registration.labels.clone_from(labels);
             registration.token_group.clone_from(group);
         }
@@ -344,6 +361,7 @@ impl App {
         let too_many = self.identities.strike(speaker.credential.first(), now);
         tracing::warn!(credential_id = %id, instance_uid = %uid, "a credential presented the uid of another agent");
         let mut batch = Batch::new();
+        batch.vital();
         let entry = |action: &str, detail: String| AuditEntry {
             at: now,
             actor: format!("credential/{id}"),
@@ -435,7 +453,7 @@ impl App {
         };
         let mut after = before.clone();
         change(&mut after);
-        batch.put(&agent, &after);
+        batch.vital().put(&agent, &after);
         self.store.commit(batch).await.map_err(|error| {
             tracing::error!(error = %error, "an agent's record could not be changed");
             unavailable("the server can't store the agent's record now")

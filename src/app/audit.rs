@@ -12,7 +12,7 @@ pub use crate::store::{AuditEntry, AuditFault, AuditRecord, AuditVerdict};
 use super::clock::Clock;
 use super::error::Error;
 use super::tasks::Tasks;
-use crate::auth::actor::Actor;
+use crate::auth::actor::{Actor, Unproven};
 use crate::auth::permission::{Permission, Role};
 use crate::auth::refusals::{Refusal, Refusals, Report};
 use crate::fleet::time::Timestamp;
@@ -90,6 +90,19 @@ impl Audit {
         })
     }
 
+    /// Whether `actor` has shown lately who they are, as dangerous acts ask; the refusal of a script is counted.
+    ///
+    /// # Errors
+    /// [`Error::Unproven`] when they are to give the password once more; [`Error::NotAllowed`] for an API token.
+    pub fn prove(&self, actor: &Actor, act: &'static str) -> Result<(), Error> {
+        actor.proves(self.0.clock.now()).map_err(|why| {
+            if why == Unproven::Token {
+                self.refused(&actor.name, actor.address, act, "an API token");
+            }
+            why.into()
+        })
+    }
+
     /// Counts that `actor` was refused to do `act`, and tells it now or within a minute. Who was not identified goes by a
     /// fixed word: never by a name of their choice.
     pub fn refused(
@@ -146,6 +159,7 @@ pub fn missing_role(permission: Permission) -> &'static str {
 impl Shared {
     async fn tell(&self, reports: Vec<Report>, at: Timestamp) {
         let mut batch = Batch::new();
+        batch.vital();
         for report in reports {
             batch.audit(told(&report, at));
         }

@@ -7,6 +7,7 @@ mod memberships;
 mod presence;
 mod reconcile;
 mod retention;
+mod store;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,15 +74,15 @@ impl App {
             },
         );
         let app = Arc::clone(self);
-        tasks.spawn_loop(
-            "retention",
-            super::tasks::Activation::new(),
-            Duration::from_hours(1),
-            move || {
-                let app = Arc::clone(&app);
-                async move { app.retire().await }
-            },
-        );
+        tasks.spawn_mending("retention", Duration::from_hours(1), move || {
+            let app = Arc::clone(&app);
+            async move { app.retire().await }
+        });
+        let app = Arc::clone(self);
+        tasks.spawn_mending("store", Duration::from_secs(1), move || {
+            let app = Arc::clone(&app);
+            async move { app.tend_store().await }
+        });
     }
 
     /// Writes all that is written late; after this and a clean stop every agent's number is known.

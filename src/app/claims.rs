@@ -9,12 +9,10 @@ use super::App;
 use super::error::Error;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
-use crate::fleet::agent::Standing;
 use crate::fleet::group::{Because, Candidate, membership};
 use crate::fleet::identity::Credential;
 use crate::fleet::ids::{AgentId, CredentialId};
 use crate::fleet::name::Name;
-use crate::fleet::time::Timestamp;
 
 /// Agents that a group claims without having them for sure.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -52,19 +50,6 @@ pub struct NamedAgent {
     pub title: String,
     /// The agent.
     pub id: AgentId,
-}
-
-/// An agent that is in conflict with another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct ConflictView {
-    /// The agent.
-    pub agent: NamedAgent,
-    /// The address that it came from; empty when unknown.
-    pub address: String,
-    /// The agent that was there before.
-    pub with: NamedAgent,
-    /// When its record was made.
-    pub at: Timestamp,
 }
 
 impl App {
@@ -147,41 +132,5 @@ impl App {
         let views = self.credential_views(actor)?.into_iter();
         let found = views.into_iter().find(|view| view.credential.id == id);
         found.ok_or_else(|| Error::not_found("credential", &id))
-    }
-
-    /// All agents in conflict with another, the latest first.
-    ///
-    /// # Errors
-    /// When the actor may not.
-    pub fn conflicts(&self, actor: &Actor) -> Result<Vec<ConflictView>, Error> {
-        actor.may(Permission::ViewFleet)?;
-        let mut conflicts: Vec<_> = self
-            .live
-            .snapshot()
-            .into_iter()
-            .filter_map(|snapshot| {
-                let agent = snapshot.agent;
-                let Standing::Conflict { with } = agent.registration.standing else {
-                    return None;
-                };
-                let other = self.live.get(with).map(|snapshot| snapshot.agent.title());
-                let with = NamedAgent {
-                    title: other.unwrap_or_else(|| "an agent that is gone".to_owned()),
-                    id: with,
-                };
-                let origin = &agent.registration.origin;
-                Some(ConflictView {
-                    agent: NamedAgent {
-                        title: agent.title(),
-                        id: agent.id(),
-                    },
-                    address: origin.address.clone(),
-                    with,
-                    at: origin.at,
-                })
-            })
-            .collect();
-        conflicts.sort_by_key(|conflict| (std::cmp::Reverse(conflict.at), conflict.agent.id));
-        Ok(conflicts)
     }
 }

@@ -14,7 +14,7 @@ use super::intentions::{
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::Agent;
-use crate::fleet::config::lint::Available;
+use crate::fleet::config::lint::{Available, Judged};
 use crate::fleet::config::yaml::Limits;
 use crate::fleet::config::{
     self, Config, ConfigMap, Content, Diff, Problem, Revision, STARTERS, Starter, StarterSummary,
@@ -84,15 +84,23 @@ pub struct StarterDetail {
     pub content: Content,
 }
 
-/// What is wrong with a content or worth a look, by line and column.
+/// What is wrong with a content or worth a look, by line and column. What is saved is judged as a layer, and what agents are
+/// sent as a whole.
 #[must_use]
-pub fn check(content: &Content) -> Vec<Problem> {
+pub fn check(content: &Content, judged: Judged) -> Vec<Problem> {
     if content.is_blank() {
         // Nobody can say where in nothing; whether it is meant is asked for by name.
         return Vec::new();
     }
     let map = content.clone().into_map();
-    config::check(content.kind(), &map, &Limits::default(), &Available::default())
+    let any = Available::default();
+    config::check(content.kind(), &map, &Limits::default(), &any, judged)
+}
+
+/// Whether a content needs no other layer.
+#[must_use]
+pub fn is_complete(content: &Content) -> bool {
+    !check(content, Judged::Layer).iter().any(Problem::is_incomplete)
 }
 
 /// Why a content is too large for every server, since no message to an agent would carry it; `None` when it isn't. A server
@@ -155,7 +163,7 @@ impl Intentions {
         Ok(ConfigDetail {
             summary: ConfigSummary::of(&index, head),
             revisions: head.revisions.iter().rev().cloned().collect(),
-            problems: check(&content),
+            problems: check(&content, Judged::Layer),
             content,
         })
     }
@@ -519,7 +527,9 @@ fn acceptable(content: &Content, allow_blank: bool, largest: usize) -> Result<Ve
             "an empty configuration stops the agents that get it; confirm that this is meant",
         ));
     }
-    let (errors, warnings): (Vec<_>, Vec<_>) = check(content).into_iter().partition(Problem::is_error);
+    let (errors, warnings): (Vec<_>, Vec<_>) = check(content, Judged::Layer)
+        .into_iter()
+        .partition(Problem::is_error);
     if errors.is_empty() {
         Ok(warnings)
     } else {

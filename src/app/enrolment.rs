@@ -1,7 +1,11 @@
 //! Letting agents in: what a token is exchanged for, and the credentials that come of it.
 
+mod decide;
+mod rewrite;
 mod tokens;
 
+pub use decide::{Lookalike, Waiting};
+pub use rewrite::Rewritten;
 pub use tokens::{MadeEnrolmentToken, NewEnrolmentToken, check_labels};
 
 use std::net::IpAddr;
@@ -14,6 +18,7 @@ use super::App;
 use super::agents::{AT_ONCE, given_name};
 use super::audit_entry;
 use super::changes::Topic;
+use super::connections::CloseReason;
 use super::error::Error;
 use super::identities::accepted;
 use super::live::Entry;
@@ -40,6 +45,12 @@ pub struct Enrol {
     /// what they report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The id of the machine, to be recognised by, such as that of its `/etc/machine-id`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub host_id: String,
+    /// The system, for the operator who approves it, such as `Linux 6.8.0 x86_64`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub system: String,
     /// The uid that the agent will use, if it has one already.
     pub instance_uid: Option<InstanceUid>,
     /// The collector configuration that the host runs now: it becomes revision 1 of a config named after the host, and
@@ -58,6 +69,8 @@ pub struct Enrolled {
     pub credential: String,
     /// Whether an operator has to look at it first: a living agent already has this uid or host name.
     pub conflict: bool,
+    /// Whether an operator has to approve it first: its token wants that.
+    pub pending: bool,
     /// The config that the host's running configuration became.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adopted_as: Option<Name>,
@@ -126,13 +139,7 @@ impl App {
         now: Timestamp,
     ) -> Result<Enrolled, Error> {
         let secret = Secret::new(SecretKind::Agent, random()?);
-        let host: String = wish
-            .host
-            .trim()
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(253)
-            .collect();
+        let host = word(&wish.host, 253);
         let address = address
             .map(|address| address.to_canonical().to_string())
             .unwrap_or_default();
@@ -140,6 +147,8 @@ impl App {
         let origin = Origin {
             at: now,
             host: host.clone(),
+            host_id: word(&wish.host_id, 128),
+            system: word(&wish.system, 128),
             address: address.clone(),
             token: Some(token.id),
         };
@@ -151,6 +160,8 @@ impl App {
                 labels: token.labels.clone(),
                 group: token.group.clone(),
                 name: host.clone(),
+                networks: token.networks.clone(),
+                by_hand: token.by_hand,
             },
         };
         agent.name = given_name(wish.name.as_deref().unwrap_or_default())?;
@@ -159,7 +170,10 @@ impl App {
         let twin = self.living_twin(&host, wish.instance_uid);
         if let Some(with) = twin {
             agent.standing = Standing::Conflict { with };
+        } else if token.by_hand {
+            agent.standing = Standing::Pending;
         }
+        let pending = agent.standing == Standing::Pending;
         let credential = Credential {
             id: credential_id,
             secret_digest: Some(secret.digest()),
@@ -214,6 +228,7 @@ impl App {
             credential_id,
             credential: secret.expose().to_owned(),
             conflict: twin.is_some() && agent_id.is_some(),
+            pending: pending && agent_id.is_some(),
             adopted_as,
         })
     }
@@ -228,7 +243,8 @@ impl App {
                 entry.agent.reported.host_name.as_str(),
             ];
             let same_host = !host.is_empty() && known_as.contains(&host);
-            registration.is_served() && (same_uid || same_host && entry.presence.may_be_there())
+            (registration.is_served() || registration.waits())
+                && (same_uid || same_host && entry.presence.may_be_there())
         });
         twins.into_iter().min()
     }
@@ -269,7 +285,10 @@ impl App {
             let registration = &entry.agent.registration;
             let standing = registration.standing;
             registration.credential == first
-                && matches!(standing, Standing::Active | Standing::Conflict { .. })
+                && matches!(
+                    standing,
+                    Standing::Active | Standing::Pending | Standing::Conflict { .. }
+                )
         });
         let mut agents: Vec<AgentId> = agents.into_iter().collect();
         agents.sort_unstable();
@@ -355,6 +374,7 @@ impl App {
         }
         let now = self.clock.now();
         let mut batch = Batch::new();
+        batch.vital();
         for credential in &changed {
             batch.put(&credential.id, credential);
             batch.audit(audit_entry(
@@ -374,9 +394,13 @@ impl App {
 
     /// Has all connections of a credential closed.
     pub(super) fn close_links_of(&self, credential: CredentialId) {
+        self.close_links(credential, CloseReason::Revoked);
+    }
+
+    fn close_links(&self, credential: CredentialId, reason: CloseReason) {
         for link in self.connections.all() {
             if link.credential == credential {
-                link.close(super::connections::CloseReason::Revoked);
+                link.close(reason);
             }
         }
     }
@@ -400,4 +424,10 @@ impl App {
             .credential(id)
             .is_some_and(|credential| accepted(&credential, self.clock.now()).is_ok())
     }
+}
+
+/// What a host says of itself, without anything that would break a line, and not endless.
+fn word(text: &str, most: usize) -> String {
+    let text = text.trim().chars().filter(|c| !c.is_control());
+    text.take(most).collect()
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::auth::actor::Denied;
+use crate::auth::actor::{Denied, Unproven};
 use crate::fleet::config::Problem;
-use crate::store::{CommitError, ReadError, Unavailable};
+use crate::store::{CommitError, ReadError, Shortage, Unavailable};
 
 /// A failure of a use case.
 #[derive(Debug, thiserror::Error)]
@@ -41,12 +41,20 @@ pub enum Error {
     /// Whoever asked has the role, but may not do it in this way.
     #[error("{0}")]
     NotAllowed(&'static str),
+    /// Whoever asked has the role, and is to give the password once more.
+    #[error("give your password once more to do this")]
+    Unproven,
     /// Too often.
     #[error("too many attempts; try again in {} s", retry_after.as_secs())]
     TooMany {
         /// When it may be tried again.
         retry_after: Duration,
     },
+    /// There is no room: nothing is changed, and everything else goes on.
+    #[error(
+        "nothing can be changed for want of room: {0}. Make room there, or give the data folder more; writing goes on by itself then"
+    )]
+    ReadOnly(Shortage),
     /// The store can't take it now.
     #[error("the store can't take changes now: {0}")]
     Unavailable(String),
@@ -107,6 +115,17 @@ impl Error {
     }
 }
 
+impl From<Unproven> for Error {
+    fn from(why: Unproven) -> Self {
+        match why {
+            Unproven::Token => Self::NotAllowed(
+                "an API token can't do this; do it signed in, or on the server's host with the command line",
+            ),
+            Unproven::TooLongAgo => Self::Unproven,
+        }
+    }
+}
+
 /// An expectation that failed is somebody else's change; whoever expects something else maps it before.
 impl From<CommitError> for Error {
     fn from(error: CommitError) -> Self {
@@ -129,6 +148,11 @@ impl From<ReadError> for Error {
 
 impl From<Unavailable> for Error {
     fn from(error: Unavailable) -> Self {
-        Self::Unavailable(error.to_string())
+        match error {
+            Unavailable::Full(shortage) => Self::ReadOnly(shortage),
+            Unavailable::Storage(_) | Unavailable::Closed | Unavailable::WriterGone => {
+                Self::Unavailable(error.to_string())
+            }
+        }
     }
 }

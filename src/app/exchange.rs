@@ -157,7 +157,7 @@ impl App {
         if matches!(&reply, Reply::Update(update) if update.is_empty()) {
             return None;
         }
-        self.make_durable(agent, &reply, verdict, before, now)
+        self.make_durable((agent, Batch::new()), &reply, verdict, before, now)
             .await
             .ok()?;
         let again = matches!(reply, Reply::Command(_));
@@ -271,6 +271,7 @@ impl App {
     fn wanted(&self, entry: &Entry, now: Timestamp) -> Desired {
         Desired {
             connection: self.wanted_connection(entry, now),
+            custom: Arc::clone(&self.settings.custom_capabilities),
             ..self.desired(&entry.agent.registration)
         }
     }
@@ -331,8 +332,16 @@ impl App {
         let Some((reply, verdict)) = spoken else {
             return Reply::Error(gone());
         };
-        let durable = self.make_durable(id, &reply, verdict, before, now).await;
-        if noticed {
+        let mut batch = Batch::new();
+        let kept = observed
+            .custom_message
+            .map_or(Ok(()), |message| self.keep_custom(&mut batch, id, message, now));
+        if let Err(error) = kept {
+            tracing::error!(agent_id = %id, error = %error, "a custom message could not be kept");
+        }
+        let received = !batch.is_empty();
+        let durable = self.make_durable((id, batch), &reply, verdict, before, now).await;
+        if noticed || received {
             self.announce_agent(id);
             self.wake_rollouts(id);
         }
@@ -346,13 +355,13 @@ impl App {
     /// processed (S-061).
     async fn make_durable(
         &self,
-        id: AgentId,
+        (id, mut batch): (AgentId, Batch),
         reply: &Reply,
         verdict: bool,
         before: Before,
         now: Timestamp,
     ) -> Result<(), NotDurable> {
-        let mut batch = Batch::new();
+        batch.vital();
         if verdict && let Some(snapshot) = self.live.get(id) {
             batch.put(&id, &snapshot.agent.delivery);
         }
@@ -388,6 +397,13 @@ impl App {
                 }
                 if update.new_uid.is_some() {
                     self.happen(id, Happening::UidAssigned, now);
+                }
+                if let Some(sent) = &update.custom_message {
+                    let (capability, message) = (sent.capability.clone(), sent.kind.clone());
+                    self.happen(id, Happening::MessageSent { capability, message }, now);
+                    self.announce_agent(id);
+                    // The next one, if any, goes in a message of its own.
+                    self.nudge(id);
                 }
             }
         }

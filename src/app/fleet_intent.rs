@@ -15,7 +15,7 @@ use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::{Agent, Standing};
 use crate::fleet::config::Content;
-use crate::fleet::config::lint::{self, Available};
+use crate::fleet::config::lint::{self, Available, Judged};
 use crate::fleet::config::yaml::Limits;
 use crate::fleet::ids::AgentId;
 use crate::fleet::target::{LayerRef, Member};
@@ -95,7 +95,7 @@ impl App {
             return Vec::new();
         };
         let limits = Limits::default();
-        let here = lint::lint_for(yaml, &limits, &Available::of(&components));
+        let here = lint::lint_for(yaml, &limits, &Available::of(&components), Judged::Whole);
         let absent = here.iter().filter_map(lint::absent_component);
         // Several of one kind lack the same.
         let absent: std::collections::BTreeSet<_> = absent.collect();
@@ -125,6 +125,23 @@ impl App {
     ) -> Result<(), Error> {
         let terms = OnTerms::of(message, until).terms(actor, self.clock.now())?;
         let agent = self.snapshot_of(id)?.agent;
+        let group = &agent.registration.group;
+        if self
+            .intentions
+            .index()
+            .group(group)
+            .is_some_and(|head| head.group.is_protected())
+        {
+            self.audit.refused(
+                &actor.name,
+                actor.address,
+                "agent.publish",
+                "in a protected group",
+            );
+            return Err(Error::Conflict(format!(
+                "it is in the protected group {group}: publish to the group, where somebody else approves it"
+            )));
+        }
         let present = agent.registration.own_target;
         let target = self
             .intentions

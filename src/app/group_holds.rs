@@ -93,6 +93,7 @@ impl Intentions {
             ..head.group.clone()
         };
         let mut batch = Batch::new();
+        batch.vital();
         batch.expect_revision::<Group>(&group.name, head.revision);
         batch.put(&group.name, &group);
         let mut entry = self.audited(actor, action, object(&group.name), told);

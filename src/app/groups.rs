@@ -47,6 +47,10 @@ pub struct GroupEdit {
     /// Whether what agents say of themselves is enough to join.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub joins_by_facts: Option<bool>,
+    /// So many people besides the author have to approve what is published to it; 0 = nobody. Lowering it takes an admin
+    /// who gave their password lately, and so does changing the selectors or the priority of a protected group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<u32>,
     /// The configs that it is made of. Removing the last one withdraws what is published: hosts keep what they run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<String>>,
@@ -135,6 +139,7 @@ impl Intentions {
             target: None,
             strategy: None,
             rollout: None,
+            approvals: 0,
             hold: None,
             created_at: now,
             updated_at: now,
@@ -177,6 +182,9 @@ impl Intentions {
         if group == head.group {
             return Ok(head.revision);
         }
+        if head.group.is_weakened_by(&group) {
+            self.may_unprotect(actor)?;
+        }
         group.updated_at = self.now();
         let mut batch = Batch::new();
         let mut entry = self.audited(actor, "group.update", object(&group.name), told(&group));
@@ -216,6 +224,9 @@ impl Intentions {
         let mut index = writing.index();
         let head = Arc::clone(named(&index, name)?);
         unchanged(&head, expected)?;
+        if head.group.is_protected() {
+            self.may_unprotect(actor)?;
+        }
         let name = head.group.name.clone();
         let members = fleet
             .iter()
@@ -239,6 +250,12 @@ impl Intentions {
         writing.install(index, [Topic::Groups, Topic::Group(name)], true);
         let members = u32::try_from(members).unwrap_or(u32::MAX);
         Ok(Deleted { members })
+    }
+
+    /// Whether the actor may weaken the protection of groups, and has shown lately who they are.
+    pub(super) fn may_unprotect(&self, actor: &Actor) -> Result<(), Error> {
+        actor.may(Permission::Unprotect)?;
+        Ok(actor.proves(self.now())?)
     }
 
     /// The agents of each group, counted by how their configuration stands.
@@ -292,6 +309,7 @@ fn apply(
     }
     group.priority = edit.priority.unwrap_or(group.priority);
     group.joins_by_facts = edit.joins_by_facts.unwrap_or(group.joins_by_facts);
+    group.approvals = edit.approvals.unwrap_or(group.approvals);
     if let Some(strategy) = edit.strategy {
         group.strategy = strategy;
     }
@@ -314,6 +332,7 @@ fn apply(
             GroupError::Layers(_) | GroupError::Repeated(_) => "layers",
             GroupError::Description(_) => "description",
             GroupError::Strategy(_) => "strategy",
+            GroupError::Approvals(_) => "approvals",
         };
         wrong.push(FieldError {
             field: field.to_owned(),
@@ -333,10 +352,11 @@ fn told(group: &Group) -> String {
     let layers: Vec<_> = group.layers.iter().map(Name::as_str).collect();
     let strategy = group.strategy.as_ref().map(ToString::to_string);
     format!(
-        "selectors [{}], priority {}, joins by facts: {}, layers [{}], strategy: {}",
+        "selectors [{}], priority {}, joins by facts: {}, approvals: {}, layers [{}], strategy: {}",
         selectors.join("; "),
         group.priority,
         if group.joins_by_facts { "yes" } else { "no" },
+        group.approvals,
         layers.join(", "),
         strategy.as_deref().unwrap_or("default")
     )

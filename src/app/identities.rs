@@ -175,6 +175,21 @@ impl Identities {
         index.count(before, after);
     }
 
+    /// Follows two records that give each other their credentials: each as it was and as it is.
+    pub(crate) fn trade(&self, one: (&Registration, &Registration), other: (&Registration, &Registration)) {
+        let mut index = self.write();
+        for (before, _) in [one, other] {
+            index.unlink(before);
+            if !before.is_archived() {
+                let records = index.records.entry(before.credential).or_default();
+                *records = records.saturating_sub(1);
+            }
+        }
+        for (_, after) in [one, other] {
+            index.add(after);
+        }
+    }
+
     /// Counts a foreign uid presented at `now`. Whether these are too many.
     pub(crate) fn strike(&self, credential: CredentialId, now: Timestamp) -> bool {
         let mut index = self.write();
@@ -280,6 +295,9 @@ pub enum CredentialRefusal {
     /// Its time is over.
     #[error("the credential was replaced and has lapsed")]
     Lapsed,
+    /// It may not be used from there.
+    #[error("the credential may not be used from this address")]
+    Network,
 }
 
 /// Whether a credential in this state is accepted.

@@ -86,7 +86,7 @@ pub struct Intentions {
 }
 
 /// A change on its way. While it lives, no other is made.
-pub(super) struct Writing<'a> {
+pub(in crate::app) struct Writing<'a> {
     of: &'a Intentions,
     _turn: MutexGuard<'a, ()>,
 }

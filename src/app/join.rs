@@ -5,6 +5,12 @@ use std::net::Ipv6Addr;
 
 const SCRIPT: &str = include_str!("../../templates/join.sh");
 const SUPERVISOR: &str = include_str!("../../templates/supervisor.yaml");
+const SCRIPT_FOR_MACOS: &str = include_str!("../../templates/join-macos.sh");
+const SCRIPT_FOR_WINDOWS: &str = include_str!("../../templates/join.ps1");
+const KUBERNETES: &str = include_str!("../../templates/kubernetes.yaml");
+const BRIDGE: &str = include_str!("../../templates/kubernetes-bridge.yaml");
+/// The systemd unit of the server itself.
+pub const SERVER_UNIT: &str = include_str!("../../templates/muster.service");
 const UNIT: &str = include_str!("../../templates/muster-agent.service");
 const ANY_CLIENT: &str = include_str!("../../templates/opamp-client.txt");
 
@@ -13,6 +19,29 @@ const ANY_CLIENT: &str = include_str!("../../templates/opamp-client.txt");
 pub struct Joining {
     authority: String,
     ca_pem: String,
+}
+
+/// A system that has a join script of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    /// Linux, in `sh`.
+    Linux,
+    /// macOS, in `sh`.
+    MacOs,
+    /// Windows, in PowerShell.
+    Windows,
+}
+
+impl System {
+    /// The path under which its script is handed out.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Linux => "/join.sh",
+            Self::MacOs => "/join-macos.sh",
+            Self::Windows => "/join.ps1",
+        }
+    }
 }
 
 /// A text that can't stand in an address of this server.
@@ -71,10 +100,15 @@ impl Joining {
         format!("wss://{}/v1/opamp", self.authority)
     }
 
-    /// The script that joins a Linux host. It holds nothing secret.
+    /// The script that joins a host. It holds nothing secret.
     #[must_use]
-    pub fn script(&self) -> String {
-        SCRIPT
+    pub fn script(&self, system: System) -> String {
+        let script = match system {
+            System::Linux => SCRIPT,
+            System::MacOs => SCRIPT_FOR_MACOS,
+            System::Windows => SCRIPT_FOR_WINDOWS,
+        };
+        script
             .replacen("@SERVER@", &format!("https://{}", self.authority), 1)
             .replacen("@CA_PEM@", &self.ca_pem, 1)
             .replacen("@SUPERVISOR_YAML@", SUPERVISOR.trim_end(), 1)
@@ -86,15 +120,42 @@ impl Joining {
     /// processes doesn't show it. `options` are the script's, as typed.
     #[must_use]
     pub fn line(&self, token: &str, options: &str) -> String {
-        let inner: String = self
-            .ca_pem
-            .lines()
-            .filter(|line| !line.starts_with("-----"))
-            .map(str::trim)
-            .collect();
+        self.shell_line(System::Linux, token, options)
+    }
+
+    /// The same for a Mac.
+    #[must_use]
+    pub fn macos_line(&self, token: &str) -> String {
+        self.shell_line(System::MacOs, token, "")
+    }
+
+    /// The same for the PowerShell of an administrator. The server's authority publishes no revocation lists, which that
+    /// system's curl would otherwise insist on.
+    #[must_use]
+    pub fn windows_line(&self, token: &str) -> String {
+        let inner = self.inner();
+        let url = format!("https://{}{}", self.authority, System::Windows.path());
+        format!(
+            "$d = New-Item -ItemType Directory \"$env:TEMP\\$([Guid]::NewGuid())\"; \
+             Set-Content -Encoding Ascii \"$d\\ca.pem\" (@('-----BEGIN CERTIFICATE-----') + \
+             ('{inner}' -split '(.{{64}})' | Where-Object {{ $_ }}) + '-----END CERTIFICATE-----'); \
+             curl.exe -fsS --ssl-revoke-best-effort --cacert \"$d\\ca.pem\" -o \"$d\\join.ps1\" '{url}'; \
+             if ($LASTEXITCODE -eq 0) {{ $env:MUSTER_TOKEN = '{token}'; \
+             powershell -ExecutionPolicy Bypass -File \"$d\\join.ps1\"; $env:MUSTER_TOKEN = '' }}"
+        )
+    }
+
+    /// The authority's certificate in one word.
+    fn inner(&self) -> String {
+        let lines = self.ca_pem.lines().filter(|line| !line.starts_with("-----"));
+        lines.map(str::trim).collect()
+    }
+
+    fn shell_line(&self, system: System, token: &str, options: &str) -> String {
+        let inner = self.inner();
         let (space, url) = (
             if options.is_empty() { "" } else { " " },
-            format!("https://{}/join.sh", self.authority),
+            format!("https://{}{}", self.authority, system.path()),
         );
         format!(
             "d=$(mktemp -d) && {{ echo '-----BEGIN CERTIFICATE-----'; echo {inner} | fold -w 64; \
@@ -123,6 +184,25 @@ impl Joining {
             .replace("@SUPERVISOR@", "/usr/bin/opampsupervisor")
     }
 
+    /// What a Kubernetes cluster is given for a Collector on every node.
+    #[must_use]
+    pub fn kubernetes(&self) -> String {
+        self.manifest(KUBERNETES)
+    }
+
+    /// What a Kubernetes cluster with the OpenTelemetry operator is given for its OpAMP bridge.
+    #[must_use]
+    pub fn kubernetes_bridge(&self) -> String {
+        self.manifest(BRIDGE)
+    }
+
+    fn manifest(&self, template: &str) -> String {
+        let indented: Vec<String> = self.ca_pem.lines().map(|line| format!("    {line}")).collect();
+        template
+            .replacen("@CA_PEM_INDENTED@", &indented.join("\n"), 1)
+            .replace("@ENDPOINT@", &self.endpoint())
+    }
+
     /// What any OpAMP client has to be told, in words, with the authority.
     #[must_use]
     pub fn any_client(&self) -> String {
@@ -145,7 +225,7 @@ mod tests {
     #[test]
     fn everything_is_filled_in_and_nothing_else_changes() {
         let joining = joining();
-        let script = joining.script();
+        let script = joining.script(System::Linux);
         assert!(script.contains("server='https://muster.example:4320'\n"));
         assert!(script.contains(PEM.trim()));
         for text in [
@@ -153,9 +233,21 @@ mod tests {
             joining.unit(),
             joining.any_client(),
             joining.line("mst_enrol_x", ""),
+            joining.macos_line("mst_enrol_x"),
+            joining.kubernetes(),
+            joining.kubernetes_bridge(),
         ] {
-            assert!(!text.contains('@'), "{text}");
+            let unfilled = |word: &&str| {
+                let name = word.split_once('@').map_or("", |(name, _)| name);
+                !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+            };
+            assert_eq!(text.split_inclusive('@').find(unfilled), None, "{text}");
         }
+        let windows = joining.windows_line("mst_enrol_x");
+        assert!(
+            windows.contains("'QUJDREVG'") && windows.contains("/join.ps1'"),
+            "{windows}"
+        );
         // What the script fills in itself stays for it.
         for left in [
             "@ENDPOINT@",

@@ -26,7 +26,7 @@ impl App {
     /// Reads the store. `keys` prove our config hashes and open secrets; what must not end with a request runs in `tasks`.
     ///
     /// # Errors
-    /// When the store can't be read, or holds records that can't be trusted.
+    /// When the store can't be read. Records that can't be are left out and told of ([`Store::unreadable`]).
     pub fn load(
         store: Store,
         clock: Clock,
@@ -51,6 +51,8 @@ impl App {
         let pacer = pacer::Pacer::per_second(settings.full_state_requests_per_second);
         let app = Self {
             started: clock.now(),
+            tasks: tasks.clone(),
+            scrub: Mutex::default(),
             clock,
             key: keys.hash,
             settings,
@@ -65,6 +67,7 @@ impl App {
             connections: connections::Connections::default(),
             components: components::Components::default(),
             pending: pending::Pending::default(),
+            inboxes: super::messages::Inboxes::default(),
             pacer,
             admissions: stripes::Stripes::default(),
             registrations: stripes::Stripes::default(),
@@ -90,13 +93,13 @@ impl App {
     }
 
     fn load_credentials(&self) -> Result<(), ReadError> {
-        for (_, found) in self.store.scan::<Credential>()? {
+        for (_, found) in self.store.survey::<Credential>()?.rows {
             self.identities.put_credential(found.record);
         }
-        for (_, found) in self.store.scan::<EnrolmentToken>()? {
+        for (_, found) in self.store.survey::<EnrolmentToken>()?.rows {
             self.tokens.put(found.record);
         }
-        for (key, found) in self.store.scan::<ComponentSet>()? {
+        for (key, found) in self.store.survey::<ComponentSet>()?.rows {
             self.components.load(key, &found.record);
         }
         Ok(())
@@ -104,21 +107,21 @@ impl App {
 
     fn load_agents(&self) -> Result<(), ReadError> {
         let mut reports: HashMap<AgentId, Reported> = HashMap::new();
-        for (id, found) in self.store.scan::<Reported>()? {
+        for (id, found) in self.store.survey::<Reported>()?.rows {
             reports.insert(id, found.record);
         }
         let mut deliveries: HashMap<AgentId, Delivery> = HashMap::new();
-        for (id, found) in self.store.scan::<Delivery>()? {
+        for (id, found) in self.store.survey::<Delivery>()?.rows {
             deliveries.insert(id, found.record);
         }
         let mut pulses: HashMap<AgentId, PulseRow> = HashMap::new();
-        let rows = self.store.scan::<Pulses>()?;
+        let rows = self.store.survey::<Pulses>()?.rows;
         self.pulse_rows
             .store(rows.len() as u64, std::sync::atomic::Ordering::Relaxed);
         for row in rows.into_iter().flat_map(|(_, found)| found.record.agents) {
             pulses.insert(row.id, row);
         }
-        for (id, found) in self.store.scan::<Registration>()? {
+        for (id, found) in self.store.survey::<Registration>()?.rows {
             let mut agent = Agent::new(found.record);
             agent.reported = reports.remove(&id).unwrap_or_default();
             agent.delivery = deliveries.remove(&id).unwrap_or_default();

@@ -267,6 +267,12 @@ impl App {
             .line(first)
             .into_iter()
             .filter_map(|known| {
+                if known.dies_with(&present) {
+                    return Some(Credential {
+                        state: CredentialState::Revoked { at: now },
+                        ..(*known).clone()
+                    });
+                }
                 let purpose = known.purpose_after(id, now)?;
                 let first_used_at = known.first_used_at.or((known.id == id).then_some(now));
                 Some(Credential {
@@ -286,15 +292,24 @@ impl App {
             action: "credential.take_up".into(),
             object: format!("credential/{id}"),
             address: speaker.address.map(|address| address.to_canonical().to_string()),
-            detail: "used for the first time; the one before is good for coming back only".into(),
+            detail: if present.is_kept() {
+                "used for the first time, out of a file of its host; the ones before are revoked".into()
+            } else {
+                "used for the first time; the one before is good for coming back only".into()
+            },
             ..AuditEntry::default()
         });
+        batch.vital();
         self.store.commit(batch).await.map_err(|error| {
             tracing::error!(agent_id = %admitted.agent, error = %error, "a first use could not be made durable");
             unavailable("the server can't store the use of the credential now")
         })?;
         for credential in changed {
+            let known = credential.id;
             self.identities.put_credential(credential);
+            if present.is_kept() && known != id {
+                self.close_links_of(known);
+            }
         }
         tracing::info!(agent_id = %admitted.agent, credential = %present.id, "an agent uses its new credential");
         self.happen(admitted.agent, Happening::ConnectionAccepted, now);

@@ -84,6 +84,8 @@ impl App {
             recent.look(snapshot, &origins);
         }
         troubles.look_at_intent(&index, self.intentions.held());
+        troubles.look_at_store(&self.store);
+        troubles.look_at_tasks(&self.tasks);
         if let Some(given) = self.given_certificate() {
             troubles.look_at_certificate(given.expires, now);
         }

@@ -4,7 +4,7 @@ use super::changes::Topic;
 use super::configs::{self, NewConfig, short};
 use super::error::Error;
 use super::intentions::{Index, Intentions};
-use super::publish::may_be_blank;
+use super::publish::{is_whole, judged, may_be_blank};
 use super::rendering::Draft;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
@@ -23,10 +23,18 @@ pub struct OwnPreview {
     pub layer: LayerRef,
     /// What changes in what is wanted of the agent.
     pub diff: Diff,
-    /// What is worth a look in it.
+    /// What a check finds in it. An error among them stops the publication.
     pub warnings: Vec<Problem>,
     /// What it uses and the agent doesn't have: it can't be published to it.
     pub missing: Vec<Variable>,
+}
+
+impl OwnPreview {
+    /// Whether the content has errors, which stop its publication.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.warnings.iter().any(Problem::is_error)
+    }
 }
 
 impl Intentions {
@@ -54,7 +62,7 @@ impl Intentions {
         Ok(OwnPreview {
             layer: revision.clone(),
             diff: Diff::between(&before, &after),
-            warnings: configs::check(&draft.to_check()),
+            warnings: judged(&draft, &draft.unresolved()),
             missing,
         })
     }
@@ -62,7 +70,8 @@ impl Intentions {
     /// Freezes a revision as an agent's own. The caller records the target in the agent's registration.
     ///
     /// # Errors
-    /// [`Error::NotFound`], and [`Error::Invalid`] when a content that tells agents to run nothing wasn't confirmed.
+    /// [`Error::NotFound`]; [`Error::Invalid`] when a content that tells agents to run nothing wasn't confirmed;
+    /// [`Error::Problems`] when it is only a layer, which is no whole configuration.
     pub async fn pin_revision(
         &self,
         actor: &Actor,
@@ -78,6 +87,7 @@ impl Intentions {
         let mut index = writing.index();
         let draft = self.draft(&index, std::slice::from_ref(revision))?;
         may_be_blank(&draft, allow_blank)?;
+        is_whole(&draft)?;
         let rendered = self.render(&index, &draft, [agent]);
         self.fits(rendered.largest())?;
         if let Some(Err(missing)) = rendered.agents.get(&agent.id()) {

@@ -12,21 +12,22 @@ use super::configs::{self, short};
 use super::error::Error;
 use super::groups;
 use super::intentions::{
-    GroupHead, Index, Intentions, Preview, PublishResult, SealedContent, TargetHead, fingerprint,
+    GroupHead, Index, Intentions, Preview, PublishResult, SealedContent, TargetHead, Writing, fingerprint,
 };
-use super::rendering::{Document, Draft, RenderedContent, RenderedFleet, agents_of};
-use super::rollouts::Wanted;
-use crate::auth::actor::Actor;
+use super::rendering::{Document, Draft, RenderedContent, RenderedFleet, Shown, agents_of};
+use super::rollouts::{Proposed, Wanted, told_of_proposal};
+use crate::auth::actor::{Actor, Via};
 use crate::auth::permission::Permission;
 use crate::fleet::agent::{Agent, Offer};
-use crate::fleet::config::{ConfigMap, Diff, Problem, Variable};
+use crate::fleet::config::lint::Judged;
+use crate::fleet::config::{ConfigMap, Content, Diff, Problem, Severity, Variable};
 use crate::fleet::group::{Group, unassigned};
 use crate::fleet::hash::ConfigHash;
 use crate::fleet::ids::{AgentId, TargetId};
 use crate::fleet::rollout::{Kind, Strategy};
 use crate::fleet::target::{
-    ConfirmationReason, Frozen, Impact, LayerRef, Member, Proposal, Rendered, Rendering, Renderings, Scope,
-    Target, in_words,
+    Confirmation, ConfirmationReason, Frozen, Impact, LayerRef, Member, Proposal, Rendered, Rendering,
+    Renderings, Scope, Target, in_words,
 };
 use crate::store::{Batch, Committed, Record as _};
 
@@ -71,6 +72,13 @@ pub enum IfRunning {
     Replace,
 }
 
+/// What is to be published, and what it comes to.
+struct Ready {
+    draft: Draft,
+    rendered: RenderedFleet,
+    impact: Impact,
+}
+
 impl Intentions {
     /// What publishing layers to a group would do to the agents of `fleet`.
     ///
@@ -109,8 +117,9 @@ impl Intentions {
             already_published: target.is_some_and(|target| is_of(target, &draft, &rendered)),
             published: target.map(|target| target.target.clone()),
             diff: Diff::between(&before, &after),
-            warnings: configs::check(&draft.to_check()),
+            warnings: judged(&draft, &draft.unresolved()),
             strategy: Self::strategy_of(&head.group, fleet),
+            approvals: head.group.approvals,
             under_way: Self::in_the_way(&index, &head.group.name),
             impact,
             digest: draft.digest(),
@@ -159,12 +168,16 @@ impl Intentions {
         groups::unchanged(&head, publish.expected_revision)?;
         let draft = self.draft(&index, &publish.layers)?;
         may_be_blank(&draft, publish.allow_blank)?;
-        fits_together(&draft)?;
+        is_whole(&draft)?;
         let rendered = self.rendered(&index, &draft, &head, fleet);
         self.fits(rendered.largest())?;
         let impact = impact(&head, &draft, &rendered, fleet);
         resolved(&impact)?;
         confirmed(&impact, publish.confirm)?;
+        // Scripts are made to publish; where they shall not alone, the group is protected.
+        if is_massive(&impact) && matches!(actor.via, Via::Session { .. }) {
+            actor.proves(self.now())?;
+        }
         if let Some(strategy) = &publish.strategy {
             strategy
                 .check()
@@ -178,11 +191,22 @@ impl Intentions {
                 target: present.target.clone(),
                 created: false,
                 rollout: head.group.rollout,
+                awaits_approval: false,
                 group_revision: head.revision,
                 impact,
             });
         }
         let mut batch = Batch::new();
+        if head.group.is_protected() {
+            let ready = Ready {
+                draft,
+                rendered,
+                impact,
+            };
+            return self
+                .propose(writing, index, &head, publish, ready, (actor, fleet))
+                .await;
+        }
         let queued = self.make_way(&mut index, &mut batch, &head.group, publish.if_running, actor)?;
         let scope = Scope::Group(head.group.name.clone());
         let made = (scope, head.group.target, publish.message);
@@ -230,7 +254,58 @@ impl Intentions {
             target,
             created: true,
             rollout: Some(rollout.id),
+            awaits_approval: false,
             group_revision,
+            impact,
+        })
+    }
+
+    /// Freezes what is published to a protected group as a proposal: it reaches nobody until others approve it.
+    async fn propose(
+        &self,
+        mut writing: Writing<'_>,
+        mut index: Index,
+        head: &GroupHead,
+        publish: Publish,
+        ready: Ready,
+        (actor, fleet): (&Actor, &[Member]),
+    ) -> Result<PublishResult, Error> {
+        let Ready {
+            draft,
+            rendered,
+            impact,
+        } = ready;
+        let mut batch = Batch::new();
+        self.make_way_to_propose(&mut index, &mut batch, &head.group, publish.if_running, actor)?;
+        let scope = Scope::Group(head.group.name.clone());
+        let made = (scope, head.group.target, publish.message);
+        let target = self.freeze(&mut batch, actor, made, &draft, &rendered)?;
+        index.put_target(TargetHead::of(target.clone()));
+        index.put_renderings(target.id, of_agents(&rendered));
+        let strategy = publish.strategy;
+        let proposed = Proposed {
+            strategy: strategy.unwrap_or_else(|| Self::strategy_of(&head.group, fleet)),
+            replaces: publish.if_running == IfRunning::Replace,
+        };
+        let named = (&head.group, &target);
+        let rollout = self.propose_rollout(&mut index, &mut batch, named, proposed, actor, fleet);
+        batch.expect_revision::<Group>(&head.group.name, head.revision);
+        let told = told_of_proposal(&draft.layers, impact.reached(), &rollout);
+        let mut entry = self.audited(actor, "group.propose", groups::object(&head.group.name), told);
+        entry.before = content_of(&index, head).and_then(Frozen::common);
+        entry.after = draft.digest();
+        batch.audit(entry);
+        let committed = writing.commit(batch).await?;
+        self.put_frozen(&mut index, target.clone(), rendered, &committed);
+        let name = head.group.name.clone();
+        writing.install(index, [Topic::Groups, Topic::Group(name), Topic::Rollouts], true);
+        tracing::info!(rollout = %rollout.id, group = %rollout.group, "a rollout was proposed");
+        Ok(PublishResult {
+            target,
+            created: true,
+            rollout: Some(rollout.id),
+            awaits_approval: true,
+            group_revision: head.revision,
             impact,
         })
     }
@@ -468,12 +543,42 @@ pub(super) fn put_renderings(batch: &mut Batch, target: TargetId, rendered: &Ren
     }
 }
 
-/// Refuses layers that don't make a configuration together. One that is sent as it was saved was checked then.
-fn fits_together(draft: &Draft) -> Result<(), Error> {
-    if draft.is_as_saved() {
-        return Ok(());
+/// What is found in what layers come to; an error stops its publication. Of several layers, each finding is told at the
+/// place in its layer. One that is sent as it was saved was taken then,
+/// perhaps because a host ran it when it joined: nothing but that it is no whole configuration stops that.
+pub(super) fn judged(draft: &Draft, shown: &Shown) -> Vec<Problem> {
+    let content = Content::of(draft.kind, shown.content.clone());
+    let found = configs::check(&content, Judged::Whole);
+    if !draft.is_as_saved() || !configs::is_complete(&content) {
+        let found = found
+            .into_iter()
+            .map(|problem| in_its_layer(draft, shown, problem));
+        return found.chain(draft.remarks.iter().cloned()).collect();
     }
-    let mut problems = configs::check(&draft.to_check());
+    let known = |problem: Problem| Problem {
+        severity: Severity::Warning,
+        ..problem
+    };
+    found.into_iter().map(known).collect()
+}
+
+fn in_its_layer(draft: &Draft, shown: &Shown, problem: Problem) -> Problem {
+    let line = usize::try_from(problem.at.line).unwrap_or(usize::MAX);
+    let origin = line.checked_sub(1).and_then(|line| shown.lines.get(line));
+    let layer = origin.and_then(|origin| draft.layers.get(usize::from(origin.layer)));
+    match (origin, layer) {
+        (Some(origin), Some(layer)) if draft.layers.len() > 1 => Problem {
+            file: Some(layer.to_string()),
+            at: origin.at,
+            ..problem
+        },
+        _ => problem,
+    }
+}
+
+/// Refuses layers that don't make a whole configuration.
+pub(super) fn is_whole(draft: &Draft) -> Result<(), Error> {
+    let mut problems = judged(draft, &draft.unresolved());
     problems.retain(Problem::is_error);
     if problems.is_empty() {
         Ok(())
@@ -542,6 +647,13 @@ pub(super) fn may_be_blank(draft: &Draft, allowed: bool) -> Result<(), Error> {
         return Err(Error::invalid("allow_blank", why));
     }
     Ok(())
+}
+
+/// Whether it reaches so many that whoever publishes it has to have shown lately who they are.
+fn is_massive(impact: &Impact) -> bool {
+    const MANY: u32 = 50;
+    let large = |needed: Confirmation| needed.because == ConfirmationReason::LargeShare;
+    impact.confirmation.is_some_and(large) && impact.reached() >= MANY
 }
 
 fn confirmed(impact: &Impact, typed: Option<u32>) -> Result<(), Error> {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::messages::Received;
 use crate::fleet::agent::{Delivery, Happening, Registration, Reported};
 use crate::fleet::enrolment::EnrolmentToken;
 use crate::fleet::identity::Credential;
@@ -50,6 +51,7 @@ crate::records! {
     Reported: AgentId => "reports_v1", version 1;
     Delivery: AgentId => "deliveries_v1", version 1;
     Pulses: u64 => "pulses_v1", version 1;
+    Received: (AgentId, u64) => "custom_messages_v1", version 1;
     TimelineEntry: (AgentId, u64) => "timeline_v1", version 1;
     ComponentSet: (String, String) => "components_v1", version 1;
     Credential: CredentialId => "credentials_v1", version 1;

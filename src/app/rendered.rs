@@ -5,7 +5,6 @@ use serde::Serialize;
 
 use super::App;
 use super::claims::NamedAgent;
-use super::configs;
 use super::error::Error;
 use super::rendering::agents_of;
 use crate::auth::actor::Actor;
@@ -34,7 +33,7 @@ pub struct RenderedView {
     pub files: Vec<String>,
     /// Where layers contradict each other.
     pub overlaps: Vec<Overlap>,
-    /// What a check finds in the document, by its lines.
+    /// What a check finds in the document, by its lines; of several layers, by the lines of these.
     pub problems: Vec<Problem>,
     /// The variables of the layers.
     pub variables: Vec<Variable>,
@@ -97,6 +96,7 @@ impl App {
             chosen.map(|agent| agent.id()),
         )?;
         let content = Content::of(draft.kind, shown.content.clone());
+        let problems = super::publish::judged(&draft, &shown);
         let origins = shown.lines.iter();
         let lines = match &content {
             Content::Yaml(text) => text
@@ -123,7 +123,7 @@ impl App {
             } else {
                 Vec::new()
             },
-            problems: configs::check(&content),
+            problems,
             variables: draft.variables().to_vec(),
             missing,
             diff: Diff::between(&before, &shown.content),

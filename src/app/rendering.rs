@@ -15,7 +15,7 @@ use super::vault::SealKey;
 use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::Agent;
-use crate::fleet::config::merge::{LayerProblem, Overlap, merge};
+use crate::fleet::config::merge::{LayerProblem, Overlap, has_tags, merge};
 use crate::fleet::config::yaml::{self, Limits, Node, Origin};
 use crate::fleet::config::{
     ConfigMap, Content, Insert, Kind, Position, Problem, Variable, resolve, variables,
@@ -35,6 +35,8 @@ pub(super) struct Draft {
     pub(super) kind: Kind,
     /// Where they contradict each other.
     pub(super) overlaps: Vec<Overlap>,
+    /// What is worth a look in single layers, under their names.
+    pub(super) remarks: Vec<Problem>,
     /// The digests of their contents.
     pub(super) sources: Vec<Digest>,
     /// What they come to.
@@ -96,6 +98,7 @@ impl Draft {
             layers: vec![layer],
             kind,
             overlaps: Vec::new(),
+            remarks: Vec::new(),
             sources: vec![digest],
             document: Document::Same {
                 content,
@@ -399,10 +402,11 @@ fn put_together(
     sources: &[Digest],
     mut contents: Vec<ConfigMap>,
 ) -> Result<Draft, Error> {
-    let draft = |overlaps, document| Draft {
+    let draft = |(overlaps, remarks), document| Draft {
         layers: layers.to_vec(),
         kind,
         overlaps,
+        remarks,
         sources: sources.to_vec(),
         document,
     };
@@ -417,16 +421,16 @@ fn put_together(
         for layer in contents {
             content.files.extend(layer.files);
         }
-        return Ok(draft(Vec::new(), same(content, Vec::new())));
+        return Ok(draft((Vec::new(), Vec::new()), same(content, Vec::new())));
     }
     let bodies = contents.iter().map(body);
     let bodies: Vec<Vec<u8>> = bodies.collect();
-    let varies = bodies.iter().any(|body| mentions_variables(body));
-    if let ([_], false) = (bodies.as_slice(), varies)
+    if let [only] = bodies.as_slice()
+        && is_sent_as_it_is(only)
         && let Some(content) = contents.pop()
     {
         let lines = lines_of(&content);
-        return Ok(draft(Vec::new(), same(content, lines)));
+        return Ok(draft((Vec::new(), Vec::new()), same(content, lines)));
     }
     let texts: Vec<_> = bodies.iter().map(Vec::as_slice).collect();
     let limits = Limits::default();
@@ -450,18 +454,31 @@ fn put_together(
             variables: all.into_iter().collect(),
         }
     };
-    Ok(draft(merged.overlaps, document))
+    Ok(draft((merged.overlaps, in_layers(layers, merged.idle)), document))
 }
 
 /// The problems of layers, each under the name of its layer.
 fn named(layers: &[LayerRef], problems: impl IntoIterator<Item = LayerProblem>) -> Error {
+    Error::Problems(in_layers(layers, problems))
+}
+
+/// Problems under the names of their layers.
+fn in_layers(layers: &[LayerRef], problems: impl IntoIterator<Item = LayerProblem>) -> Vec<Problem> {
     let named = problems
         .into_iter()
         .map(|LayerProblem { layer, problem }| Problem {
             file: layers.get(layer).map(ToString::to_string),
             ..problem
         });
-    Error::Problems(named.collect())
+    named.collect()
+}
+
+/// Whether a document that is published alone is sent byte for byte: nothing in it is for us to put in or take out.
+fn is_sent_as_it_is(body: &[u8]) -> bool {
+    let mentions = |word: &[u8]| body.windows(word.len()).any(|window| window == word);
+    let tagged = (mentions(b"!append") || mentions(b"!remove"))
+        && yaml::parse(body, &Limits::default()).is_ok_and(|root| has_tags(&root));
+    !tagged && !mentions(b"${muster:")
 }
 
 fn body(content: &ConfigMap) -> Vec<u8> {
@@ -470,10 +487,6 @@ fn body(content: &ConfigMap) -> Vec<u8> {
         .get("")
         .map(|file| file.body.clone())
         .unwrap_or_default()
-}
-
-fn mentions_variables(body: &[u8]) -> bool {
-    body.windows(9).any(|window| window == b"${muster:")
 }
 
 fn lines_of(content: &ConfigMap) -> Vec<Origin> {

@@ -1,11 +1,14 @@
 //! Rollouts: starting, driving and steering them. What they do is decided by [`crate::fleet::rollout`].
 
+mod approve;
 mod drive;
 mod moves;
 mod start;
 mod steer;
 mod views;
 
+pub use approve::{Decide, Decision, ProposalView};
+pub(super) use approve::{Proposed, told as told_of_proposal};
 pub(super) use drive::Pace;
 pub use moves::{GroupMoves, LeftBehindView, PendingMoveView};
 pub(super) use start::Wanted;

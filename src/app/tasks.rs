@@ -1,8 +1,8 @@
 //! Named, supervised tasks: the only place that spawns.
 //!
-//! Three kinds: [`Tasks::spawn`] for work that may die alone (a connection), [`Tasks::spawn_critical`] for work without
+//! Kinds: [`Tasks::spawn`] for work that may die alone (a connection), [`Tasks::spawn_critical`] for work without
 //! which the server must not go on (a listener), and [`Tasks::spawn_loop`] for background work that compares what is with
-//! what should be. All of them are told to stop by one token, and [`Tasks::shutdown`] names those that did not.
+//! what should be; [`Tasks::spawn_mending`] is the same for work that may fail for a while. All of them are told to stop by one token, and [`Tasks::shutdown`] names those that did not.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -27,6 +27,17 @@ struct Shared {
     ended: Notify,
     stop: CancellationToken,
     failure: watch::Sender<Option<Failure>>,
+    /// What failed at last and was started again, until it succeeds.
+    mending: Mutex<BTreeMap<&'static str, Mending>>,
+}
+
+/// How a task that died and is started again stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mending {
+    /// How often it died since it last succeeded.
+    pub times: u32,
+    /// What it said at last.
+    pub message: String,
 }
 
 /// Why the server cannot go on: a critical task ended by itself.
@@ -103,6 +114,7 @@ impl Tasks {
             ended: Notify::new(),
             stop: CancellationToken::new(),
             failure: watch::Sender::new(None),
+            mending: Mutex::default(),
         }))
     }
 
@@ -162,6 +174,43 @@ impl Tasks {
                 work().await;
             }
         });
+    }
+
+    /// The same for work without which the server does well for a while: a run that panics is tried again, at first after a
+    /// second and then less and less often, and is told of by [`Tasks::mending`] until one succeeds.
+    pub fn spawn_mending<W, F>(&self, name: &'static str, period: Duration, mut work: W)
+    where
+        W: FnMut() -> F + Send + 'static,
+        F: Future<Output = ()> + Send,
+    {
+        const LONGEST: Duration = Duration::from_mins(5);
+        let (stop, shared) = (self.stopping(), Arc::clone(&self.0));
+        self.spawn_critical(name, async move {
+            let mut wait = period;
+            loop {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => break,
+                    () = tokio::time::sleep(wait) => {}
+                }
+                let Err(panic) = AssertUnwindSafe(async { work().await }).catch_unwind().await else {
+                    shared.mending().remove(name);
+                    wait = period;
+                    continue;
+                };
+                let times = shared.mends(name, message(&*panic));
+                let doubled = period
+                    .min(Duration::from_secs(1))
+                    .saturating_mul(1 << times.saturating_sub(1).min(16));
+                wait = doubled.min(LONGEST);
+            }
+        });
+    }
+
+    /// The tasks that died, are started again, and have not succeeded since.
+    #[must_use]
+    pub fn mending(&self) -> BTreeMap<&'static str, Mending> {
+        self.0.mending().clone()
     }
 
     /// Cancelled once the server is asked to stop.
@@ -227,6 +276,24 @@ impl Shared {
     fn running(&self) -> MutexGuard<'_, BTreeMap<&'static str, usize>> {
         // Nothing panics while holding it, so a poisoned lock still holds true counts.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mending(&self) -> MutexGuard<'_, BTreeMap<&'static str, Mending>> {
+        self.mending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a task died and is started again. How often it did so.
+    fn mends(&self, task: &'static str, message: &str) -> u32 {
+        tracing::error!(
+            task,
+            message_of_panic = message,
+            "a task died and is started again"
+        );
+        let mut mending = self.mending();
+        let times = mending.get(task).map_or(0, |known| known.times).saturating_add(1);
+        let message = message.to_owned();
+        mending.insert(task, Mending { times, message });
+        times
     }
 
     /// Keeps the first failure: what follows is usually its consequence.
@@ -354,6 +421,33 @@ mod tests {
         tasks.spawn_critical("listener", async move { stop.cancelled().await });
         tasks.shutdown(LONG).await.unwrap();
         assert!(tasks.failed().now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_task_that_is_started_again_is_told_of_until_it_succeeds() {
+        let tasks = Tasks::new();
+        let (runs, mut seen) = mpsc::unbounded_channel();
+        let mut left = 3;
+        tasks.spawn_mending("scrub", Duration::from_millis(40), move || {
+            left -= 1;
+            let (fails, runs) = (left > 0, runs.clone());
+            async move {
+                runs.send(()).unwrap();
+                assert!(!fails, "not now");
+            }
+        });
+        for died in 1..3 {
+            seen.recv().await.unwrap();
+            tokio::task::yield_now().await;
+            let mending = tasks.mending();
+            assert_eq!(mending.get("scrub").map(|found| found.times), Some(died));
+            assert_eq!(mending["scrub"].message, "not now");
+        }
+        seen.recv().await.unwrap();
+        tokio::task::yield_now().await;
+        assert!(tasks.mending().is_empty());
+        assert!(tasks.failed().now_or_never().is_none());
+        tasks.shutdown(LONG).await.unwrap();
     }
 
     #[tokio::test]

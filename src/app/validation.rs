@@ -19,9 +19,11 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 
+use super::configs::is_complete;
 use super::error::Error;
 use super::randomness::random;
 use crate::fleet::config::complaint::{self, Complaint, STAND_IN, STAND_INS, Shown, UNVALIDATED};
+use crate::fleet::config::lint::Judged;
 use crate::fleet::config::yaml::{self, Limits};
 use crate::fleet::config::{Content, Position, Problem};
 
@@ -96,13 +98,6 @@ impl Validator {
         let Ok(root) = yaml::parse(text.as_bytes(), &Limits::default()) else {
             return Vec::new();
         };
-        // A layer that runs nothing by itself is looked at with the others, when they are published.
-        let service = root
-            .entry("service")
-            .and_then(|service| service.value.entry("pipelines"));
-        if service.is_none() {
-            return Vec::new();
-        }
         let limit = self.settings.timeout;
         let asked = async {
             let shown = complaint::shown(&root).ok_or(Unvalidated::TooLarge)?;
@@ -288,9 +283,10 @@ impl super::intentions::Intentions {
         &self,
         actor: &crate::auth::actor::Actor,
         content: &Content,
+        judged: Judged,
     ) -> Result<Vec<Problem>, Error> {
         actor.may(crate::auth::permission::Permission::EditConfigs)?;
-        let mut problems = super::configs::check(content);
+        let mut problems = super::configs::check(content, judged);
         if !problems.iter().any(Problem::is_error) && !content.is_blank() {
             problems.extend(self.asked(content).await);
             problems.sort();
@@ -314,7 +310,8 @@ impl super::intentions::Intentions {
 
     async fn asked(&self, content: &Content) -> Vec<Problem> {
         match &self.validator {
-            Some(validator) if !content.is_blank() => validator.check(content).await,
+            // A layer that needs others is looked at with them, when they are published.
+            Some(validator) if !content.is_blank() && is_complete(content) => validator.check(content).await,
             Some(_) | None => Vec::new(),
         }
     }

@@ -31,6 +31,17 @@ pub struct Account {
     /// Since when it can't sign in; `None` while it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Timestamp>,
+    /// Whether its password was set by somebody else: until its owner has chosen one, whoever signs in only looks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub provisional: bool,
+}
+
+impl Account {
+    /// What whoever signs in with the password may do.
+    #[must_use]
+    pub fn role_in_person(&self) -> Role {
+        if self.provisional { Role::Viewer } else { self.role }
+    }
 }
 
 /// An account as it is shown.
@@ -49,6 +60,11 @@ pub struct AccountView {
     /// Since when it can't sign in; `None` while it can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Timestamp>,
+    /// Whether its password was set by somebody else: until its owner has chosen one, whoever signs in only looks.
+    pub provisional: bool,
+    /// Until when attempts to sign in are refused after too many wrong ones; `None` while they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locked_until: Option<Timestamp>,
 }
 
 impl From<&Account> for AccountView {
@@ -60,6 +76,8 @@ impl From<&Account> for AccountView {
             password_changed_at: account.password_changed_at,
             created_at: account.created_at,
             disabled_at: account.disabled_at,
+            provisional: account.provisional,
+            locked_until: None,
         }
     }
 }

@@ -22,10 +22,14 @@ pub enum Permission {
     ManageSecrets,
     /// Publish a revision to a group or an agent: what reaches hosts.
     Publish,
+    /// Approve or reject what somebody else published to a protected group.
+    Approve,
     /// Make and withdraw enrolment tokens.
     EnrolAgents,
     /// Revoke and release agents' credentials.
     RevokeAgents,
+    /// Weaken the protection of a group, and move agents into protected groups and out of them.
+    Unprotect,
     /// Look at the audit log.
     ViewAudit,
     /// Manage accounts of others and everybody's API tokens.
@@ -52,7 +56,7 @@ pub enum Role {
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::ViewFleet,
         Self::ViewEffectiveConfig,
         Self::OperateAgents,
@@ -60,8 +64,10 @@ impl Permission {
         Self::EditConfigs,
         Self::ManageSecrets,
         Self::Publish,
+        Self::Approve,
         Self::EnrolAgents,
         Self::RevokeAgents,
+        Self::Unprotect,
         Self::ViewAudit,
         Self::ManageAccounts,
         Self::ManageSystem,
@@ -74,13 +80,28 @@ impl Permission {
         match self {
             Self::ViewFleet | Self::OwnAccount => Role::Viewer,
             Self::ViewEffectiveConfig | Self::OperateAgents | Self::EditConfigs => Role::Operator,
-            Self::EditGroups | Self::ManageSecrets | Self::Publish | Self::EnrolAgents => Role::Deployer,
-            Self::RevokeAgents | Self::ViewAudit | Self::ManageAccounts | Self::ManageSystem => Role::Admin,
+            Self::EditGroups | Self::ManageSecrets | Self::Publish | Self::Approve | Self::EnrolAgents => {
+                Role::Deployer
+            }
+            Self::RevokeAgents
+            | Self::Unprotect
+            | Self::ViewAudit
+            | Self::ManageAccounts
+            | Self::ManageSystem => Role::Admin,
         }
     }
 }
 
 impl Role {
+    /// All roles, each with all that the one before may.
+    pub const ALL: [Self; 4] = [Self::Viewer, Self::Operator, Self::Deployer, Self::Admin];
+
+    /// The role with that word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.word() == word)
+    }
+
     /// Whether the role may do it.
     #[must_use]
     pub fn may(self, permission: Permission) -> bool {
@@ -115,5 +136,6 @@ mod tests {
         assert!(!Role::Operator.may(Permission::Publish));
         assert!(Role::Deployer.may(Permission::Publish));
         assert_eq!(may(Role::Admin).len(), Permission::ALL.len());
+        assert_eq!(Role::of_word("deployer"), Some(Role::Deployer));
     }
 }

@@ -29,6 +29,9 @@ pub struct Session {
     pub last_used_at: Timestamp,
     /// When it ends whatever happens.
     pub expires_at: Timestamp,
+    /// When the account's password was last given in it; `None` when that was only as it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proven_at: Option<Timestamp>,
     /// Where it began, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
@@ -161,6 +164,7 @@ mod tests {
             created_at: START,
             last_used_at: START,
             expires_at: START.plus(lifetime),
+            proven_at: None,
             address: None,
             user_agent: String::new(),
         }

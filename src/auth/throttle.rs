@@ -66,6 +66,15 @@ impl<K: Ord + Clone> Throttle<K> {
         Ok(())
     }
 
+    /// Until when attempts of `key` are refused; `None` when one is allowed at `now`.
+    #[must_use]
+    pub fn refused_until(&self, key: &K, now: Timestamp) -> Option<Timestamp> {
+        let longest = now.plus(self.interval * self.burst);
+        let used_until = (*self.recovered_at.get(key)?).clamp(now, longest);
+        let recovered_at = used_until.plus(self.interval);
+        (recovered_at > longest).then(|| now.plus(recovered_at.since(longest)))
+    }
+
     /// Gives back what `key` used: after a success.
     pub fn forgive(&mut self, key: &K) {
         self.recovered_at.remove(key);

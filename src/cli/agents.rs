@@ -48,6 +48,8 @@ enum Act {
     ConfirmGroup(acts::ConfirmGroup),
     /// Restart it, once
     Restart(acts::Selection),
+    Message(acts::Message),
+    Messages(looks::Messages),
     /// Offer once more what it refused
     Retry(acts::Selection),
     /// Offer once more what it took, because it runs something else, or what it doesn't answer to
@@ -60,8 +62,12 @@ enum Act {
     Attach(acts::Selection),
     /// Give up its own configuration: its group's applies
     Unpublish(acts::Selection),
-    /// Serve an agent that was in conflict with another
-    Accept(acts::Selection),
+    /// Serve an agent that waits to be approved, or is in conflict with another, as one of its own
+    Approve(acts::Selection),
+    Merge(acts::Merge),
+    /// Turn an agent away that waits for a decision: its credential is revoked
+    Refuse(acts::Selection),
+    Waiting(looks::Waiting),
     /// Put it away: kept, hidden, and given nothing
     Archive(acts::Selection),
     /// Bring it back from the archive
@@ -96,6 +102,8 @@ impl Args {
             Act::Unpin(selection) => (selection, AgentAct::Unpin),
             Act::ConfirmGroup(args) => return args.run(session).await,
             Act::Restart(selection) => (selection, AgentAct::Restart),
+            Act::Message(args) => return args.run(session).await,
+            Act::Messages(args) => return args.run(session).await,
             Act::Retry(selection) => (selection, AgentAct::Retry),
             Act::Hold(args) => return args.run(session).await,
             Act::Detach(args) => return args.run(session).await,
@@ -103,7 +111,10 @@ impl Args {
             Act::Reapply(selection) => (selection, AgentAct::Reapply),
             Act::Release(selection) => (selection, AgentAct::Release),
             Act::Unpublish(selection) => (selection, AgentAct::Unpublish),
-            Act::Accept(selection) => (selection, AgentAct::AcceptConflict),
+            Act::Approve(selection) => (selection, AgentAct::Approve),
+            Act::Merge(args) => return args.run(session).await,
+            Act::Refuse(selection) => (selection, AgentAct::Refuse),
+            Act::Waiting(args) => return args.run(session).await,
             Act::Archive(selection) => (selection, AgentAct::Archive),
             Act::Restore(selection) => (selection, AgentAct::Restore),
             Act::Credentials(args) => return args.run(session).await,

@@ -84,6 +84,18 @@ pub struct ClientArgs {
     pub ca_sha256: Option<String>,
 }
 
+impl ClientArgs {
+    /// The data folder of the server on this machine; `None` when another server is named.
+    pub(super) fn data_folder(&self, environment: &Environment) -> Option<PathBuf> {
+        if self.server.is_some() {
+            return None;
+        }
+        let named = self.data.clone();
+        let named = named.or_else(|| environment.value("DATA").map(PathBuf::from));
+        Some(named.unwrap_or_else(|| Settings::default().data))
+    }
+}
+
 /// Why the server didn't do it.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {

@@ -336,18 +336,54 @@ impl Compare {
 
 /// Check a content without saving it
 ///
-/// Exits with 1 when it has errors.
+/// Exits with 1 when it has errors. What another layer of the group has to bring is told as incomplete, and is an error with
+/// `--as whole`.
 #[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  muster configs check -f edge.yaml
+  muster configs check -f complete.yaml --as whole")]
 struct Check {
     #[command(flatten)]
     source: Source,
+    /// As what it is checked
+    #[arg(long = "as", value_name = "WHAT", value_enum, default_value_t)]
+    judged: CheckedAs,
+}
+
+/// As what a content is checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum CheckedAs {
+    /// As it is saved: a layer, which others may complete
+    #[default]
+    Layer,
+    /// As it is published: all that agents are sent
+    Whole,
+}
+
+impl CheckedAs {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Layer => "layer",
+            Self::Whole => "whole",
+        }
+    }
+
+    /// What errors stop.
+    fn stopped(self) -> &'static str {
+        match self {
+            Self::Layer => "saved",
+            Self::Whole => "published",
+        }
+    }
 }
 
 impl Check {
     async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
         let file = self.source.name();
         let content = self.source.read(session).await?;
-        let found: Value = session.post("/api/v1/config-check", &content).await?;
+        let path = with_query("/api/v1/config-check", [("as", self.judged.word())]);
+        let found: Value = session.post(&path, &content).await?;
         let problems = problems(&found, "/problems");
         session.say(&found, || {
             if problems.is_empty() {
@@ -357,7 +393,7 @@ impl Check {
         })?;
         let errors = problems.iter().filter(|problem| problem.is_error()).count();
         if errors > 0 {
-            anyhow::bail!("{file} can't be published; errors: {errors}");
+            anyhow::bail!("{file} can't be {}; errors: {errors}", self.judged.stopped());
         }
         Ok(())
     }

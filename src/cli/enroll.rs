@@ -71,6 +71,9 @@ struct Create {
     /// A network that it may be used from, such as 10.0.0.0/8; several times for several
     #[arg(long = "network", value_name = "CIDR")]
     networks: Vec<String>,
+    /// Each agent has to be approved before it is given anything; see `muster agents waiting`
+    #[arg(long)]
+    by_hand: bool,
     /// The name or address under which hosts reach this server [default: the first that it goes by]
     #[arg(long, value_name = "NAME")]
     host: Option<String>,
@@ -102,6 +105,7 @@ impl Create {
             labels: self.labels.into_iter().collect::<BTreeMap<_, _>>(),
             group: self.group,
             networks: self.networks,
+            by_hand: self.by_hand,
         };
         let made: Value = session.post(PATH, &wish).await?;
         let system: Value = session.get("/api/v1/system").await?;
@@ -153,6 +157,7 @@ async fn list(session: &mut Session<'_>) -> anyhow::Result<()> {
             time("EXPIRES", "/expires_at"),
             field("GROUP", "/group"),
             field("LABELS", "/labels"),
+            field("BY HAND", "/by_hand"),
             field("BY", "/created_by"),
             time("WITHDRAWN", "/withdrawn_at"),
         ],

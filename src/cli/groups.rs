@@ -84,12 +84,13 @@ async fn list(session: &mut Session<'_>) -> anyhow::Result<()> {
     )
 }
 
-const CARD: [Column; 21] = [
+const CARD: [Column; 22] = [
     field("Name", "/name"),
     field("Description", "/description"),
     field("Selectors", "/selectors"),
     field("Priority", "/priority"),
     field("Joins by facts", "/joins_by_facts"),
+    field("Approvals", "/approvals"),
     field("Layers", "/layers"),
     strategy("Rolls out", "/strategy"),
     field("Agents", "/members/all"),
@@ -161,6 +162,9 @@ struct Fields {
     /// Whether what agents say of themselves is enough to join
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     joins_by_facts: Option<bool>,
+    /// How many people besides the author have to approve what is published to it; 0 = nobody
+    #[arg(long, value_name = "N")]
+    approvals: Option<u32>,
     /// How what is published reaches its agents: `all at once`, or stages with how far each goes and how long its agents
     /// must stay well, such as: 1 for 3m; 10% for 1m; all
     #[arg(long, value_name = "STAGES")]
@@ -180,6 +184,7 @@ impl Fields {
             ("layers", (!self.layers.is_empty()).then(|| json!(self.layers))),
             ("priority", self.priority.map(Value::from)),
             ("joins_by_facts", self.joins_by_facts.map(Value::from)),
+            ("approvals", self.approvals.map(Value::from)),
             ("strategy", self.strategy.map(|strategy| json!(strategy))),
         ];
         fields.extend(
@@ -422,6 +427,7 @@ mod tests {
             priority: Some(1),
             layers: vec!["base".to_owned()],
             joins_by_facts: Some(true),
+            approvals: Some(1),
             strategy: Some("all at once".parse().unwrap()),
         };
         let mut sent: Vec<_> = fields.into_json().keys().cloned().collect();

@@ -138,6 +138,12 @@ impl Args {
             // With --json only the result is printed.
             session.output.line(&describe(&preview))?;
         }
+        if preview.is_stopped() {
+            let what = in_words(&preview.layers);
+            anyhow::bail!(
+                "{what} can't be published to group {group}: mend the errors, or name other layers"
+            );
+        }
         let confirm = self.confirmed(session, &preview)?;
         let mut body = json!({
             "layers": preview.layers,
@@ -157,11 +163,15 @@ impl Args {
             .change(Method::POST, &path, &body, Some(&tag))
             .await?;
         let what = in_words(&preview.layers);
+        let awaits = result.get("awaits_approval") == Some(&Value::Bool(true));
         session.say(&result, || {
             if result.get("created") == Some(&Value::Bool(false)) {
                 format!("{what} is published to group {group} already")
             } else {
                 match result.get("rollout").and_then(Value::as_u64) {
+                    Some(rollout) if awaits => format!(
+                        "proposed {what} to group {group} in rollout {rollout}: nothing is sent until somebody else approves it"
+                    ),
                     Some(rollout) => format!("published {what} to group {group} in rollout {rollout}"),
                     None => format!("published {what} to group {group}"),
                 }

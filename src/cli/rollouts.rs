@@ -41,6 +41,12 @@ enum Act {
     /// End it; every agent keeps what it has now
     Abort(Steer),
     Retry(Retry),
+    /// Approve what somebody else published to a protected group, after a look at what it does
+    Approve(Steer),
+    /// Reject what waits for approval; say why with -m
+    Reject(Steer),
+    /// Take back what waits for approval
+    Withdraw(Steer),
 }
 
 /// List rollouts, newest first
@@ -102,6 +108,9 @@ impl Args {
                     .await
             }
             Act::Retry(args) => args.run(session).await,
+            Act::Approve(args) => args.approve(session).await,
+            Act::Reject(args) => args.decide(session, "reject", "Reject it").await,
+            Act::Withdraw(args) => args.decide(session, "withdraw", "Take it back").await,
         }
     }
 }
@@ -181,7 +190,17 @@ impl Steer {
         self.send(session, json!({"act": act}), question).await
     }
 
-    async fn send(self, session: &mut Session<'_>, mut act: Value, question: &str) -> anyhow::Result<()> {
+    async fn send(self, session: &mut Session<'_>, act: Value, question: &str) -> anyhow::Result<()> {
+        self.send_to(session, "acts", act, question).await
+    }
+
+    async fn send_to(
+        self,
+        session: &mut Session<'_>,
+        place: &str,
+        mut act: Value,
+        question: &str,
+    ) -> anyhow::Result<()> {
         self.yes.ask(
             session.output,
             &format!("{question} in rollout {}?", self.rollout),
@@ -190,10 +209,59 @@ impl Steer {
             fields.insert("reason".to_owned(), Value::from(self.reason));
         }
         let found: Value = session
-            .post(&format!("{}/acts", path(self.rollout)), &act)
+            .post(&format!("{}/{place}", path(self.rollout)), &act)
             .await?;
         session.say(&found, || progress(&found))
     }
+}
+
+impl Steer {
+    /// Shows what it does, asks, and approves just that.
+    async fn approve(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let found: Value = session.get(&path(self.rollout)).await?;
+        let Some(proposal) = found.get("proposal").cloned() else {
+            anyhow::bail!("rollout {} waits for no approval", self.rollout);
+        };
+        if !session.shape.json {
+            session.output.line(&proposed(&found, &proposal)?)?;
+        }
+        let decision = json!({"decision": "approve", "binds": text_at(&proposal, "/binds")});
+        self.send_to(session, "decisions", decision, "Approve it").await
+    }
+
+    async fn decide(self, session: &mut Session<'_>, word: &str, question: &str) -> anyhow::Result<()> {
+        self.send_to(session, "decisions", json!({"decision": word}), question)
+            .await
+    }
+}
+
+/// What a proposal does, as whoever approves it has to know.
+fn proposed(rollout: &Value, proposal: &Value) -> anyhow::Result<String> {
+    let agents = list_at(proposal, "/agents");
+    let named: Vec<_> = agents
+        .iter()
+        .take(20)
+        .map(|agent| text_at(agent, "/title"))
+        .collect();
+    let more = match agents.len().saturating_sub(named.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let diff = serde_json::from_value(proposal.get("diff").cloned().unwrap_or_default())?;
+    let lines = [
+        format!(
+            "{} proposed {} to group {}: {}",
+            text_at(rollout, "/started_by"),
+            text_at(rollout, "/brings"),
+            text_at(rollout, "/group"),
+            text_at(rollout, "/plan"),
+        ),
+        format!("Agents: {}: {}{more}", agents.len(), named.join(", ")),
+        format!("Approvals to go: {}", number_at(proposal, "/missing")),
+        super::shown::diff(&diff),
+    ];
+    let lines = lines.iter().flat_map(|line| line.lines());
+    Ok(lines.map(plain).collect::<Vec<_>>().join("\n"))
 }
 
 impl Retry {

@@ -1,5 +1,7 @@
 //! What every online verb has: a client of the server, and a way to print what it answers.
 
+use std::path::PathBuf;
+
 use form_urlencoded::Serializer;
 use http::{Method, StatusCode};
 use serde::Serialize;
@@ -30,6 +32,16 @@ pub(super) struct Session<'a> {
 }
 
 impl Reach {
+    /// The data folder of the server on this machine; `None` when another server is named.
+    pub(super) fn data_folder(&self, environment: &Environment) -> Option<PathBuf> {
+        self.client.data_folder(environment)
+    }
+
+    /// How answers are printed.
+    pub(super) fn shape(&self) -> OutputArgs {
+        self.output
+    }
+
     /// Reads the flags; nothing is sent yet.
     pub(super) fn open<'a>(
         &self,

@@ -104,6 +104,7 @@ pub(super) fn print_diff(
 pub(super) fn problem(file: &str, problem: &Problem) -> String {
     let severity = match problem.severity {
         Severity::Error => "error",
+        Severity::Incomplete => "incomplete",
         Severity::Warning => "warning",
     };
     let file = problem.file.as_deref().unwrap_or(file);
@@ -119,16 +120,18 @@ pub(super) fn overlap(layers: &[LayerRef], overlap: &Overlap) -> String {
         Some(layer) => format!("{layer} line {}", said.at.line),
         None => "another layer".to_owned(),
     };
-    let lost: Vec<_> = overlap
-        .lost
-        .iter()
-        .map(|said| format!("{} of {}", plain(&said.value), layer(said)))
-        .collect();
+    let told = |said: &Said| {
+        if said.removes() {
+            format!("removed by {}", layer(said))
+        } else {
+            format!("{} of {}", plain(&said.value), layer(said))
+        }
+    };
+    let lost: Vec<_> = overlap.lost.iter().map(told).collect();
     format!(
-        "  {}: {} of {}, over {}",
+        "  {}: {}, over {}",
         plain(&overlap.path),
-        plain(&overlap.kept.value),
-        layer(&overlap.kept),
+        told(&overlap.kept),
         lost.join(" and ")
     )
 }

@@ -107,27 +107,35 @@ struct Create {
     account: Option<String>,
 }
 
+/// What an account or a token may do.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Role {
+pub(super) enum Role {
     /// Looks
     Viewer,
     /// Edits what reaches nobody
     Operator,
-    /// Publishes
+    /// Publishes and approves
     Deployer,
     /// Does everything
     Admin,
 }
 
+impl Role {
+    /// The word for it in the API.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Deployer => "deployer",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 impl Create {
     async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
-        let role = match self.role {
-            Role::Viewer => "viewer",
-            Role::Operator => "operator",
-            Role::Deployer => "deployer",
-            Role::Admin => "admin",
-        };
-        let body = json!({"name": self.name, "role": role, "days": self.days, "account": self.account});
+        let body =
+            json!({"name": self.name, "role": self.role.word(), "days": self.days, "account": self.account});
         let made: Value = session.post(PATH, &body).await?;
         session.say(&made, || {
             format!(

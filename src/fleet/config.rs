@@ -18,6 +18,7 @@ pub mod yaml;
 
 pub use adopt::{Adopted, Placeholder, adopt};
 pub use check::check;
+pub(crate) use content::text_or_base64;
 pub use content::{ConfigFile, ConfigMap, ContentError};
 pub use diff::{Change, Diff, FileDiff, Hunk, Line, Mark};
 pub use drift::{Comparison, Difference, Drift, Shown, drift};

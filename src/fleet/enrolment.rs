@@ -1,5 +1,9 @@
 //! Enrolment tokens: what lets agents in, and how often.
 
+mod likeness;
+
+pub use likeness::{Likeness, Traits};
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -35,9 +39,13 @@ pub struct EnrolmentToken {
     /// The group that its agents get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Name>,
-    /// Networks that it may be used from, as CIDR; empty means any.
+    /// Networks that it may be used from, as CIDR; empty means any. Agents of a gateway or pool have to come from there,
+    /// too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<Network>,
+    /// Whether an operator has to approve each of its agents before that is given anything.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_hand: bool,
     /// Who made it.
     pub created_by: String,
     /// When.
@@ -96,6 +104,13 @@ impl std::fmt::Display for Network {
 }
 
 impl Network {
+    /// Whether somebody at `address` may come in, where only `networks` may; none of them means that all may.
+    #[must_use]
+    pub fn admit(networks: &[Self], address: Option<std::net::IpAddr>) -> bool {
+        let inside = |address| networks.iter().any(|network| network.contains(address));
+        networks.is_empty() || address.is_some_and(inside)
+    }
+
     /// Whether `address` lies in it. An IPv4 address mapped into IPv6 counts as IPv4.
     #[must_use]
     pub fn contains(&self, address: std::net::IpAddr) -> bool {
@@ -170,8 +185,7 @@ impl EnrolmentToken {
         if self.uses >= self.uses_allowed {
             return Err(TokenRefusal::UsedUp);
         }
-        let inside = |address| self.networks.iter().any(|network| network.contains(address));
-        if !self.networks.is_empty() && !address.is_some_and(inside) {
+        if !Network::admit(&self.networks, address) {
             return Err(TokenRefusal::Network);
         }
         Ok(())

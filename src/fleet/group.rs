@@ -17,6 +17,8 @@ use crate::fleet::time::Timestamp;
 const MOST_SELECTORS: usize = 32;
 /// The longest description, in bytes.
 const LONGEST_DESCRIPTION: usize = 4096;
+/// The most people that can be asked to approve.
+const MOST_APPROVALS: u32 = 5;
 /// The most layers of a group.
 pub const MOST_LAYERS: usize = 16;
 
@@ -51,6 +53,10 @@ pub struct Group {
     /// The latest rollout to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutId>,
+    /// So many people besides the author have to approve what is published to it; 0 = nobody: it isn't protected.
+    /// Agents come into a protected group and leave it by labels, pins and tokens alone, never by what they say.
+    #[serde(default, skip_serializing_if = "is_none_needed")]
+    pub approvals: u32,
     /// What it publishes is held on these terms: nothing is offered, and what runs stays. Agents with a target of their
     /// own are not touched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +65,11 @@ pub struct Group {
     pub created_at: Timestamp,
     /// When any of the above last changed.
     pub updated_at: Timestamp,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_none_needed(approvals: &u32) -> bool {
+    *approvals == 0
 }
 
 /// Why a group can't be as it is.
@@ -79,6 +90,9 @@ pub enum GroupError {
     /// Too long a description.
     #[error("a description has at most {LONGEST_DESCRIPTION} bytes; this one has {0}")]
     Description(usize),
+    /// More approvals than anybody waits for.
+    #[error("at most {MOST_APPROVALS} people can be asked to approve; this says {0}")]
+    Approvals(u32),
     /// A strategy that can't be.
     #[error(transparent)]
     Strategy(#[from] StrategyError),
@@ -181,7 +195,23 @@ impl Group {
         if let Some(strategy) = &self.strategy {
             strategy.check()?;
         }
+        if self.approvals > MOST_APPROVALS {
+            return Err(GroupError::Approvals(self.approvals));
+        }
         Ok(())
+    }
+
+    /// Whether what is published to it needs approval.
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        self.approvals > 0
+    }
+
+    /// Whether changing it to `after` makes its protection weaker, or changes which agents it protects.
+    #[must_use]
+    pub fn is_weakened_by(&self, after: &Self) -> bool {
+        let claims = |group: &Self| (group.selectors.clone(), group.priority);
+        self.is_protected() && (after.approvals < self.approvals || claims(self) != claims(after))
     }
 
     /// The first selector that takes the agent, of those that look at facts or of those that don't.
@@ -194,8 +224,8 @@ impl Group {
 }
 
 /// Where an agent belongs: by its pin, else by its token's group, else by selectors over labels, else by selectors over
-/// facts where the group allows that; else nowhere. Among groups with an equal claim the priority decides, then the
-/// name. A pin to a group that doesn't exist (any more) counts as none. The order of `groups` doesn't matter.
+/// facts where the group allows that; else nowhere. Among groups with an equal claim a protected one wins, then the
+/// priority decides, then the name. A pin to a group that doesn't exist (any more) counts as none. The order of `groups` doesn't matter.
 pub fn membership<'a, C: Into<Claimant<'a>>>(
     candidate: &Candidate<'_>,
     groups: impl IntoIterator<Item = C>,
@@ -269,7 +299,11 @@ struct Claim<'a> {
 
 impl Claim<'_> {
     fn beats(&self, other: &Claim<'_>) -> bool {
-        let rank = |claim: &Claim<'_>| std::cmp::Reverse(claim.group.priority);
+        // Nobody takes agents out of a protected group by editing another.
+        let rank = |claim: &Claim<'_>| {
+            let protected = std::cmp::Reverse(claim.group.is_protected());
+            (protected, std::cmp::Reverse(claim.group.priority))
+        };
         (rank(self), &self.group.name) < (rank(other), &other.group.name)
     }
 }
@@ -299,8 +333,9 @@ impl<'a> Claims<'a> {
 
     /// The names of those that lost by their name alone.
     fn tied(&self) -> Vec<Name> {
-        let priority = self.winner.map(|winner| winner.group.priority);
-        let ties = self.ties.iter().filter(|group| Some(group.priority) == priority);
+        let rank = |group: &Group| (group.is_protected(), group.priority);
+        let best = self.winner.map(|winner| rank(winner.group));
+        let ties = self.ties.iter().filter(|group| Some(rank(group)) == best);
         let mut names: Vec<_> = ties.map(|group| group.name.clone()).collect();
         names.sort();
         names

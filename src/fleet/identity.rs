@@ -9,6 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::fleet::enrolment::Network;
 use crate::fleet::hash::Digest;
 use crate::fleet::ids::{AgentId, CredentialId, EnrolmentTokenId};
 use crate::fleet::name::Name;
@@ -68,6 +69,12 @@ pub enum Scope {
         /// What people call the gateway or pool.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         name: String,
+        /// Networks that its agents may come from; empty means any.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        networks: Vec<Network>,
+        /// Whether an operator has to approve each of its agents.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        by_hand: bool,
     },
 }
 
@@ -155,6 +162,17 @@ impl Purpose {
 /// How long a credential waits for its first use, and how long one that came by an offer stays good for coming back.
 pub const ROTATED_FOR: Duration = Duration::from_hours(24 * 30);
 
+impl Scope {
+    /// Whether an agent of it may come from `address`.
+    #[must_use]
+    pub fn reaches(&self, address: Option<std::net::IpAddr>) -> bool {
+        match self {
+            Self::One { .. } => true,
+            Self::Many { networks, .. } => Network::admit(networks, address),
+        }
+    }
+}
+
 impl Credential {
     /// The credential as it may be shown: nothing of its secret.
     #[must_use]
@@ -170,6 +188,20 @@ impl Credential {
     #[must_use]
     pub fn first(&self) -> CredentialId {
         self.line.unwrap_or(self.id)
+    }
+
+    /// Whether it was made to lie in a file of its host, in the place of another: the agent keeps it, whatever happens.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.line.is_some() && self.salt.is_none()
+    }
+
+    /// Whether it dies when `other` of its line is used for the first time. Those that a kept one replaces do: nobody can
+    /// come back with them but who should not have them.
+    #[must_use]
+    pub fn dies_with(&self, other: &Self) -> bool {
+        let open = !matches!(self.state, CredentialState::Revoked { .. });
+        open && self.id != other.id && other.is_kept()
     }
 
     /// Whether it has lapsed.
@@ -296,6 +328,8 @@ mod tests {
             labels: BTreeMap::new(),
             group: None,
             name: String::new(),
+            networks: Vec::new(),
+            by_hand: false,
         }
     }
 

@@ -7,6 +7,7 @@
 //! The rules know nothing of configurations: a member has a digest that it should come to and one that it should go back
 //! to, and a [`View`] says how far it is with each. Packages and connection settings roll out by the same rules.
 
+mod approval;
 mod counts;
 mod gate;
 mod member;
@@ -18,6 +19,7 @@ mod state;
 mod strategy;
 mod view;
 
+pub use approval::{Approval, ApprovalError, Given, binding};
 pub use counts::{Counts, counts};
 pub use gate::{Check, Gate, GateSummary, Outcome, checks, summary};
 pub use member::{Member, Phase, Restored, Wants, Watch};
@@ -74,6 +76,9 @@ pub struct Rollout {
     /// Failures that an operator has seen and went on with.
     #[serde(default)]
     pub accepted_failures: u32,
+    /// What it needed, or needs, before it begins; `None` for one to a group that isn't protected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
     /// Whether it still says what its members should have. Not after its group's configuration was taken away.
     pub governs: bool,
     /// What happened to it, oldest first.

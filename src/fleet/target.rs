@@ -152,7 +152,7 @@ pub fn desired(
         return Desired {
             config: suspension.intent(),
             own: false,
-            connection: None,
+            ..Desired::default()
         };
     }
     if let Some(target) = registration.own_target {
@@ -160,7 +160,7 @@ pub fn desired(
         return Desired {
             config,
             own: true,
-            connection: None,
+            ..Desired::default()
         };
     }
     let grouped = !is_unassigned(&registration.group);
@@ -171,7 +171,7 @@ pub fn desired(
     Desired {
         config,
         own: false,
-        connection: None,
+        ..Desired::default()
     }
 }
 

@@ -15,6 +15,7 @@ use crate::fleet::agent::{RefusalKind, Refused};
 use crate::fleet::attributes::{Attribute, Value};
 use crate::fleet::config::ConfigMap;
 use crate::fleet::connection_offer::{ConnectionSettings, Header};
+use crate::fleet::custom::CustomMessage;
 use crate::fleet::time::Timestamp;
 
 /// One `AgentToServer` to be sent. Unlike a [`Report`] it may be wrong.
@@ -68,6 +69,10 @@ pub struct Incoming {
     pub restart: bool,
     /// Offered settings of the agent's connection.
     pub connection: Option<OfferedConnection>,
+    /// The server's custom capabilities, all of them.
+    pub custom_capabilities: Option<Vec<String>>,
+    /// A custom message.
+    pub custom_message: Option<CustomMessage>,
     /// The field numbers of everything else that was present.
     pub other_fields: Vec<u32>,
 }
@@ -124,6 +129,7 @@ pub fn write(message: &Outgoing) -> Vec<u8> {
             .map(|names| wire::CustomCapabilities {
                 capabilities: names.clone(),
             }),
+        custom_message: parts.custom_message.as_ref().map(encode::custom),
         agent_disconnect: message.disconnect.then_some(wire::AgentDisconnect {}),
         ..Default::default()
     };
@@ -154,12 +160,7 @@ pub fn read(bytes: &[u8]) -> Result<Incoming, NotAnAnswer> {
             || offers.own_logs.is_some()
             || !offers.other_connections.is_empty()
     });
-    let others = [
-        (4, of_others),
-        (5, packages_available.is_some()),
-        (10, custom_capabilities.is_some()),
-        (11, custom_message.is_some()),
-    ];
+    let others = [(4, of_others), (5, packages_available.is_some())];
     let asks = |flag: wire::ServerToAgentFlags| flags & flag as u64 != 0;
     Ok(Incoming {
         uid: instance_uid,
@@ -176,6 +177,9 @@ pub fn read(bytes: &[u8]) -> Result<Incoming, NotAnAnswer> {
         new_uid: agent_identification.map(|wire::AgentIdentification { new_instance_uid }| new_instance_uid),
         restart: command.is_some_and(|command| command.r#type() == wire::CommandType::Restart),
         connection: connection_settings.and_then(connection),
+        custom_capabilities: custom_capabilities
+            .map(|wire::CustomCapabilities { capabilities }| capabilities),
+        custom_message: custom_message.map(super::decode::custom),
         other_fields: others
             .into_iter()
             .filter_map(|(number, present)| present.then_some(number))

@@ -16,6 +16,7 @@ use crate::fleet::agent::report::{
 use crate::fleet::attributes::{Attribute, Description, Value};
 use crate::fleet::capabilities::Capabilities;
 use crate::fleet::config::{ConfigFile, ConfigMap};
+use crate::fleet::custom::CustomMessage;
 use crate::fleet::hash::Digest;
 use crate::fleet::time::Timestamp;
 
@@ -107,10 +108,10 @@ impl Said {
             agent_disconnect,
             custom_capabilities,
             available_components,
-            // Not served: the bits that invite them are not set, and agents send them regardless (S-103, S-273).
+            // Not served: the bits that invite them are not set, and agents send them regardless (S-103).
             package_statuses: _,
             connection_settings_request: _,
-            custom_message: _,
+            custom_message,
             connection_settings_status,
         } = wire::AgentToServer::decode(bytes)?;
         let parts = Parts {
@@ -124,11 +125,26 @@ impl Said {
             available_components: available_components.map(components),
             custom_capabilities: custom_capabilities
                 .map(|wire::CustomCapabilities { capabilities }| capabilities),
+            custom_message: custom_message.map(custom),
         };
         Ok(Self {
             parts,
             disconnect: agent_disconnect.is_some_and(|wire::AgentDisconnect {}| true),
         })
+    }
+}
+
+/// Also what a message to an agent carries, which our own client reads.
+pub(super) fn custom(wire: wire::CustomMessage) -> CustomMessage {
+    let wire::CustomMessage {
+        capability,
+        r#type: kind,
+        data,
+    } = wire;
+    CustomMessage {
+        capability,
+        kind,
+        data,
     }
 }
 

@@ -9,6 +9,7 @@ use super::wire;
 use crate::fleet::agent::{Command, Offer, RefusalKind, Refused, Reply, Update};
 use crate::fleet::config::ConfigMap;
 use crate::fleet::connection_offer::{ConnectionOffer, ConnectionSettings, Header};
+use crate::fleet::custom::CustomMessage;
 
 /// What this server says it can do: the bits of `ServerToAgent.capabilities`. Only defined bits can be set (S-102).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +87,8 @@ pub fn encode_with(
             new_uid,
             remote_config,
             connection,
+            custom_capabilities,
+            custom_message,
         }) => {
             if *full_state {
                 tail.flags |= wire::ServerToAgentFlags::ReportFullState as u64;
@@ -100,6 +103,12 @@ pub fn encode_with(
                 new_instance_uid: uid.0.to_vec(),
             });
             tail.connection_settings = connection.as_deref().map(connection_settings);
+            tail.custom_capabilities = custom_capabilities
+                .as_ref()
+                .map(|names| wire::CustomCapabilities {
+                    capabilities: names.to_vec(),
+                });
+            tail.custom_message = custom_message.as_deref().map(custom);
             spliced = remote_config.as_ref().map(offer).unwrap_or_default();
         }
     }
@@ -159,6 +168,15 @@ fn connection_settings(offer: &ConnectionOffer) -> wire::ConnectionSettingsOffer
             proxy: None,
         }),
         ..Default::default()
+    }
+}
+
+/// Also what a message of an agent carries, which our own client writes.
+pub(super) fn custom(message: &CustomMessage) -> wire::CustomMessage {
+    wire::CustomMessage {
+        capability: message.capability.clone(),
+        r#type: message.kind.clone(),
+        data: message.data.clone(),
     }
 }
 

@@ -10,8 +10,8 @@ use anyhow::Context as _;
 use crate::app::vault::SealKey;
 use crate::fleet::hash::HashKey;
 
-const HASH_KEY: &str = "hash.key";
-const SEAL_KEY: &str = "seal.key";
+pub(super) const HASH_KEY: &str = "hash.key";
+pub(super) const SEAL_KEY: &str = "seal.key";
 
 /// Makes the folder where it is missing, and takes it from everybody else.
 pub(super) fn prepare(folder: &Path) -> anyhow::Result<()> {

@@ -44,7 +44,7 @@ const PEM: &str = "the path of a PEM file, or nothing";
 const COUNT: &str = "a whole number from 1 to 1000000";
 
 /// All settings, in the order of the template.
-pub(super) const KEYS: [Key; 19] = [
+pub(super) const KEYS: [Key; 23] = [
     Key {
         name: DATA,
         allowed: "the path of a folder",
@@ -98,6 +98,48 @@ pub(super) const KEYS: [Key; 19] = [
         },
     },
     Key {
+        name: "disk.low_water",
+        allowed: "a size from 1 MiB to 1024 GiB",
+        list: false,
+        set: |draft, values| {
+            let size = parse::<ByteSize>(values)?;
+            let fits = (ByteSize::mib(1)..=ByteSize::mib(1 << 20)).contains(&size);
+            fits.then(|| draft.settings.disk.low_water = size)
+        },
+        show: |settings| vec![settings.disk.low_water.to_string()],
+    },
+    Key {
+        name: "disk.quota",
+        allowed: "a size of at least 8 MiB, or nothing",
+        list: false,
+        set: |draft, values| {
+            let quota = match filled(values) {
+                None => None,
+                Some(_) => Some(parse::<ByteSize>(values).filter(|size| *size >= ByteSize::mib(8))?),
+            };
+            let _: () = draft.settings.disk.quota = quota;
+            Some(())
+        },
+        show: |settings| {
+            vec![
+                settings
+                    .disk
+                    .quota
+                    .map_or_else(String::new, |quota| quota.to_string()),
+            ]
+        },
+    },
+    Key {
+        name: "disk.network_folder",
+        allowed: "true or false",
+        list: false,
+        set: |draft, values| {
+            let _: () = draft.settings.disk.network_folder = parse(values)?;
+            Some(())
+        },
+        show: |settings| vec![settings.disk.network_folder.to_string()],
+    },
+    Key {
         name: AGENT_LISTEN,
         allowed: LISTEN,
         list: false,
@@ -106,6 +148,17 @@ pub(super) const KEYS: [Key; 19] = [
             Some(())
         },
         show: |settings| vec![settings.agent_plane.listen.to_string()],
+    },
+    Key {
+        name: "agent_plane.custom_capabilities",
+        allowed: "at most 32 names of custom capabilities, such as \"com.example.inventory/v1\"",
+        list: true,
+        set: |draft, values| {
+            let named = |name: &String| crate::fleet::custom::is_capability(name);
+            let fits = values.len() <= crate::fleet::custom::MOST_CAPABILITIES && values.iter().all(named);
+            fits.then(|| draft.settings.agent_plane.custom_capabilities = values.to_vec())
+        },
+        show: |settings| settings.agent_plane.custom_capabilities.clone(),
     },
     Key {
         name: ADMIN_LISTEN,

@@ -153,22 +153,26 @@ fn hash(number: u64, previous: &Digest, entry: &AuditEntry) -> Digest {
 }
 
 impl Store {
-    /// The newest audit records whose number is below `before` (or the newest of all), newest first, at most `limit`.
+    /// The newest audit records whose number is below `before` (or the newest of all), newest first, at most `limit`. Those
+    /// that can't be read are left out, and told of by [`Store::unreadable`].
     ///
     /// # Errors
-    /// When the storage fails or one of these records is damaged.
+    /// When the storage fails.
     pub fn audit(&self, before: Option<u64>, limit: usize) -> Result<Vec<AuditRecord>, ReadError> {
         self.read(|transaction| {
             let Some(table) = database::table(transaction, AUDIT)? else {
                 return Ok(Vec::new());
             };
             let end = before.unwrap_or(u64::MAX).to_bytes();
-            let rows = table.range::<&[u8]>(..end.as_slice())?.rev().take(limit);
-            rows.map(|row| {
+            let mut records = Vec::new();
+            for row in table.range::<&[u8]>(..end.as_slice())?.rev().take(limit) {
                 let (key, value) = row?;
-                Ok(AuditRecord::decode(key.value(), value.value())?)
-            })
-            .collect()
+                match AuditRecord::decode(key.value(), value.value()) {
+                    Ok(record) => records.push(record),
+                    Err(damaged) => self.shared.damage.note_error(&damaged.into()),
+                }
+            }
+            Ok(records)
         })
     }
 

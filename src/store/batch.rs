@@ -43,6 +43,7 @@ pub struct Batch {
     pub(super) frozen: Vec<Digest>,
     pub(super) audit: Vec<AuditEntry>,
     pub(super) fault: Option<CommitError>,
+    pub(super) vital: bool,
 }
 
 #[derive(Debug)]
@@ -146,6 +147,13 @@ impl Batch {
     /// Adds an entry to the audit log.
     pub fn audit(&mut self, entry: AuditEntry) -> &mut Self {
         self.audit.push(entry);
+        self
+    }
+
+    /// Says that it is written while room is short, too: what an answer to an agent depends on, who was refused, what takes
+    /// back or frees. Small batches only.
+    pub fn vital(&mut self) -> &mut Self {
+        self.vital = true;
         self
     }
 

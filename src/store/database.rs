@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
-use super::Settings;
+use super::damage::Damage;
 use super::error::{OpenError, ReadError, Unavailable};
+use super::migrate::{self, SCHEMA};
 use super::notes::{self, Counters, Founding};
+use super::room::{Quarters, Shortage};
 use super::statistics::Tally;
 use super::writer::State;
+use super::{Settings, compact, read};
 use crate::fleet::time::Timestamp;
 use redb::{
     Builder, Database, DatabaseError, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, TableDefinition,
@@ -64,6 +67,7 @@ impl From<TableError> for ReadError {
 pub(super) struct Medium {
     open: Box<dyn Fn() -> Result<Database, redb::Error> + Send + Sync>,
     file: Option<PathBuf>,
+    quarters: Option<Quarters>,
 }
 
 impl Medium {
@@ -74,12 +78,33 @@ impl Medium {
             path: path.clone(),
             source,
         })?;
+        compact::clear(folder).map_err(|source| OpenError::File {
+            path: path.clone(),
+            source,
+        })?;
+        migrate::clear(folder).map_err(|source| OpenError::File {
+            path: path.clone(),
+            source,
+        })?;
         notes::refuse_newer(&path)?;
+        migrate::keep_older(folder, &path)?;
         let file = Some(path.clone());
+        let quarters = Quarters::new(folder, settings.low_water_bytes, settings.quota_bytes);
         Ok(Self {
             open: Box::new(move || Ok(Builder::new().set_cache_size(cache).create(&path)?)),
             file,
+            quarters: Some(quarters),
         })
+    }
+
+    /// A file that nobody else has, without a folder to look after.
+    pub(super) fn copy(path: &Path, settings: &Settings) -> Self {
+        let (cache, path) = (settings.cache_bytes, path.to_owned());
+        Self {
+            file: Some(path.clone()),
+            open: Box::new(move || Ok(Builder::new().set_cache_size(cache).create(&path)?)),
+            quarters: None,
+        }
     }
 
     pub(super) fn memory(settings: &Settings) -> Self {
@@ -99,6 +124,7 @@ impl Medium {
         Self {
             open: Box::new(open),
             file: None,
+            quarters: None,
         }
     }
 }
@@ -130,26 +156,28 @@ pub(super) struct Shared {
     pub(super) generation: AtomicU64,
     pub(super) state: tokio::sync::watch::Sender<State>,
     tally: Mutex<Tally>,
+    pub(super) damage: Damage,
+    pub(super) quarters: Option<Quarters>,
+    /// What was said to be short at last.
+    short: Mutex<Option<Shortage>>,
 }
 
 impl Shared {
-    pub(super) fn open(medium: Medium, now: Timestamp) -> Result<(Self, Counters), OpenError> {
-        let database = (medium.open)().map_err(OpenError::database)?;
+    pub(super) fn open(mut medium: Medium, now: Timestamp) -> Result<(Self, Counters), OpenError> {
+        let opened = read::guarded(|| Ok((medium.open)().map_err(Unavailable::storage)?));
+        let database = opened.map_err(note)?;
         let transaction = database.begin_read().map_err(OpenError::database)?;
-        if notes::schema(&transaction)?.is_none() {
-            notes::found(&database, now)?;
+        match notes::schema(&transaction)? {
+            None => notes::found(&database, now)?,
+            Some(found) if found < SCHEMA => migrate::migrate(&database, found)?,
+            Some(_) => {}
         }
         drop(transaction);
         let transaction = database.begin_read().map_err(OpenError::database)?;
-        let note = |error| match error {
-            ReadError::Damaged(damaged) => OpenError::Damaged(damaged),
-            error @ (ReadError::Migrate { .. } | ReadError::Unavailable(_)) => {
-                OpenError::database(redb::Error::Corrupted(error.to_string()))
-            }
-        };
         let founding = notes::founding(&transaction).map_err(note)?;
         let counters = notes::counters(&transaction).map_err(note)?;
         drop(transaction);
+        let quarters = medium.quarters.take();
         let shared = Self {
             medium,
             database: RwLock::new(Ok(database)),
@@ -158,6 +186,9 @@ impl Shared {
             generation: AtomicU64::new(counters.generation),
             state: tokio::sync::watch::Sender::new(State::Running),
             tally: Mutex::new(Tally::default()),
+            damage: Damage::default(),
+            quarters,
+            short: Mutex::default(),
         };
         Ok((shared, counters))
     }
@@ -176,11 +207,20 @@ impl Shared {
 
     /// Closes the database and opens it again: after one failed write it refuses all others until then.
     pub(super) fn reopen(&self) -> Result<Counters, Unavailable> {
+        self.reopen_after(|| Ok(()))
+    }
+
+    /// [`Shared::reopen`], with something done to the file while nobody has it open.
+    pub(super) fn reopen_after(
+        &self,
+        work: impl FnOnce() -> io::Result<()>,
+    ) -> Result<Counters, Unavailable> {
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         // The old one must be gone first: it holds the lock on the file.
         *database = Err(Unavailable::Closed);
         self.suspect.store(false, Ordering::Release);
         self.tally().reopened += 1;
+        let worked = work();
         let opened = (self.medium.open)()
             .map_err(Unavailable::storage)
             .and_then(|database| {
@@ -198,6 +238,7 @@ impl Shared {
             Ok((reopened, counters)) => {
                 *database = Ok(reopened);
                 self.generation.store(counters.generation, Ordering::Release);
+                worked.map_err(|error| Unavailable::storage(redb::Error::Io(error)))?;
                 Ok(counters)
             }
             Err(unavailable) => {
@@ -225,10 +266,33 @@ impl Shared {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The space that is left for us on the file's disk; `None` in memory, or when the system doesn't say.
-    pub(super) fn free_bytes(&self) -> Option<u64> {
-        let disk = rustix::fs::statvfs(self.medium.file.as_ref()?).ok()?;
-        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    /// What is short now.
+    pub(super) fn shortage(&self) -> Option<Shortage> {
+        self.quarters.as_ref().and_then(Quarters::shortage)
+    }
+
+    /// [`Shared::shortage`], said in the log when it begins and ends; and the ballast is looked after.
+    pub(super) fn watch_room(&self) -> Option<Shortage> {
+        let quarters = self.quarters.as_ref()?;
+        if let Err(error) = quarters.tend() {
+            tracing::warn!(%error, "the ballast can't be looked after");
+        }
+        let found = quarters.shortage();
+        let mut said = self.short.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*said, &found) {
+            (None, Some(short)) => {
+                tracing::error!(reason = %short, "read-only: only what is vital is written until there is more room");
+            }
+            (Some(_), None) => tracing::info!("there is room again: everything is written"),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        *said = found;
+        found
+    }
+
+    /// The folder and the file of the database; `None` in memory.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.medium.file.as_deref()
     }
 
     /// The size of the file; 0 in memory.
@@ -236,6 +300,16 @@ impl Shared {
         let file = self.medium.file.as_ref();
         file.and_then(|file| file.metadata().ok())
             .map_or(0, |metadata| metadata.len())
+    }
+}
+
+pub(super) fn note(error: ReadError) -> OpenError {
+    match error {
+        ReadError::Damaged(damaged) => OpenError::Damaged(damaged),
+        ReadError::Unavailable(Unavailable::Storage(storage)) => OpenError::Storage(storage),
+        error @ (ReadError::Migrate { .. } | ReadError::Unavailable(_)) => {
+            OpenError::database(redb::Error::Corrupted(error.to_string()))
+        }
     }
 }
 

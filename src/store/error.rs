@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::batch::Expectation;
 use super::record::MigrateError;
+use super::room::Shortage;
 
 /// Why a store can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,16 @@ pub enum OpenError {
         folder: PathBuf,
         /// The process, as its lock file names it: `pid 12 on host`.
         holder: String,
+    },
+    /// The folder lies on a file system of the network.
+    #[error(
+        "the data folder {} lies on {kind}, where nothing keeps two servers apart and a lost connection loses writes; move it to a local disk, or set disk.network_folder = true", folder.display()
+    )]
+    NetworkFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// The kind of file system.
+        kind: &'static str,
     },
     /// A newer version of Muster wrote it. Nothing was changed.
     #[error(
@@ -39,6 +50,9 @@ pub enum OpenError {
     /// The database can't be opened.
     #[error("can't open the database")]
     Database(#[source] Box<redb::Error>),
+    /// The database can't be opened, or panicked over what lies in its file.
+    #[error("can't open the database")]
+    Storage(#[source] Arc<redb::Error>),
     /// The store's own notes are damaged.
     #[error(transparent)]
     Damaged(#[from] Damaged),
@@ -71,9 +85,9 @@ pub struct Damaged {
 /// Why the store can't serve at the moment.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Unavailable {
-    /// The disk is full. Writes resume by themselves once it isn't.
-    #[error("the disk is full")]
-    Full,
+    /// There is no room. Writes resume by themselves once there is.
+    #[error("{0}")]
+    Full(Shortage),
     /// The storage failed. It is reopened by itself.
     #[error("the storage failed")]
     Storage(#[source] Arc<redb::Error>),
@@ -94,7 +108,7 @@ impl Unavailable {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
             )
         {
-            return Self::Full;
+            return Self::Full(Shortage::Disk);
         }
         Self::Storage(Arc::new(error))
     }

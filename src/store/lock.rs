@@ -20,8 +20,13 @@ pub(super) struct FolderLock {
 }
 
 impl FolderLock {
-    pub(super) fn take(folder: &Path) -> Result<Self, OpenError> {
+    /// Takes the folder, or names who has it. Locks on a file system of the network can't be relied on.
+    pub(super) fn take(folder: &Path, network: bool) -> Result<Self, OpenError> {
         let path = folder.join("muster.lock");
+        if let (false, Some(kind)) = (network, network_kind(folder)) {
+            let folder = folder.to_owned();
+            return Err(OpenError::NetworkFolder { folder, kind });
+        }
         let failed = |source| OpenError::File {
             path: path.clone(),
             source,
@@ -80,17 +85,58 @@ fn sign(file: &mut File) -> io::Result<()> {
         "pid {} on {}",
         std::process::id(),
         system.nodename().to_string_lossy()
-    )
+    )?;
+    // A process number says little without the run of the system that it belongs to.
+    if let Some(boot) = boot_id() {
+        writeln!(file, "boot {boot}")?;
+    }
+    file.sync_data()
 }
 
+/// The run of the operating system; `None` where it doesn't say.
+fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let id = id.trim();
+    let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    is_id.then(|| id.to_owned())
+}
+
+/// What a folder lies on, when that is a file system of the network.
+pub(super) fn network_kind(folder: &Path) -> Option<&'static str> {
+    const KINDS: [(u32, &str); 9] = [
+        (0x6969, "NFS"),
+        (0xff53_4d42, "CIFS"),
+        (0xfe53_4d42, "SMB"),
+        (0x517b, "SMB"),
+        (0x00c3_6400, "Ceph"),
+        (0x0102_1997, "9P"),
+        (0x5346_414f, "AFS"),
+        (0x7375_7245, "Coda"),
+        (0x0bd0_0bd0, "Lustre"),
+    ];
+    let found = rustix::fs::statfs(folder).ok()?.f_type;
+    // Only the low 32 bits say what it is, whatever the width and sign of the field.
+    let low = found
+        .to_le_bytes()
+        .first_chunk()
+        .map(|low| u32::from_le_bytes(*low))?;
+    KINDS.iter().find(|(kind, _)| *kind == low).map(|(_, name)| *name)
+}
+
+/// Who signed the lock file.
 fn holder(file: &mut File) -> String {
     let mut text = String::new();
     // The holder may not have signed yet.
     let read = file.take(256).read_to_string(&mut text);
-    let text = text.trim();
-    if read.is_err() || text.is_empty() {
-        "another process".to_owned()
-    } else {
-        text.to_owned()
+    let mut lines = text.lines();
+    let who = lines.next().unwrap_or_default().trim();
+    if read.is_err() || who.is_empty() {
+        return "another process".to_owned();
+    }
+    match lines.next().and_then(|line| line.strip_prefix("boot ")) {
+        Some(boot) if boot_id().is_some_and(|own| own != boot) => {
+            format!("{who}, which was started before this machine was, or on another one")
+        }
+        Some(_) | None => who.to_owned(),
     }
 }

@@ -9,14 +9,15 @@ use serde::{Deserialize, Serialize};
 use super::audit::ORIGIN;
 use super::database::{META, OWN_TABLES, definition, table};
 use super::error::{Damaged, OpenError, ReadError};
+use super::migrate::SCHEMA;
 use super::row::Row;
 use crate::fleet::hash::Digest;
 use crate::fleet::time::Timestamp;
 
-/// Counted up whenever an older program must not open the file.
-const SCHEMA: u32 = 1;
 /// Four bytes, big endian, never in any other shape: every program ever must be able to read it.
 const SCHEMA_KEY: &[u8] = b"schema";
+/// The same number in a sealed row; since schema 2.
+const SCHEMA_COPY_KEY: &[u8] = b"schema_copy";
 const FOUNDING_KEY: &[u8] = b"founding";
 const COUNTERS_KEY: &[u8] = b"counters";
 
@@ -65,10 +66,27 @@ pub(super) fn schema(transaction: &ReadTransaction) -> Result<Option<u32>, OpenE
         why,
     };
     let found = u32::from_be_bytes(bytes.value().try_into().map_err(|_| damaged)?);
+    drop(bytes);
     if found > SCHEMA {
         return Err(OpenError::Newer { found, known: SCHEMA });
     }
+    drop(table);
+    let copy: Option<u32> = read_note_if_any(transaction, SCHEMA_COPY_KEY).map_err(super::database::note)?;
+    let sealed_since = 2;
+    if copy.map_or(found >= sealed_since, |copy| copy != found) {
+        return Err(Damaged {
+            table: META,
+            key: "schema".to_owned(),
+            why: "it is not the number in its sealed copy",
+        }
+        .into());
+    }
     Ok(Some(found))
+}
+
+/// Whether a row has no seal, so that every program ever can read it.
+pub(super) fn is_bare(table: &str, key: &[u8]) -> bool {
+    table == META && key == SCHEMA_KEY
 }
 
 /// How the store began, once it has.
@@ -95,14 +113,25 @@ pub(super) fn found(database: &Database, now: Timestamp) -> Result<(), OpenError
         for name in OWN_TABLES {
             transaction.open_table(definition(name))?;
         }
-        transaction
-            .open_table(definition(META))?
-            .insert(SCHEMA_KEY, SCHEMA.to_be_bytes().as_slice())?;
+        write_schema(&transaction)?;
         write_note(&transaction, FOUNDING_KEY, &founding)?;
         write_note(&transaction, COUNTERS_KEY, &counters)?;
         Ok(transaction.commit()?)
     };
     write().map_err(OpenError::database)
+}
+
+/// Writes the schema number of this program, bare and sealed.
+pub(super) fn write_schema(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    transaction
+        .open_table(definition(META))?
+        .insert(SCHEMA_KEY, SCHEMA.to_be_bytes().as_slice())?;
+    seal_schema(transaction)
+}
+
+/// Writes the sealed copy of the schema number.
+pub(super) fn seal_schema(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    write_note(transaction, SCHEMA_COPY_KEY, &SCHEMA)
 }
 
 pub(super) fn write_counters(transaction: &WriteTransaction, counters: &Counters) -> Result<(), redb::Error> {
@@ -115,13 +144,25 @@ fn read_note<T: DeserializeOwned>(transaction: &ReadTransaction, key: &[u8]) -> 
         key: super::key::printable(key),
         why,
     };
+    read_note_if_any(transaction, key)?.ok_or_else(|| damaged("it is missing").into())
+}
+
+fn read_note_if_any<T: DeserializeOwned>(
+    transaction: &ReadTransaction,
+    key: &[u8],
+) -> Result<Option<T>, ReadError> {
     let bytes = match table(transaction, META)? {
         Some(table) => table.get(key)?,
         None => None,
     };
-    let bytes = bytes.ok_or_else(|| damaged("it is missing"))?;
+    let Some(bytes) = bytes else { return Ok(None) };
     let row = Row::from_bytes(bytes.value(), META, key)?;
-    serde_json::from_slice(row.json).map_err(|_| damaged("it is not what belongs there").into())
+    let damaged = |_| Damaged {
+        table: META,
+        key: super::key::printable(key),
+        why: "it is not what belongs there",
+    };
+    Ok(Some(serde_json::from_slice(row.json).map_err(damaged)?))
 }
 
 fn write_note<T: Serialize>(transaction: &WriteTransaction, key: &[u8], note: &T) -> Result<(), redb::Error> {

@@ -64,7 +64,10 @@ impl Store {
             match row {
                 Ok(row) => survey.rows.push(row),
                 Err(error @ ReadError::Unavailable(_)) => return Err(error),
-                Err(error) => survey.unreadable.push(error),
+                Err(error) => {
+                    self.shared.damage.note_error(&error);
+                    survey.unreadable.push(error);
+                }
             }
             Ok(true)
         })?;
@@ -101,9 +104,10 @@ impl Store {
     }
 
     /// The first `limit` records between two keys, in the order of the keys; the last ones, backwards, when `reverse`.
+    /// Those that can't be read are left out, and told of by [`Store::unreadable`].
     ///
     /// # Errors
-    /// When the storage fails or one of these records is damaged.
+    /// When the storage fails.
     pub fn range<R: Record>(
         &self,
         from: Bound<&R::Key>,
@@ -111,7 +115,18 @@ impl Store {
         limit: usize,
         reverse: bool,
     ) -> Result<Vec<Found<R>>, ReadError> {
-        self.rows(&from.map(Key::to_bytes), &to.map(Key::to_bytes), limit, reverse)
+        let mut rows = Vec::new();
+        if limit > 0 {
+            self.each::<R>(&from.map(Key::to_bytes), &to.map(Key::to_bytes), reverse, |row| {
+                match row {
+                    Ok(row) => rows.push(row),
+                    Err(error @ ReadError::Unavailable(_)) => return Err(error),
+                    Err(error) => self.shared.damage.note_error(&error),
+                }
+                Ok(rows.len() < limit)
+            })?;
+        }
+        Ok(rows)
     }
 
     /// The first `limit` records whose key begins with `first`; the last ones, backwards, when `reverse`.
@@ -215,16 +230,29 @@ impl Store {
         work: impl FnOnce(&ReadTransaction) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
         let result = self.shared.with(|database| {
-            let transaction = database.begin_read().map_err(Unavailable::storage)?;
-            work(&transaction)
+            guarded(|| {
+                let transaction = database.begin_read().map_err(Unavailable::storage)?;
+                work(&transaction)
+            })
         });
-        if let Err(ReadError::Unavailable(Unavailable::Storage(_) | Unavailable::Full)) = &result {
+        if let Err(error) = &result {
+            self.shared.damage.note_error(error);
+        }
+        if let Err(ReadError::Unavailable(Unavailable::Storage(_) | Unavailable::Full(_))) = &result {
             self.shared.suspect.store(true, Ordering::Release);
             // When the writer is gone there is nothing to heal.
             drop(self.writer.send(Job::Reopen));
         }
         result
     }
+}
+
+/// The database takes the shape of its file for granted, and panics where it is something else.
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, ReadError>) -> Result<T, ReadError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let why = "the file's structure is damaged".to_owned();
+        Err(Unavailable::storage(redb::Error::Corrupted(why)).into())
+    })
 }
 
 fn found<R: Record>(

@@ -34,9 +34,14 @@ impl<'a> Row<'a> {
             key: printable(key),
             why,
         };
-        let (row, seal) = Self::split(bytes).ok_or_else(|| damaged("it is too short"))?;
+        Self::verified(bytes, table, key).map_err(damaged)
+    }
+
+    /// The row, when it is what was written at this key of this table; otherwise what is wrong.
+    pub(super) fn verified(bytes: &'a [u8], table: &str, key: &[u8]) -> Result<Self, &'static str> {
+        let (row, seal) = Self::split(bytes).ok_or("it is too short")?;
         if row.seal(table, key) != seal {
-            return Err(damaged("its bytes changed since they were written"));
+            return Err("its bytes changed since they were written");
         }
         Ok(row)
     }

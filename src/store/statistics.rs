@@ -7,6 +7,7 @@ use redb::{ReadableDatabase as _, ReadableTableMetadata as _, TableHandle as _};
 use super::Store;
 use super::database;
 use super::error::{ReadError, Unavailable};
+use super::room::{Quarters, Room, Shortage};
 
 /// The upper bounds of the commit latency's buckets, in seconds; a last bucket has none.
 pub const LATENCY_BOUNDS_SECONDS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
@@ -18,6 +19,14 @@ pub struct Statistics {
     pub file_bytes: u64,
     /// The space that is left on its disk, in bytes; `None` in memory.
     pub free_bytes: Option<u64>,
+    /// With less than this left, nothing but what is vital is written, in bytes.
+    pub low_water_bytes: u64,
+    /// Whether nothing but what is vital is written.
+    pub short: bool,
+    /// Rows that could not be read, and are still as they were.
+    pub unreadable: u64,
+    /// The tables as they were when [`Store::tables`] was last asked for.
+    pub tables: Vec<TableSize>,
     /// The pages in memory, in bytes.
     pub cache_bytes: u64,
     /// Grouped commits.
@@ -56,6 +65,7 @@ pub(super) struct Tally {
     statistics: Statistics,
     pub(super) failed: u64,
     pub(super) reopened: u64,
+    pub(super) tables: Vec<TableSize>,
 }
 
 impl Tally {
@@ -85,10 +95,15 @@ impl Store {
         let cache = self
             .shared
             .with(|database| Ok::<_, Unavailable>(database.cache_stats().used_bytes()));
+        let (room, unreadable) = (self.room(), self.unreadable().len());
         let tally = self.shared.tally();
         Statistics {
             file_bytes: self.shared.file_bytes(),
-            free_bytes: self.shared.free_bytes(),
+            short: room.shortage().is_some(),
+            free_bytes: room.free_bytes,
+            low_water_bytes: room.low_water_bytes,
+            unreadable: unreadable as u64,
+            tables: tally.tables.clone(),
             cache_bytes: cache.map_or(0, |bytes| bytes as u64),
             failed: tally.failed,
             reopened: tally.reopened,
@@ -101,7 +116,7 @@ impl Store {
     /// # Errors
     /// When the storage fails.
     pub fn tables(&self) -> Result<Vec<TableSize>, ReadError> {
-        self.read(|transaction| {
+        let sizes = self.read(|transaction| {
             let mut sizes = Vec::new();
             for handle in transaction.list_tables()? {
                 if let Some(table) = database::table(transaction, handle.name())? {
@@ -115,6 +130,19 @@ impl Store {
             }
             sizes.sort_by(|a, b| a.table.cmp(&b.table));
             Ok(sizes)
-        })
+        })?;
+        self.shared.tally().tables.clone_from(&sizes);
+        Ok(sizes)
+    }
+
+    /// The room that it has.
+    pub fn room(&self) -> Room {
+        let quarters = self.shared.quarters.as_ref();
+        quarters.map_or_else(Room::default, Quarters::room)
+    }
+
+    /// Why nothing but what is vital is written; `None` while everything is.
+    pub fn shortage(&self) -> Option<Shortage> {
+        self.shared.shortage()
     }
 }

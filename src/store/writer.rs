@@ -15,8 +15,10 @@ use super::Settings;
 use super::apply::Group;
 use super::batch::{Batch, Committed};
 use super::bodies::Collected;
+use super::compact::{self, CompactError, Compacted};
 use super::database::Shared;
 use super::error::{CommitError, OpenError, Unavailable};
+use super::key::printable;
 use super::lock::FolderLock;
 use super::notes::Counters;
 use crate::fleet::hash::Digest;
@@ -42,6 +44,10 @@ pub(super) enum Job {
     },
     /// A reader met a failed storage.
     Reopen,
+    /// Look after the room that there is.
+    Tend,
+    /// Copy everything into a new file and use that.
+    Compact(mpsc::SyncSender<Result<Compacted, CompactError>>),
     Close,
 }
 
@@ -175,6 +181,13 @@ impl Work {
                     let _ = reply.send(self.remove(&digests, last));
                 }
                 Job::Reopen => self.reopen_if_suspect(),
+                Job::Tend => {
+                    self.reopen_if_suspect();
+                    self.shared.watch_room();
+                }
+                Job::Compact(reply) => {
+                    let _ = reply.send(self.compact());
+                }
                 Job::Close => break,
             }
         }
@@ -205,7 +218,33 @@ impl Work {
         (group, None)
     }
 
-    fn commit(&mut self, group: Vec<(Batch, Reply)>) {
+    fn compact(&mut self) -> Result<Compacted, CompactError> {
+        self.reopen_if_suspect();
+        // It has the same counters: nothing is written meanwhile.
+        compact::compact(&self.shared).inspect_err(|error| {
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "the store can't be compacted"
+            );
+            if matches!(error, CompactError::Unavailable(_)) {
+                self.shared.suspect.store(true, Ordering::Release);
+                self.reopen_if_suspect();
+            }
+        })
+    }
+
+    fn commit(&mut self, mut group: Vec<(Batch, Reply)>) {
+        if let Some(short) = self.shared.watch_room() {
+            let (vital, ordinary) = group.into_iter().partition(|(batch, _)| batch.vital);
+            group = vital;
+            let ordinary: Vec<_> = ordinary;
+            for (_, reply) in ordinary {
+                reply.send(Err(Unavailable::Full(short).into()));
+            }
+            if group.is_empty() {
+                return;
+            }
+        }
         let begun = (self.settings.elapsed)();
         let written = self.write(|work| {
             group
@@ -221,7 +260,14 @@ impl Work {
                 if let Some(touched) = &mut self.touched {
                     touched.extend(group.iter().flat_map(|(batch, _)| batch.bodies.keys()));
                 }
-                for ((_, reply), answer) in group.into_iter().zip(answers) {
+                for ((batch, reply), answer) in group.into_iter().zip(answers) {
+                    if answer.is_ok() {
+                        for change in &batch.changes {
+                            self.shared
+                                .damage
+                                .replaced(change.table, || printable(&change.key));
+                        }
+                    }
                     reply.send(answer);
                 }
             }
@@ -252,13 +298,6 @@ impl Work {
         work: impl FnOnce(&mut Group<'_>) -> Result<T, redb::Error>,
     ) -> Result<(T, u64), Unavailable> {
         self.reopen_if_suspect();
-        if self
-            .shared
-            .free_bytes()
-            .is_some_and(|free| free < self.settings.reserve_bytes)
-        {
-            return Err(Unavailable::Full);
-        }
         let written = self.shared.with(|database| {
             write(database, self.shared.founding.epoch, &self.counters, work)
                 .map_err(|error| Failure(Unavailable::storage(error)))

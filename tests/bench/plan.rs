@@ -178,6 +178,7 @@ impl Model {
             stage_since: now,
             promoted: 0,
             accepted_failures: 0,
+            approval: None,
             governs: true,
             history: Vec::new(),
         };

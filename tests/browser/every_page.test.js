@@ -62,7 +62,7 @@ test("pages of a server that has nothing yet say what goes there", async () => {
   await claim(me, server);
   for (const [name, to] of [
     ["overview", "/"], ["agents", "/agents"], ["groups", "/groups"], ["configs", "/configs"], ["enrolment", "/enrolment"],
-    ["publish", "/publish"], ["audit", "/audit"], ["account", "/account"], ["system", "/system"],
+    ["publish", "/publish"], ["audit", "/audit"], ["account", "/account"], ["users", "/users"], ["system", "/system"],
   ]) await show(`empty-${name}`, to);
 });
 
@@ -107,6 +107,9 @@ test("pages of a fleet", async () => {
   await show("audit", "/audit");
   await show("audit-verified", "/audit?verify=1");
   await show("account", "/account");
+  await show("users", "/users");
+  await show("user-new", "/users/-/new");
+  await show("user-own", "/users/ada");
   await show("system", "/system");
   await show("help", "/help");
   for (const topic of ["joining", "configs", "publishing", "troubleshooting", "security", "command-line", "command-line/agents", "api", "settings"]) await show(`help-${topic.replace("/", "-")}`, `/help/${topic}`);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::MutexGuard;
 
-use muster::app::join::Joining;
+use muster::app::join::{Joining, System};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 
@@ -92,10 +92,19 @@ impl Host {
 
     /// Runs the script; whether it succeeded, and what it said.
     fn join(&self, lab: &Lab, options: &[&str]) -> (bool, String) {
+        let joins = !["--resume", "--uninstall", "--rotate"]
+            .iter()
+            .any(|mode| options.contains(mode));
+        let token = joins.then(|| lab.api.enrolment_token());
+        self.join_with(lab, options, token.as_deref())
+    }
+
+    /// The same with this token.
+    fn join_with(&self, lab: &Lab, options: &[&str], token: Option<&str>) -> (bool, String) {
         let authority = fs::read_to_string(lab.ca()).unwrap();
         let joining = Joining::new("localhost", lab.port(), &authority).unwrap();
         let (script, base) = (self.units.join("join.sh"), self.units.join("base.yaml"));
-        fs::write(&script, joining.script()).unwrap();
+        fs::write(&script, joining.script(System::Linux)).unwrap();
         fs::write(&base, "service: {telemetry: {metrics: {level: none}}}\n").unwrap();
         let mut command = Command::new("sh");
         command
@@ -108,8 +117,8 @@ impl Host {
         if !options.contains(&"--force") {
             command.arg("--base").arg(base);
         }
-        if !options.contains(&"--resume") && !options.contains(&"--uninstall") {
-            command.env("MUSTER_TOKEN", lab.api.enrolment_token());
+        if let Some(token) = token {
+            command.env("MUSTER_TOKEN", token);
         }
         let output = self.with_played(&mut command);
         let text = [output.stdout, output.stderr].concat();
@@ -257,7 +266,7 @@ fn a_host_whose_name_a_living_agent_has_waits_for_an_operator_and_goes_on_collec
 
     let id = host.agent_id();
     assert_ne!(id, other.agent);
-    lab.api.act(&id, &json!({"act": "accept_conflict"}));
+    lab.api.act(&id, &json!({"act": "approve"}));
     let (done, said) = host.join(&lab, &["--resume"]);
     assert!(done, "{said}");
     lab.api.await_agent(&id, "healthy", LONG, healthy);
@@ -308,7 +317,7 @@ fn a_host_that_is_enrolled_again_under_a_living_name_runs_on_until_an_operator_h
     assert!(done, "{said}");
     let first = host.agent_id();
     let other = enrol(&lab, "edge-1");
-    lab.api.act(&other.agent, &json!({"act": "accept_conflict"}));
+    lab.api.act(&other.agent, &json!({"act": "approve"}));
     let mut go = GoClient::start(&lab, &lab.endpoint("wss"), &other.secret, &[]);
     go.hear("connected");
     lab.api
@@ -330,7 +339,7 @@ fn a_host_that_is_enrolled_again_under_a_living_name_runs_on_until_an_operator_h
         .find(|id| ![first.as_str(), other.agent.as_str()].contains(id))
         .unwrap()
         .to_owned();
-    lab.api.act(&waiting, &json!({"act": "accept_conflict"}));
+    lab.api.act(&waiting, &json!({"act": "approve"}));
     let (done, said) = host.join(&lab, &["--resume"]);
     assert!(done, "{said}");
     assert_eq!(host.agent_id(), waiting);
@@ -354,7 +363,7 @@ fn a_token_that_lets_nobody_in_changes_nothing_on_the_host() {
         &script,
         Joining::new("localhost", lab.port(), &authority)
             .unwrap()
-            .script(),
+            .script(System::Linux),
     )
     .unwrap();
     let mut command = Command::new("sh");
@@ -370,6 +379,109 @@ fn a_token_that_lets_nobody_in_changes_nothing_on_the_host() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("doesn't take this token"));
     assert!(host.calls() == before && host.runs(OLD) && !host.prefix.join("etc").exists());
     assert!(lab.api.agents().is_empty());
+}
+
+#[test]
+fn a_host_exchanges_the_credential_in_its_files_and_the_one_before_dies() {
+    let lab = Lab::start();
+    let host = Host::with_collector(&lab);
+    let supervisor = program("opampsupervisor");
+    let supervisor = ["--supervisor", supervisor.to_str().unwrap()];
+    let (done, said) = host.join(&lab, &supervisor);
+    assert!(done, "{said}");
+    let id = host.agent_id();
+    let env = host.prefix.join("etc/muster-agent/env");
+    let first = fs::read_to_string(&env).unwrap();
+
+    // A second time, nothing happens; a rehearsal of the exchange changes nothing.
+    let (done, said) = host.join(&lab, &supervisor);
+    assert!(done && said.contains("enrolled already"), "{said}");
+    let (done, said) = host.join(&lab, &["--rotate", "--dry-run"]);
+    assert!(done && said.contains("would exchange"), "{said}");
+    assert_eq!(fs::read_to_string(&env).unwrap(), first);
+
+    for _ in 0..2 {
+        let before = fs::read_to_string(&env).unwrap();
+        let (done, said) = host.join(&lab, &["--rotate"]);
+        assert!(done && said.contains("the credential before is dead"), "{said}");
+        assert_ne!(fs::read_to_string(&env).unwrap(), before);
+    }
+    assert_eq!(host.agent_id(), id);
+    assert!(!env.with_extension("before").exists());
+    lab.api.await_agent(&id, "healthy with what ran", LONG, |agent| {
+        healthy(agent) && config_is(agent, "in_sync")
+    });
+    host.receives("the collector receives as before");
+    let known = lab.api.get(&format!("/api/v1/agents/{id}/identity"));
+    let accepted = |credential: &&serde_json::Value| credential["state"]["state"] == "active";
+    let credentials = known["credentials"].as_array().unwrap();
+    assert_eq!(credentials.iter().filter(accepted).count(), 1, "{known}");
+
+    let (done, said) = host.join(&lab, &["--uninstall"]);
+    assert!(done && said.contains("runs again"), "{said}");
+    let (done, said) = host.join(&lab, &["--uninstall"]);
+    assert!(
+        done && said.contains("nothing was changed"),
+        "twice in a row: {said}"
+    );
+}
+
+#[test]
+fn a_configuration_that_the_collector_refuses_costs_no_token() {
+    let lab = Lab::start();
+    let host = Host::with_collector(&lab);
+    let supervisor = program("opampsupervisor");
+    let broken = host.units.join("broken.yaml");
+    fs::write(
+        &broken,
+        "receivers: {nosuch: }\nservice: {pipelines: {logs: {receivers: [nosuch]}}}\n",
+    )
+    .unwrap();
+    let adopt = ["--adopt", broken.to_str().unwrap()];
+    let before = host.calls();
+    let (done, said) = host.join(
+        &lab,
+        &[&["--supervisor", supervisor.to_str().unwrap()], &adopt[..]].concat(),
+    );
+    assert!(!done && said.contains("the token wasn't used"), "{said}");
+    assert!(host.calls() == before && host.runs(OLD) && !host.prefix.join("etc").exists());
+    let tokens = lab.api.get("/api/v1/enrolment-tokens");
+    assert_eq!(tokens["tokens"][0]["uses"], 0);
+    assert!(lab.api.agents().is_empty());
+}
+
+#[test]
+fn a_host_that_has_to_be_approved_waits_for_that_and_goes_on_collecting() {
+    let lab = Lab::start();
+    let host = Host::with_collector(&lab);
+    let supervisor = program("opampsupervisor");
+    let wish = json!({"by_hand": true, "valid_seconds": 3600});
+    let made = lab.api.post("/api/v1/enrolment-tokens", &wish);
+    let token = made["secret"].as_str().unwrap();
+    let supervisor = ["--supervisor", supervisor.to_str().unwrap(), "--wait", "3"];
+    let (done, said) = host.join_with(&lab, &supervisor, Some(token));
+    assert!(!done && said.contains("nobody has approved it yet"), "{said}");
+    assert!(host.runs(OLD) && !host.runs(NEW));
+    let (done, said) = host.join(&lab, &["--resume"]);
+    assert!(!done && said.contains("nobody has decided"), "{said}");
+    assert!(host.runs(OLD) && !host.runs(NEW));
+
+    let id = host.agent_id();
+    let waiting = lab.api.get("/api/v1/waiting-agents");
+    assert_eq!(waiting["agents"][0]["agent"]["id"], id.as_str());
+    lab.api.act(&id, &json!({"act": "approve"}));
+    let (done, said) = host.join(&lab, &["--resume"]);
+    assert!(done, "{said}");
+    lab.api.await_agent(&id, "healthy", LONG, healthy);
+    assert!(host.runs(NEW) && !host.runs(OLD));
+
+    // Refused, it is told so, and doesn't pretend to have joined.
+    lab.api.act(&id, &json!({"act": "revoke"}));
+    let (done, said) = host.join(&lab, &["--resume"]);
+    assert!(
+        !done && said.contains("doesn't accept this host's credential"),
+        "{said}"
+    );
 }
 
 /// Releases of collectors up to 0.149 say so of what newer Supervisors add.

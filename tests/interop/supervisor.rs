@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use muster::app::join::Joining;
+use muster::app::join::{Joining, System};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 use serde_json::{Value, json};
 
@@ -64,7 +64,7 @@ impl Host {
         // In its folder nobody needs to be root.
         let line = line.replace("sudo ", "");
         let output = run(Command::new("sh").args(["-c", &line]));
-        let fetched = joining.script();
+        let fetched = joining.script(System::Linux);
         fs::write(&self.script, fetched).unwrap();
         output
     }

@@ -8,6 +8,6 @@ mod guards;
 mod openapi;
 mod publishing;
 mod rows;
-mod site;
+pub(crate) mod site;
 mod uploads;
 mod walk;

@@ -413,3 +413,66 @@ async fn both_work_from_elsewhere_with_a_token() {
     );
     host.server.stop().await.unwrap();
 }
+
+/// Only one more exporter than what it is laid over.
+const PART: &str =
+    "exporters:\n  debug/more:\nservice:\n  pipelines:\n    traces:\n      exporters: !append [debug/more]\n";
+
+#[tokio::test]
+async fn a_part_of_a_configuration_is_checked_saved_exported_and_applied_as_what_it_is() {
+    let host = Host::start();
+    fs::write(host.path().join("part.yaml"), PART).unwrap();
+    fs::write(host.path().join("edge.yaml"), GOOD).unwrap();
+    let lacks = "part.yaml:5:5: incomplete: the pipeline \"traces\" has no receiver: another layer of the group must bring it\n";
+    assert_eq!(host.ok(&["configs", "check", "-f", "part.yaml"]).await, lacks);
+    let whole = host
+        .run(&["configs", "check", "-f", "part.yaml", "--as", "whole"])
+        .await;
+    assert_eq!(whole.code, 1);
+    assert_eq!(
+        whole.out,
+        "part.yaml:5:5: error: the pipeline \"traces\" has no receiver\n"
+    );
+    assert!(
+        whole.err.contains("part.yaml can't be published; errors: 1"),
+        "{}",
+        whole.err
+    );
+    let saved = host.ok(&["configs", "create", "part", "-f", "part.yaml"]).await;
+    assert_eq!(saved, format!("{lacks}saved part@1\n"));
+    let shown = host.ok(&["configs", "show", "part"]).await;
+    assert!(shown.contains("part:5:5: incomplete:"), "{shown}");
+
+    host.ok(&["configs", "create", "edge", "-f", "edge.yaml"]).await;
+    host.ok(&["groups", "create", "edge", "--layer", "edge", "--layer", "part"])
+        .await;
+    let alone = host
+        .run(&["publish", "edge", "part", "edge", "--impact-only"])
+        .await;
+    assert_eq!(alone.code, 0, "the order of layers is free: {}", alone.err);
+    host.ok(&["groups", "create", "other"]).await;
+    let refused = host
+        .fails(1, &["publish", "other", "part", "--confirm", "0"])
+        .await;
+    assert!(
+        refused.contains("part@1 can't be published to group other: mend the errors"),
+        "{refused}"
+    );
+    host.ok(&["publish", "edge", "--confirm", "0"]).await;
+
+    host.ok(&["export", "fleet"]).await;
+    assert_eq!(host.ok(&["apply", "fleet", "--dry-run"]).await, "nothing to do\n");
+    let other = Host::start();
+    let fleet = host.path().join("fleet").display().to_string();
+    let applied = other.run(&["apply", &fleet]).await;
+    assert_eq!(applied.code, 0, "{}", applied.err);
+    assert!(
+        applied.err.contains("incomplete: the pipeline"),
+        "{}",
+        applied.err
+    );
+    other.ok(&["publish", "edge", "--confirm", "0"]).await;
+    for host in [host, other] {
+        host.server.stop().await.unwrap();
+    }
+}

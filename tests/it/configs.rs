@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use muster::fleet::config::lint::lint;
+use muster::fleet::config::lint::{Judged, lint};
 use muster::fleet::config::yaml::{Limits, Node, Value, parse};
-use muster::fleet::config::{ConfigMap, Diff, Drift, Position, drift};
+use muster::fleet::config::{ConfigMap, Diff, Drift, Position, Problem, drift};
 use proptest::prelude::*;
 
 const GOOD: &str = "\
@@ -83,17 +83,37 @@ fn json(value: &Value) -> serde_json::Value {
     }
 }
 
+/// What is found in a text as a layer and as a whole. They differ in what is missing alone: what a layer lacks stands as an
+/// error of a whole at the same place.
+fn both(text: &str) -> Vec<Problem> {
+    let layer = lint(text.as_bytes(), &Limits::default(), Judged::Layer);
+    let whole = lint(text.as_bytes(), &Limits::default(), Judged::Whole);
+    let at = |problems: &[Problem], of: fn(&Problem) -> bool| -> Vec<Position> {
+        problems
+            .iter()
+            .filter(|problem| of(problem))
+            .map(|problem| problem.at)
+            .collect()
+    };
+    let stops = |problem: &Problem| problem.is_error() || problem.is_incomplete();
+    assert_eq!(at(&layer, stops), at(&whole, Problem::is_error), "{text}");
+    assert_eq!(at(&whole, Problem::is_incomplete), []);
+    let errors = layer.iter().filter(|problem| problem.is_error());
+    assert!(errors.clone().all(|error| whole.contains(error)), "{text}");
+    [layer, whole].concat()
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_checked_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        for problem in lint(&bytes, &Limits::default()) {
+        for problem in lint(&bytes, &Limits::default(), Judged::Layer) {
             prop_assert!(is_inside(&String::from_utf8_lossy(&bytes), problem.at), "{}", problem);
         }
     }
 
     #[test]
     fn any_signs_of_yaml_are_checked_without_a_panic(text in "[-ab:?&*!|>'\"{}\\[\\],#%@` \n\t<]{0,80}") {
-        for problem in lint(text.as_bytes(), &Limits::default()) {
+        for problem in both(&text) {
             prop_assert!(is_inside(&text, problem.at), "{}", problem);
         }
     }
@@ -105,7 +125,7 @@ proptest! {
         let end = (at + length).min(GOOD.len());
         let mut text = GOOD.to_owned();
         text.replace_range(at..end, &put);
-        for problem in lint(text.as_bytes(), &Limits::default()) {
+        for problem in both(&text) {
             prop_assert!(is_inside(&text, problem.at), "{}", problem);
             prop_assert!(!problem.message.is_empty() && !problem.message.contains('\n'));
         }

@@ -17,6 +17,7 @@ mod s10_effective_config;
 mod s11_health;
 mod s13_connection;
 mod s13_rotation;
+mod s14_custom;
 mod s15_components;
 mod s16_commands;
 mod s17_errors;

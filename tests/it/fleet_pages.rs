@@ -11,6 +11,7 @@ use muster::admin_plane::pages::add_agents::{self, AddForm, JoiningView, Way};
 use muster::admin_plane::pages::agent::acts::{self, Act, Asked};
 use muster::admin_plane::pages::agent::configuration::Side;
 use muster::admin_plane::pages::agent::edit::{self, AdoptForm, EditForm};
+use muster::admin_plane::pages::agent::messages::{self, MessageForm};
 use muster::admin_plane::pages::agent::{self, AgentTab};
 use muster::admin_plane::pages::agents::bulk::{self, BulkAct, BulkView};
 use muster::admin_plane::pages::agents::{self, AgentsView};
@@ -24,6 +25,7 @@ use muster::app::agents::{
     ComponentsView, ConfigStanding, EffectiveView, Rotation, Said, Tally, TimelineView, Wanted,
 };
 use muster::app::claims::NamedAgent;
+use muster::app::messages::{AgentMessages, Received, Waits};
 use muster::app::overview::{Few, Overview, Recent, RecentKind, Trouble, TroubleKind};
 use muster::app::records::TimelineEntry;
 use muster::app::rollouts::PendingMoveView;
@@ -38,6 +40,7 @@ use muster::fleet::agent::{
 use muster::fleet::attributes::{Attribute, Description, Value};
 use muster::fleet::config::yaml::Limits;
 use muster::fleet::config::{ConfigMap, Diff, drift};
+use muster::fleet::custom::CustomMessage;
 use muster::fleet::enrolment::{EnrolmentToken, Grants};
 use muster::fleet::group::Because;
 use muster::fleet::hash::Digest;
@@ -257,6 +260,7 @@ fn detail(words: &Words<'_>) -> AgentDetail {
             host: words.name.to_owned(),
             address: "10.4.1.12".to_owned(),
             token: Some(EnrolmentTokenId([8; 16])),
+            ..Origin::default()
         },
     );
     registration.uid = Some(InstanceUid([2; 16]));
@@ -478,7 +482,55 @@ fn past_pages(words: &Words<'_>) -> Vec<(&'static str, String)> {
     pages.push(("agent_timeline", tab_page(words, AgentTab::Timeline, &inner)));
     let inner = agent::identity::identity(&detail, &identity(words), &scene);
     pages.push(("agent_identity", tab_page(words, AgentTab::Identity, &inner)));
+    let form = MessageForm {
+        capability: words.component.to_owned(),
+        kind: words.name.to_owned(),
+        text: "{}".to_owned(),
+    };
+    let errors = Errors::at("type", "write the type of the message");
+    let inner = messages::messages(&detail, &talk(words), &form, &errors, &scene);
+    pages.push(("agent_messages", tab_page(words, AgentTab::Messages, &inner)));
+    let none = AgentMessages::default();
+    let inner = messages::messages(
+        &detail,
+        &none,
+        &MessageForm::default(),
+        &Errors::default(),
+        &scene,
+    );
+    pages.push(("agent_messages_none", tab_page(words, AgentTab::Messages, &inner)));
     pages
+}
+
+fn talk(words: &Words<'_>) -> AgentMessages {
+    let message = |data: &[u8]| CustomMessage {
+        capability: words.component.to_owned(),
+        kind: words.name.to_owned(),
+        data: data.to_vec(),
+    };
+    let received = |number, data: &[u8]| Received {
+        number,
+        at: before(number * 60),
+        message: message(data),
+    };
+    let ours = vec![words.component.to_owned()];
+    AgentMessages {
+        theirs: ours.clone(),
+        shared: ours.clone(),
+        ours,
+        queued: vec![Waits {
+            capability: words.component.to_owned(),
+            kind: words.name.to_owned(),
+            size_bytes: 12,
+            at: before(20),
+            by: words.name.to_owned(),
+        }],
+        received: vec![
+            received(3, words.reason.as_bytes()),
+            received(2, &[0xff, 0xfe]),
+            received(1, b""),
+        ],
+    }
 }
 
 fn identity(words: &Words<'_>) -> AgentIdentity {
@@ -490,6 +542,8 @@ fn identity(words: &Words<'_>) -> AgentIdentity {
             labels: BTreeMap::new(),
             group: None,
             name: words.name.to_owned(),
+            networks: Vec::new(),
+            by_hand: false,
         },
         state: CredentialState::Active,
         purpose,
@@ -585,6 +639,7 @@ fn token(words: &Words<'_>) -> EnrolmentToken {
         labels: [(words.label.0.to_owned(), words.label.1.to_owned())].into(),
         group: Some(Name::slug("edge")),
         networks: vec![],
+        by_hand: false,
         created_by: words.name.to_owned(),
         created_at: before(1_200),
         withdrawn_at: None,
@@ -646,6 +701,7 @@ fn choose_page(words: &Words<'_>) -> String {
         many: "",
         networks: "",
         note: words.name,
+        by_hand: true,
         errors: &errors,
     };
     in_frame(
@@ -847,8 +903,12 @@ fn all_pages(words: &Words<'_>) -> Vec<(&'static str, String)> {
     ];
     let ways = [
         "add_agents_linux",
+        "add_agents_macos",
+        "add_agents_windows",
         "add_agents_supervisor",
         "add_agents_container",
+        "add_agents_kubernetes",
+        "add_agents_bridge",
         "add_agents_client",
     ];
     for (name, way) in ways.into_iter().zip(Way::ALL) {

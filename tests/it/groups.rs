@@ -37,6 +37,7 @@ fn group() -> impl Strategy<Value = Group> {
         target: None,
         strategy: None,
         rollout: None,
+        approvals: 0,
         hold: None,
         created_at: Timestamp::EPOCH,
         updated_at: Timestamp::EPOCH,

@@ -179,6 +179,19 @@ impl World {
         self.restart().await
     }
 
+    /// Stops after everything was written; what lay on the disk.
+    pub(crate) async fn down(self) -> tempfile::TempDir {
+        self.app.close_all_links();
+        self.app.flush_all().await;
+        self.stop.cancel();
+        assert!(drain(&self.tracker, SOON).await, "a connection did not end");
+        self.tasks.shutdown(SOON).await.unwrap();
+        let (app, store, folder) = (self.app, self.store, self.folder);
+        drop(app);
+        tokio::task::spawn_blocking(move || store.close()).await.unwrap();
+        folder.expect("it is on a disk")
+    }
+
     /// Starts again after a kill: what wasn't in the store is lost.
     pub(crate) async fn kill(self) -> Self {
         self.again().await
@@ -249,7 +262,7 @@ pub(crate) async fn begun<T>(
     future
 }
 
-fn clock_of(plan: &Plan) -> Clock {
+pub(crate) fn clock_of(plan: &Plan) -> Clock {
     if plan.ticking {
         Clock::system()
     } else {

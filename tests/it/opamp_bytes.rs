@@ -9,6 +9,7 @@ use muster::fleet::agent::report::{
 use muster::fleet::attributes::{Attribute, Description, Value};
 use muster::fleet::capabilities::Capabilities;
 use muster::fleet::config::{ConfigFile, ConfigMap};
+use muster::fleet::custom::CustomMessage;
 use muster::fleet::ids::InstanceUid;
 use muster::fleet::packed::Packed;
 use muster::fleet::time::Timestamp;
@@ -124,6 +125,7 @@ fn parts() -> impl Strategy<Value = Parts> {
         option::of(connection),
         option::of(available),
         option::of(vec("[a-z./]{0,8}", 0..3)),
+        option::of(custom_messages()),
     )
         .prop_map(
             |(
@@ -134,6 +136,7 @@ fn parts() -> impl Strategy<Value = Parts> {
                 connection_status,
                 available_components,
                 custom_capabilities,
+                custom_message,
             )| {
                 Parts {
                     description,
@@ -143,9 +146,19 @@ fn parts() -> impl Strategy<Value = Parts> {
                     connection_status,
                     available_components,
                     custom_capabilities,
+                    custom_message,
                 }
             },
         )
+}
+
+fn custom_messages() -> impl Strategy<Value = CustomMessage> {
+    let data = vec(any::<u8>(), 0..20);
+    ("[a-z./]{0,8}", "[a-z]{0,8}", data).prop_map(|(capability, kind, data)| CustomMessage {
+        capability,
+        kind,
+        data,
+    })
 }
 
 fn outgoing() -> impl Strategy<Value = Outgoing> {

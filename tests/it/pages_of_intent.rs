@@ -19,8 +19,8 @@ use muster::app::intentions::{
 };
 use muster::app::rendered::{RenderedLine, RenderedView};
 use muster::app::rollouts::{
-    GroupMoves, LeftBehindView, MemberView, PendingMoveView, RolloutDetail, RolloutSummary, StageView,
-    Verdict,
+    GroupMoves, LeftBehindView, MemberView, PendingMoveView, ProposalView, RolloutDetail, RolloutSummary,
+    StageView, Verdict,
 };
 use muster::app::secrets::SecretView;
 use muster::auth::permission::Role;
@@ -34,7 +34,8 @@ use muster::fleet::hash::Digest;
 use muster::fleet::ids::{AgentId, RolloutId, TargetId};
 use muster::fleet::name::Name;
 use muster::fleet::rollout::{
-    Act, Check, Counts, Ended, Gate, GateSummary, Outcome, Rollout, State, Strategy, Transition,
+    Act, Approval, Check, Counts, Ended, Gate, GateSummary, Given, Outcome, Rollout, State, Strategy,
+    Transition,
 };
 use muster::fleet::target::{
     AffectedAgent, Blocker, Confirmation, ConfirmationReason, Effect, Frozen, Impact, LayerRef, Rendering,
@@ -138,6 +139,7 @@ fn group(texts: &Texts) -> GroupSummary {
             target: Some(TargetId([3; 16])),
             strategy: None,
             rollout: None,
+            approvals: 0,
             hold: None,
             created_at: before(900_000),
             updated_at: before(720),
@@ -331,7 +333,8 @@ fn preview(texts: &Texts) -> Preview {
         published: Some(target(texts, 3, Some(14), 720)),
         already_published: false,
         diff: diff(texts),
-        warnings: problems(texts),
+        approvals: 0,
+        warnings: problems(texts).split_off(1),
         impact: Impact {
             members: 5,
             will_change: 1,
@@ -417,6 +420,7 @@ fn rollout_detail(texts: &Texts) -> RolloutDetail {
         stage_since: before(240),
         promoted: 0,
         accepted_failures: 0,
+        approval: None,
         governs: true,
         history: vec![
             step(600, State::Running { stage: 0 }, ""),
@@ -441,6 +445,7 @@ fn rollout_detail(texts: &Texts) -> RolloutDetail {
             left_behind: 0,
             rollout,
         },
+        proposal: None,
         gates: vec![GateSummary {
             gate: Gate::Soak,
             passed: 2,
@@ -459,6 +464,46 @@ fn rollout_detail(texts: &Texts) -> RolloutDetail {
     }
 }
 
+/// The same while it waits for approval, as somebody sees it who may approve.
+fn proposal(texts: &Texts) -> RolloutDetail {
+    let mut detail = rollout_detail(texts);
+    let rollout = &mut detail.summary.rollout;
+    let given = Given {
+        by: texts.author.clone(),
+        account: None,
+        at: before(60),
+    };
+    rollout.state = State::AwaitingApproval;
+    rollout.approval = Some(Approval {
+        needed: 2,
+        author: None,
+        binds: Digest([9; 32]),
+        given: vec![given.clone()],
+        expires_at: NOW.plus(Duration::from_hours(100)),
+        replaces: false,
+    });
+    detail.summary.acts.clear();
+    detail.summary.waits = "It begins when somebody other than its author approves it.".into();
+    detail.agents.clear();
+    detail.gates.clear();
+    detail.proposal = Some(ProposalView {
+        binds: Digest([9; 32]),
+        given: vec![given],
+        missing: 1,
+        expires_at: NOW.plus(Duration::from_hours(100)),
+        message: texts.message.clone(),
+        agents: vec![NamedAgent {
+            title: texts.title.clone(),
+            id: AgentId([1; 16]),
+        }],
+        contents: 2,
+        diff: diff(texts),
+        decisions: ["approve", "reject", "withdraw"].map(str::to_owned).into(),
+        not_you: String::new(),
+    });
+    detail
+}
+
 /// A rollout of the same that is over.
 fn ended(texts: &Texts, id: u64, how: Ended) -> RolloutSummary {
     let mut summary = rollout_detail(texts).summary;
@@ -475,6 +520,12 @@ fn ended(texts: &Texts, id: u64, how: Ended) -> RolloutSummary {
 fn rollout_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
     let admin = scene(Role::Admin);
     let detail = rollout_detail(texts);
+    let proposed = proposal(texts);
+    let decide = |decision: &str| {
+        let view = proposed.proposal.as_ref().unwrap();
+        let wrong = Errors::at("reason", &texts.title);
+        rollouts::decide(&proposed, view, decision, &texts.message, &wrong, &admin)
+    };
     let back = rollouts::act(
         &detail.summary,
         &Act::RollBack,
@@ -497,6 +548,13 @@ fn rollout_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
             rollouts::rollout(&detail, &scene(Role::Viewer)),
         ),
         ("rollout_act", back),
+        (
+            "rollout_proposal_diff",
+            rollouts::rollout(&proposal(texts), &admin),
+        ),
+        ("rollout_approve_diff", decide("approve")),
+        ("rollout_reject", decide("reject")),
+        ("rollout_withdraw", decide("withdraw")),
     ]
 }
 
@@ -558,6 +616,7 @@ fn group_form(texts: &Texts) -> GroupForm {
         selectors: texts.yaml.clone(),
         priority: texts.title.clone(),
         joins_by_facts: true,
+        approvals: texts.title.clone(),
         layers: "edge-base".into(),
         strategy: strategy_form(texts),
         revision: 7,
@@ -774,6 +833,16 @@ fn publish_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
     ] {
         wrong_everywhere.errors.add(field, &texts.message);
     }
+    let stopped = Preview {
+        warnings: problems(texts)
+            .into_iter()
+            .map(|problem| Problem {
+                file: Some("edge-base@15".to_owned()),
+                ..problem
+            })
+            .collect(),
+        ..preview(texts)
+    };
     vec![
         (
             "publish_choice",
@@ -784,6 +853,15 @@ fn publish_pages(texts: &Texts) -> Vec<(&'static str, Markup)> {
             publish::publish(
                 &chosen(),
                 Some((&preview(texts), &Standing::default(), &PublishForm::default())),
+                DiffView::Unified,
+                &admin,
+            ),
+        ),
+        (
+            "publish_stopped",
+            publish::publish(
+                &chosen(),
+                Some((&stopped, &Standing::default(), &PublishForm::default())),
                 DiffView::Unified,
                 &admin,
             ),

@@ -5,18 +5,20 @@ use muster::admin_plane::pages::account::{self, AccountPage, TokenForm as ApiTok
 use muster::admin_plane::pages::audit::{self, AuditPage};
 use muster::admin_plane::pages::enrolment::{self, EnrolmentPage, TokenForm};
 use muster::admin_plane::pages::login::{self, LoginForm};
+use muster::admin_plane::pages::prove;
 use muster::admin_plane::pages::scene::Errors;
 use muster::admin_plane::pages::setup::{self, SetupForm};
 use muster::admin_plane::pages::system::{self, SystemPage};
+use muster::admin_plane::pages::users::{self, Asked, NewUserForm, UserPage};
 use muster::app::audit::{AuditEntry, AuditFault, AuditRecord, AuditVerdict};
-use muster::app::claims::{ConflictView, CredentialView, NamedAgent};
-use muster::app::enrolment::MadeEnrolmentToken;
+use muster::app::claims::{CredentialView, NamedAgent};
+use muster::app::enrolment::{Lookalike, MadeEnrolmentToken, Waiting};
 use muster::app::error::Error;
-use muster::app::system::{ServerState, TableState};
+use muster::app::system::{MendingTask, Room, ScrubState, ServerState, TableState, Unreadable};
 use muster::auth::account::AccountView;
 use muster::auth::permission::Role;
 use muster::auth::session::{SessionKind, SessionView};
-use muster::fleet::enrolment::{EnrolmentToken, Grants};
+use muster::fleet::enrolment::{EnrolmentToken, Grants, Likeness};
 use muster::fleet::hash::Digest;
 use muster::fleet::identity::{Credential, CredentialState, Purpose, Scope};
 use muster::fleet::ids::{AccountId, AgentId, CredentialId, EnrolmentTokenId, SessionId};
@@ -58,6 +60,8 @@ fn account_page(text: &str) -> AccountPage {
             password_changed_at: before(900_000),
             created_at: before(9_000_000),
             disabled_at: None,
+            provisional: false,
+            locked_until: None,
         },
         sessions: vec![
             session(1, SessionKind::Browser, text, true),
@@ -66,6 +70,43 @@ fn account_page(text: &str) -> AccountPage {
         tokens: vec![session(3, token, "", false)],
         made: None,
         form: ApiTokenForm::default(),
+        errors: Errors::default(),
+    }
+}
+
+/// One account of each state.
+fn accounts() -> Vec<AccountView> {
+    let own = account_page("").account;
+    let other = |id: u8, text: &str, role| AccountView {
+        id: AccountId([id; 16]),
+        name: name(text),
+        role,
+        ..own.clone()
+    };
+    vec![
+        own.clone(),
+        AccountView {
+            provisional: true,
+            ..other(2, "bert", Role::Deployer)
+        },
+        AccountView {
+            disabled_at: Some(before(600)),
+            ..other(3, "carl", Role::Viewer)
+        },
+        AccountView {
+            locked_until: Some(NOW.plus(std::time::Duration::from_secs(40))),
+            ..other(4, "dora", Role::Operator)
+        },
+    ]
+}
+
+fn user_page(text: &str, which: usize) -> UserPage {
+    let page = account_page(text);
+    UserPage {
+        account: accounts()[which].clone(),
+        sessions: page.sessions,
+        tokens: page.tokens,
+        is_own: which == 0,
         errors: Errors::default(),
     }
 }
@@ -91,6 +132,7 @@ fn token(id: u8, text: &str, used: u32, expires: i64) -> EnrolmentToken {
         labels: [("region".to_owned(), text.to_owned())].into(),
         group: Some(name("edge")),
         networks: vec!["10.0.0.0/8".parse().unwrap()],
+        by_hand: id == 1,
         created_by: text.to_owned(),
         created_at: before(3_000),
         withdrawn_at: (id == 3).then(|| before(60)),
@@ -108,6 +150,8 @@ fn credential(id: u8, text: &str, state: CredentialState, many: bool) -> Credent
             labels: [].into(),
             group: Some(name("edge")),
             name: text.to_owned(),
+            networks: vec!["10.0.0.0/8".parse().unwrap()],
+            by_hand: true,
         }
     } else {
         Scope::One {
@@ -150,18 +194,44 @@ fn enrolment_page(text: &str) -> EnrolmentPage {
             credential(2, text, quarantined, false),
             credential(3, text, CredentialState::Revoked { at: before(60) }, false),
         ],
-        conflicts: vec![ConflictView {
-            agent: NamedAgent {
-                title: text.to_owned(),
-                id: AgentId([7; 16]),
-            },
-            address: text.to_owned(),
-            with: NamedAgent {
-                title: text.to_owned(),
-                id: AgentId([8; 16]),
-            },
-            at: before(300),
-        }],
+        waiting: vec![waiting(text, true, true), waiting(text, false, false)],
+    }
+}
+
+fn waiting(text: &str, conflict: bool, own_credential: bool) -> Waiting {
+    let named = |id: u8| NamedAgent {
+        title: text.to_owned(),
+        id: AgentId([id; 16]),
+    };
+    let like = |id, by, online, can_merge| Lookalike {
+        agent: named(id),
+        by,
+        online,
+        since: before(90_000),
+        group: name("edge"),
+        can_merge,
+    };
+    Waiting {
+        agent: named(if conflict { 7 } else { 9 }),
+        conflict,
+        host: text.to_owned(),
+        host_id: text.to_owned(),
+        system: text.to_owned(),
+        address: text.to_owned(),
+        token: text.to_owned(),
+        labels: [("region".to_owned(), text.to_owned())].into(),
+        group: name("edge"),
+        online: conflict,
+        since: before(300),
+        own_credential,
+        looks_like: if conflict {
+            vec![
+                like(8, Likeness::HostId, false, true),
+                like(6, Likeness::HostName, true, false),
+            ]
+        } else {
+            Vec::new()
+        },
     }
 }
 
@@ -209,7 +279,31 @@ fn system_page(text: &str) -> SystemPage {
             founded: before(9_000_000),
             connections: 412,
             store_bytes: 48 * 1024 * 1024,
-            free_bytes: Some(90_000_000_000),
+            room: Room {
+                free_bytes: Some(90_000_000),
+                low_water_bytes: 128 << 20,
+                used_bytes: Some(70 << 20),
+                quota_bytes: Some(1 << 30),
+                ballast_bytes: 16 << 20,
+            },
+            read_only: Some("85 MiB are left on its disk, and 128 MiB have to stay free".into()),
+            scrub: ScrubState {
+                began: Some(before(7_200)),
+                ended: Some(before(7_100)),
+                rows: 32_400,
+                bytes: 40_000_000,
+                unreadable: 1,
+            },
+            unreadable: vec![Unreadable {
+                table: "targets_v1".into(),
+                key: text.to_owned(),
+                why: "its bytes changed since they were written".into(),
+            }],
+            mending: vec![MendingTask {
+                task: "retention".into(),
+                times: 2,
+                message: text.to_owned(),
+            }],
             tables: vec![
                 TableState {
                     name: "bodies_v1".into(),
@@ -307,6 +401,22 @@ fn pages(text: &str) -> Vec<(&'static str, Markup)> {
             enrolment::enrolment(&enrolment_page(text), &scene(Role::Deployer)),
         ),
         (
+            "enrolment_decide",
+            enrolment::decide(&waiting(text, true, true), &Errors::default(), &admin),
+        ),
+        (
+            "enrolment_decide_new",
+            enrolment::decide(&waiting(text, false, false), &Errors::default(), &admin),
+        ),
+        (
+            "enrolment_decide_for_an_operator",
+            enrolment::decide(
+                &waiting(text, true, true),
+                &Errors::default(),
+                &scene(Role::Operator),
+            ),
+        ),
+        (
             "enrolment_none",
             enrolment::enrolment(&EnrolmentPage::default(), &admin),
         ),
@@ -324,6 +434,47 @@ fn pages(text: &str) -> Vec<(&'static str, Markup)> {
             enrolment::revoke(
                 &credential(1, text, CredentialState::Active, true),
                 &Errors::at("confirm", text),
+                &admin,
+            ),
+        ),
+        ("users", users::users(&accounts(), &admin)),
+        ("users_alone", users::users(&accounts()[..1], &admin)),
+        (
+            "users_new",
+            users::new(
+                &NewUserForm {
+                    name: text.to_owned(),
+                    role: text.to_owned(),
+                },
+                &wrong,
+                &admin,
+            ),
+        ),
+        (
+            "users_made",
+            users::made(&accounts()[1], "a-first-password", true),
+        ),
+        ("user", users::user(&user_page(text, 1), &admin)),
+        ("user_own", users::user(&user_page(text, 0), &admin)),
+        ("user_disabled", users::user(&user_page(text, 2), &admin)),
+        (
+            "user_delete",
+            users::ask(&accounts()[1], (1, 2), Asked::Delete, wrong.field("name"), &admin),
+        ),
+        (
+            "user_disable",
+            users::ask(&accounts()[1], (1, 0), Asked::Disable, None, &admin),
+        ),
+        (
+            "user_password",
+            users::ask(&accounts()[1], (0, 2), Asked::Password, None, &admin),
+        ),
+        (
+            "prove",
+            prove::prove(
+                "/users/-/new",
+                &[("name".to_owned(), text.to_owned())],
+                &Errors::default(),
                 &admin,
             ),
         ),

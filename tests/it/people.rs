@@ -102,6 +102,7 @@ pub(crate) fn host() -> Actor {
         via: Via::LocalSocket { uid: 0 },
         role: Role::Admin,
         address: None,
+        proven_at: Timestamp::EPOCH,
     }
 }
 

@@ -16,7 +16,7 @@ use muster::auth::actor::Actor;
 use muster::fleet::agent::{Agent, HoldReason, Intent, Offer, Origin, Registration};
 use muster::fleet::attributes::{Attribute, Description, Value};
 use muster::fleet::capabilities::Capabilities;
-use muster::fleet::config::{ConfigFile, ConfigMap, Content};
+use muster::fleet::config::{ConfigFile, ConfigMap, Content, Problem};
 use muster::fleet::hash::HashKey;
 use muster::fleet::ids::{AgentId, CredentialId};
 use muster::fleet::name::Name;
@@ -235,6 +235,122 @@ async fn layers_come_to_one_document_and_one_layer_stays_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn an_agent_is_never_sent_a_tag_and_nothing_over_settings_leaves_them() {
+    let tagged = format!(
+        "# alone\n{}",
+        BASE.replace("exporters: [otlp]", "exporters: !append [otlp]")
+    );
+    let removing = format!("extensions: {{zpages: !remove }}\n{BASE}");
+    let over = "receivers: {otlp: }\nexporters: {otlp: }\n";
+    let world = layered(&[
+        ("tagged", &tagged),
+        ("removing", &removing),
+        ("base", BASE),
+        ("over", over),
+    ])
+    .await;
+    let web = member(1, &[]);
+    let fleet = [web.clone()];
+    for (layers, at) in [
+        ("tagged@1", None),
+        ("removing@1", Some(1)),
+        ("base@1,removing@1", Some(1)),
+    ] {
+        let preview = world
+            .intentions
+            .impact(&admin(), "edge", &LayerRef::list(layers).unwrap(), &fleet)
+            .unwrap();
+        let told: Vec<_> = preview
+            .warnings
+            .iter()
+            .map(|found| (found.at.line, found.file.clone()))
+            .collect();
+        let expected: Vec<_> = at
+            .map(|line| (line, Some("removing@1".to_owned())))
+            .into_iter()
+            .collect();
+        assert_eq!(told, expected, "{layers}: what does nothing is told");
+        world.publish(layers, &fleet).await.unwrap();
+        let sent = world.text(&web);
+        assert!(!sent.contains('!') && sent.contains("- otlp"), "{sent}");
+    }
+    world.publish("base@1,over@1", &fleet).await.unwrap();
+    assert!(
+        world.text(&web).contains("endpoint: gateway:4317"),
+        "{}",
+        world.text(&web)
+    );
+}
+
+/// Only what differs from `BASE`.
+const OVERLAY: &str = "\
+# one more place
+exporters:
+  otlp/archive: {endpoint: 'archive:4317'}
+service: {pipelines: {logs: {exporters: !append [otlp/archive]}}}
+";
+
+#[tokio::test]
+async fn a_layer_may_be_a_part_and_only_a_whole_configuration_is_published() {
+    let world = layered(&[
+        ("base", BASE),
+        ("more", OVERLAY),
+        ("notes", "# nothing yet\n"),
+        ("settings", "exporters: {otlp: {endpoint: 'eu:4317'}}\n"),
+    ])
+    .await;
+    let web = member(1, &[]);
+    let fleet = [web.clone()];
+    let found = world.intentions.config(&admin(), "more").unwrap().problems;
+    assert!(
+        found.iter().all(Problem::is_incomplete) && found.len() == 1,
+        "{found:?}"
+    );
+
+    for part in ["more@1", "notes@1", "settings@1", "notes@1,more@1"] {
+        let layers = LayerRef::list(part).unwrap();
+        let preview = world
+            .intentions
+            .impact(&admin(), "edge", &layers, &fleet)
+            .unwrap();
+        assert!(preview.is_stopped(), "{part}");
+        let refused = world.publish(part, &fleet).await.unwrap_err();
+        assert!(
+            matches!(&refused, Error::Problems(found) if found.iter().all(Problem::is_error)),
+            "{refused:?}"
+        );
+        let own = world
+            .intentions
+            .pin_revision(&admin(), &web.agent, None, (&layers[0], ""), false)
+            .await;
+        assert!(matches!(own, Err(Error::Problems(_))), "{part}: {own:?}");
+        assert!(
+            world
+                .intentions
+                .own_preview(&admin(), &web.agent, &layers[0])
+                .unwrap()
+                .is_stopped()
+        );
+    }
+    assert!(
+        matches!(world.wanted(&web.agent), Intent::Unmanaged),
+        "nothing was published"
+    );
+
+    assert!(
+        world
+            .publish("base@1,notes@1,settings@1,more@1", &fleet)
+            .await
+            .unwrap()
+    );
+    let sent = world.text(&web);
+    assert!(
+        sent.contains("endpoint: eu:4317") && sent.contains("- otlp\n        - otlp/archive"),
+        "{sent}"
+    );
+}
+
+#[tokio::test]
 async fn a_layer_that_removes_a_component_which_another_layers_pipeline_uses_is_refused_at_its_line() {
     let base = "receivers:\n  otlp:\n  nop:\nexporters:\n  otlp: {endpoint: a}\nservice: {pipelines: {traces: {receivers: [otlp, nop], exporters: [otlp]}}}\n";
     let more = "receivers:\n  nop:\nexporters:\n  otlp:\nservice: {pipelines: {logs: {receivers: [nop], exporters: [otlp]}}}\n";
@@ -242,7 +358,7 @@ async fn a_layer_that_removes_a_component_which_another_layers_pipeline_uses_is_
     let fleet = [member(1, &[])];
     world.publish("base@1,more@1", &fleet).await.unwrap();
     // The base goes on without it; the more specific layer defines it for itself, but one above takes all away.
-    let gone = "receivers: ~\nexporters:\n  otlp: {endpoint: a}\nservice: {pipelines: {traces: {receivers: ['${env:R}'], exporters: [otlp]}}}\n";
+    let gone = "receivers: !remove\nexporters:\n  otlp: {endpoint: a}\nservice: {pipelines: {traces: {receivers: ['${env:R}'], exporters: [otlp]}}}\n";
     world.config("gone", gone).await;
     let refused = world.publish("base@1,more@1,gone@1", &fleet).await.unwrap_err();
     let told = why(refused);

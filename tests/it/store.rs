@@ -14,8 +14,11 @@ use muster::store::{
 use serde::{Deserialize, Serialize};
 
 mod failing;
+mod flips;
 mod kill;
 mod model;
+mod room;
+mod versions;
 
 /// A record with nothing special.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -293,13 +296,13 @@ fn commits_are_refused_before_the_disk_is_full_and_reading_goes_on() {
     let free = store.statistics().free_bytes.unwrap();
     store.close();
     let settings = Settings {
-        reserve_bytes: free * 2,
+        low_water_bytes: free * 2,
         ..Settings::default()
     };
     let store = Store::open(folder.path(), &settings, Timestamp(2)).unwrap();
     let refused = store.commit_blocking(shelf("a", 2)).unwrap_err();
     assert!(
-        matches!(refused, CommitError::Unavailable(Unavailable::Full)),
+        matches!(refused, CommitError::Unavailable(Unavailable::Full(_))),
         "{refused}"
     );
     assert_eq!(books(&store, "a"), Some((1, 1)));
@@ -397,7 +400,7 @@ fn a_newer_schema_is_refused_and_left_untouched() {
     assert!(matches!(error, OpenError::Newer { found: 77, .. }));
     assert_eq!(
         error.to_string(),
-        "the store has schema 77, which needs a newer version of Muster; this one knows schema 1"
+        "the store has schema 77, which needs a newer version of Muster; this one knows schema 2"
     );
     assert!(before == std::fs::read(folder.path().join("store.redb")).unwrap());
 }

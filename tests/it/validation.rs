@@ -69,6 +69,43 @@ async fn what_the_collector_refuses_is_neither_saved_nor_published() {
 }
 
 #[tokio::test]
+async fn the_collector_sees_a_part_only_with_what_completes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    // It finds fault with everything that it is shown.
+    let collector = fake(folder.path(), "echo 'Error: exporters::debug: seen' >&2; exit 1");
+    let host = Host::with(with(collector));
+    let part = "exporters:\n  debug/more:\nservice:\n  pipelines:\n    traces:\n      exporters: !append [debug/more]\n";
+    fs::write(host.path().join("part.yaml"), part).unwrap();
+    fs::write(host.path().join("good.yaml"), GOOD).unwrap();
+    let saved = host.ok(&["configs", "create", "part", "-f", "part.yaml"]).await;
+    assert!(
+        saved
+            .starts_with("part.yaml:5:5: incomplete: the pipeline \"traces\" has no receiver: another layer"),
+        "{saved}"
+    );
+    let refused = host
+        .fails(4, &["configs", "create", "good", "-f", "good.yaml"])
+        .await;
+    assert!(
+        refused.contains("the collector says of exporters::debug: seen"),
+        "{refused}"
+    );
+
+    fake(folder.path(), "exit 0");
+    host.ok(&["configs", "create", "good", "-f", "good.yaml"]).await;
+    host.ok(&["groups", "create", "edge"]).await;
+    fake(folder.path(), PICKY.replace("debug/gone", "debug/more").as_str());
+    let refused = host
+        .fails(4, &["publish", "edge", "good", "part", "--confirm", "0"])
+        .await;
+    assert!(
+        refused.contains("the collector says of exporters::debug/more: no such thing"),
+        "{refused}"
+    );
+    host.server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_collector_that_can_not_be_asked_is_told_and_stops_nobody() {
     let host = Host::with(with("/nowhere/otelcol".into()));
     fs::write(host.path().join("good.yaml"), GOOD).unwrap();

@@ -482,6 +482,9 @@ const VERBS: &[(&str, &[&str])] = &[
     ),
     ("POST /api/v1/account/tokens", &["tokens", "create"]),
     ("DELETE /api/v1/account/tokens/{name}", &["tokens", "revoke"]),
+    ("POST /api/v1/accounts", &["users", "create"]),
+    ("DELETE /api/v1/accounts/{name}", &["users", "delete"]),
+    ("POST /api/v1/accounts/{name}/acts", &["users", "promote"]),
     (
         "POST /api/v1/accounts/{name}/password",
         &["users", "reset-password"],
@@ -514,10 +517,12 @@ const VERBS: &[(&str, &[&str])] = &[
     ("POST /api/v1/groups/{name}/release", &["groups", "release"]),
     ("POST /api/v1/groups/{name}/withdraw", &["groups", "withdraw"]),
     ("POST /api/v1/rollouts/{id}/acts", &["rollouts", "pause"]),
+    ("POST /api/v1/rollouts/{id}/decisions", &["rollouts", "approve"]),
     ("POST /api/v1/secrets/{name}", &["secrets", "set"]),
     ("DELETE /api/v1/secrets/{name}", &["secrets", "delete"]),
     ("POST /api/v1/setup-token", &["setup-token"]),
     ("POST /api/v1/system/release", &["system", "release"]),
+    ("POST /api/v1/system/store/compact", &["system", "compact"]),
 ];
 
 #[tokio::test]
@@ -525,6 +530,8 @@ async fn every_route_that_changes_something_has_a_verb() {
     let routes: BTreeSet<String> = described()
         .into_iter()
         .filter(|row| row.face == Face::Api && row.method != http::Method::GET)
+        // Whoever comes with the command line has no session in which a password could be given again.
+        .filter(|row| row.path != "/api/v1/account/prove")
         .map(|row| format!("{} {}", row.method, row.path))
         .collect();
     let verbs: BTreeMap<&str, _> = VERBS.iter().copied().collect();

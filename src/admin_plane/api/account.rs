@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Given, Nothing};
 use crate::admin_plane::call::Call;
-use crate::app::accounts::NewToken;
+use crate::app::accounts::{AccountAct, NewAccount, NewToken};
 use crate::app::error::Error;
 use crate::auth::account::AccountView;
 use crate::auth::password::Password;
@@ -185,6 +185,54 @@ pub(in crate::admin_plane) async fn reset_password(call: Call, _: Nothing, wish:
     call.app()
         .accounts
         .reset_password(&call.actor, call.param("name"), &new)
+        .await?;
+    Ok(Answer::done())
+}
+
+/// One's own password, once more.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin_plane) struct Prove {
+    /// The present one.
+    password: String,
+}
+
+pub(in crate::admin_plane) async fn prove(call: Call, _: Nothing, wish: Prove) -> Given<()> {
+    let password = Password::new(wish.password);
+    call.app().accounts.prove(&call.actor, &password).await?;
+    Ok(Answer::done())
+}
+
+/// An account that was just made: the only time that its first password is shown.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::admin_plane) struct MadeAccount {
+    /// The password with which its owner signs in first.
+    password: String,
+    /// The account.
+    account: AccountView,
+}
+
+pub(in crate::admin_plane) async fn create(call: Call, _: Nothing, new: NewAccount) -> Given<MadeAccount> {
+    let (account, password) = call.app().accounts.create(&call.actor, new).await?;
+    let path = format!("/api/v1/accounts/{}", account.name);
+    Ok(Answer::created(MadeAccount { password, account }, path))
+}
+
+pub(in crate::admin_plane) async fn one(call: Call, _: Nothing, _: Nothing) -> Given<AccountView> {
+    let account = call.app().accounts.named(&call.actor, call.param("name"))?;
+    Ok(Answer::ok(account))
+}
+
+pub(in crate::admin_plane) async fn act(call: Call, _: Nothing, act: AccountAct) -> Given<AccountView> {
+    let name = call.param("name");
+    let account = call.app().accounts.manage(&call.actor, name, act).await?;
+    Ok(Answer::ok(account))
+}
+
+pub(in crate::admin_plane) async fn delete(call: Call, _: Nothing, _: Nothing) -> Given<()> {
+    call.app()
+        .accounts
+        .delete(&call.actor, call.param("name"))
         .await?;
     Ok(Answer::done())
 }

@@ -11,6 +11,7 @@ use crate::app::agents::{
     ComponentsView, EffectiveView, TimelineView,
 };
 use crate::app::error::Error;
+use crate::app::messages::AgentMessages;
 use crate::fleet::ids::AgentId;
 use crate::fleet::target::LayerRef;
 use crate::fleet::time::Timestamp;
@@ -53,6 +54,11 @@ pub(in crate::admin_plane) async fn configuration(
 ) -> Given<AgentConfiguration> {
     let id: AgentId = call.parse("id")?;
     Ok(Answer::ok(call.app().agent_configuration(&call.actor, id)?))
+}
+
+pub(in crate::admin_plane) async fn messages(call: Call, _: Nothing, _: Nothing) -> Given<AgentMessages> {
+    let id: AgentId = call.parse("id")?;
+    Ok(Answer::ok(call.app().agent_messages(&call.actor, id)?))
 }
 
 pub(in crate::admin_plane) async fn identity(call: Call, _: Nothing, _: Nothing) -> Given<AgentIdentity> {

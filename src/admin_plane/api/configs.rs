@@ -7,6 +7,7 @@ use super::{Answer, Given, Nothing};
 use crate::admin_plane::call::Call;
 use crate::app::configs::{self, ConfigEdit, NewConfig, NewRevision, StarterDetail};
 use crate::app::intentions::{ConfigDetail, ConfigSummary, RevisionContent, Saved};
+use crate::fleet::config::lint::Judged;
 use crate::fleet::config::{Content, Diff, Problem, StarterSummary};
 
 /// All configs.
@@ -109,9 +110,20 @@ pub(in crate::admin_plane) struct Findings {
     problems: Vec<Problem>,
 }
 
-pub(in crate::admin_plane) async fn check(call: Call, _: Nothing, content: Content) -> Given<Findings> {
+/// As what a content is checked.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::admin_plane) struct CheckedAs {
+    /// `layer`, as saving does, when it isn't given: what other layers have to bring is then only told. `whole`, as
+    /// publishing does: then that is an error.
+    #[serde(rename = "as")]
+    judged: Judged,
+}
+
+pub(in crate::admin_plane) async fn check(call: Call, query: CheckedAs, content: Content) -> Given<Findings> {
+    let intentions = &call.app().intentions;
     Ok(Answer::ok(Findings {
-        problems: call.app().intentions.check(&call.actor, &content).await?,
+        problems: intentions.check(&call.actor, &content, query.judged).await?,
     }))
 }
 

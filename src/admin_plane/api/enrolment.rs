@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Answer, Given, Nothing};
 use crate::admin_plane::call::Call;
-use crate::app::enrolment::{MadeEnrolmentToken, NewEnrolmentToken};
+use crate::app::enrolment::{MadeEnrolmentToken, NewEnrolmentToken, Waiting};
 use crate::fleet::enrolment::EnrolmentToken;
 use crate::fleet::identity::Credential;
 use crate::fleet::ids::{CredentialId, EnrolmentTokenId};
@@ -37,6 +37,19 @@ pub(in crate::admin_plane) async fn withdraw(call: Call, _: Nothing, _: Nothing)
     let id: EnrolmentTokenId = call.parse("id")?;
     call.app().withdraw_enrolment_token(&call.actor, id).await?;
     Ok(Answer::done())
+}
+
+/// Agents that wait for a decision.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::admin_plane) struct AllWaiting {
+    /// The latest first.
+    agents: Vec<Waiting>,
+}
+
+pub(in crate::admin_plane) async fn waiting(call: Call, _: Nothing, _: Nothing) -> Given<AllWaiting> {
+    Ok(Answer::ok(AllWaiting {
+        agents: call.app().waiting(&call.actor)?,
+    }))
 }
 
 /// All credentials.

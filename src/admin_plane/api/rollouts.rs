@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Answer, Given, Nothing};
 use crate::admin_plane::call::Call;
 use crate::app::error::Error;
-use crate::app::rollouts::{RolloutDetail, RolloutSummary, Steer};
+use crate::app::rollouts::{Decide, RolloutDetail, RolloutSummary, Steer};
 use crate::fleet::ids::RolloutId;
 use crate::fleet::name::Name;
 
@@ -38,6 +38,12 @@ pub(in crate::admin_plane) async fn one(call: Call, _: Nothing, _: Nothing) -> G
 pub(in crate::admin_plane) async fn act(call: Call, _: Nothing, steer: Steer) -> Given<RolloutDetail> {
     let id = named(&call)?;
     call.app().steer_rollout(&call.actor, id, &steer).await?;
+    Ok(Answer::ok(call.app().rollout(&call.actor, id)?))
+}
+
+pub(in crate::admin_plane) async fn decide(call: Call, _: Nothing, wish: Decide) -> Given<RolloutDetail> {
+    let id = named(&call)?;
+    call.app().decide(&call.actor, id, &wish).await?;
     Ok(Answer::ok(call.app().rollout(&call.actor, id)?))
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::{Answer, Given, Nothing};
 use crate::admin_plane::call::Call;
 use crate::app::overview::Overview;
+use crate::app::system::{Compacted, ServerState};
 use crate::auth::account::Setup;
 use crate::fleet::agent::HoldReason;
 use crate::fleet::hash::Digest;
@@ -40,6 +41,8 @@ pub(in crate::admin_plane) struct SystemView {
     message_limit_bytes: usize,
     /// Why nothing is offered to any agent; `None` while everything is.
     held: Option<HoldReason>,
+    /// Why nothing but what is vital is written; `None` while everything is.
+    read_only: Option<String>,
 }
 
 pub(in crate::admin_plane) async fn system(call: Call, _: Nothing, _: Nothing) -> Given<SystemView> {
@@ -56,7 +59,16 @@ pub(in crate::admin_plane) async fn system(call: Call, _: Nothing, _: Nothing) -
         ca_pem: site.ca_pem,
         message_limit_bytes: site.message_limit_bytes,
         held: call.app().intentions.held(),
+        read_only: call.app().read_only().map(|short| short.to_string()),
     }))
+}
+
+pub(in crate::admin_plane) async fn store(call: Call, _: Nothing, _: Nothing) -> Given<ServerState> {
+    Ok(Answer::ok(call.app().server_state(&call.actor).await?))
+}
+
+pub(in crate::admin_plane) async fn compact(call: Call, _: Nothing, _: Nothing) -> Given<Compacted> {
+    Ok(Answer::ok(call.app().compact(&call.actor).await?))
 }
 
 pub(in crate::admin_plane) async fn release(call: Call, _: Nothing, _: Nothing) -> Given<()> {

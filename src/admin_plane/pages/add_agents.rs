@@ -8,8 +8,9 @@ use maud::{Markup, html};
 use super::agents::{age, standing};
 use super::layout::{page_head, section};
 use super::parts::{
-    Choice, Column, Empty, Field, Input, Row, Status, Table, ago, badge, button, button_link, choices,
-    code_block, count, empty, field, form_token, label, live, select_field, table, visible, visible_text,
+    Banner, BannerKind, Choice, Column, Empty, Field, Input, Row, Status, Table, ago, badge, banner, button,
+    button_link, check, choices, code_block, count, empty, field, form_token, label, live, select_field,
+    table, visible, visible_text,
 };
 use super::scene::{Errors, Scene};
 use crate::admin_plane::Site;
@@ -23,25 +24,55 @@ pub enum Way {
     /// A Linux host with systemd, by the join script.
     #[default]
     Linux,
+    /// A Mac, by a join script of its own.
+    MacOs,
+    /// A Windows host, by a join script of its own.
+    Windows,
     /// A Supervisor that is there already, by its own file.
     Supervisor,
     /// A Collector in a container, observed.
     Container,
+    /// A Collector on every node of a Kubernetes cluster, observed.
+    Kubernetes,
+    /// The OpAMP bridge of the OpenTelemetry operator.
+    Bridge,
     /// Any other OpAMP client.
     Client,
 }
 
 impl Way {
     /// All of them, the easiest first.
-    pub const ALL: [Self; 4] = [Self::Linux, Self::Supervisor, Self::Container, Self::Client];
+    pub const ALL: [Self; 8] = [
+        Self::Linux,
+        Self::MacOs,
+        Self::Windows,
+        Self::Supervisor,
+        Self::Container,
+        Self::Kubernetes,
+        Self::Bridge,
+        Self::Client,
+    ];
+
+    /// Whether nobody has tried this way here: it was written by the book, and its text checked.
+    #[must_use]
+    pub const fn is_untested(self) -> bool {
+        matches!(
+            self,
+            Self::MacOs | Self::Windows | Self::Container | Self::Kubernetes | Self::Bridge
+        )
+    }
 
     /// Its word in forms and URLs.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Linux => "linux",
+            Self::MacOs => "macos",
+            Self::Windows => "windows",
             Self::Supervisor => "supervisor",
             Self::Container => "container",
+            Self::Kubernetes => "kubernetes",
+            Self::Bridge => "bridge",
             Self::Client => "client",
         }
     }
@@ -58,8 +89,12 @@ impl Way {
     const fn label(self) -> &'static str {
         match self {
             Self::Linux => "A Linux host with systemd",
+            Self::MacOs => "A Mac (untested)",
+            Self::Windows => "A Windows host (untested)",
             Self::Supervisor => "A Supervisor that is installed already",
-            Self::Container => "A Collector in a container",
+            Self::Container => "A Collector in a container (untested)",
+            Self::Kubernetes => "A Collector on every node of a Kubernetes cluster (untested)",
+            Self::Bridge => "The OpenTelemetry operator's OpAMP bridge (untested)",
             Self::Client => "Any other OpAMP client",
         }
     }
@@ -68,6 +103,16 @@ impl Way {
         match self {
             Self::Linux => {
                 "One line to paste. It runs the host's Collector under the Supervisor; what it runs already becomes revision 1."
+            }
+            Self::MacOs => "One line to paste. It runs a Collector under the Supervisor as a launchd daemon.",
+            Self::Windows => {
+                "One line for PowerShell. It runs a Collector under the Supervisor as a service."
+            }
+            Self::Kubernetes => {
+                "Manifests of a DaemonSet. Its pods share one credential: say how many nodes there may be under Agents behind one credential."
+            }
+            Self::Bridge => {
+                "Manifests of the bridge, which shows and configures the Collectors that the operator runs."
             }
             Self::Supervisor => "Its configuration file, and the command that gets its credential.",
             Self::Container => {
@@ -106,6 +151,8 @@ pub struct AddForm<'a> {
     pub networks: &'a str,
     /// What it is for.
     pub note: &'a str,
+    /// Whether each agent has to be approved.
+    pub by_hand: bool,
     /// What is wrong.
     pub errors: &'a Errors,
 }
@@ -188,12 +235,14 @@ fn rarely_needed(form: &AddForm<'_>) -> Markup {
     let rarely = [form.many, form.networks, form.note]
         .iter()
         .any(|typed| !typed.is_empty())
+        || form.by_hand
         || ["many", "networks", "note"]
             .iter()
             .any(|name| errors.field(name).is_some());
     html! {
         details #more open[rarely] {
-            summary { "Gateways, networks, note" }
+            summary { "Approval, gateways, networks, note" }
+            (check("by_hand", "Each agent has to be approved", "It is answered and given nothing until somebody decides about it under Enrolment.", form.by_hand))
             (field(&Field {
                 name: "many",
                 label: "Agents behind one credential",
@@ -250,6 +299,13 @@ pub fn joining(view: &JoiningView<'_>, scene: &Scene<'_>) -> Markup {
     let url = format!("/agents/add/{}?way={}", view.token.id, view.way.word());
     html! {
         (page_head(&html! { "Add agents" }, Some(&html! { (view.way.label()) }), None))
+        @if view.way.is_untested() {
+            (banner(&Banner {
+                kind: BannerKind::Warning,
+                words: html! { "This way is untested: its text was checked, but nobody has run it with this server. Try it where it may fail." },
+                link: None,
+            }))
+        }
         @match view.secret {
             Some(secret) => (steps(view, secret)),
             None => (forgotten()),

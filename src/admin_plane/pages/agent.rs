@@ -7,6 +7,7 @@ pub mod edit;
 pub(in crate::admin_plane) mod handle;
 pub mod health;
 pub mod identity;
+pub mod messages;
 pub mod overview;
 pub mod own;
 pub mod timeline;
@@ -42,16 +43,19 @@ pub enum AgentTab {
     Timeline,
     /// How it got in and stays in.
     Identity,
+    /// What is said beside OpAMP.
+    Messages,
 }
 
 impl AgentTab {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Overview,
         Self::Configuration,
         Self::Health,
         Self::Components,
         Self::Timeline,
         Self::Identity,
+        Self::Messages,
     ];
 
     const fn words(self) -> &'static str {
@@ -62,6 +66,7 @@ impl AgentTab {
             Self::Components => "Components",
             Self::Timeline => "Timeline",
             Self::Identity => "Identity",
+            Self::Messages => "Messages",
         }
     }
 
@@ -75,6 +80,7 @@ impl AgentTab {
             Self::Components => "/components",
             Self::Timeline => "/timeline",
             Self::Identity => "/identity",
+            Self::Messages => "/messages",
         }
     }
 }
@@ -157,6 +163,11 @@ fn tab_row(detail: &AgentDetail, current: AgentTab) -> Markup {
     tabs(&visible_text(&detail.summary.name), &row)
 }
 
+fn decision(detail: &AgentDetail) -> Markup {
+    let href = format!("/enrolment/waiting/{}", detail.summary.id);
+    html! { div.buttons { (button_link("Decide about this agent", &href, false)) } }
+}
+
 /// What is to be decided about the agent before anything else.
 fn notices(detail: &AgentDetail, scene: &Scene<'_>) -> Markup {
     let path = path(detail);
@@ -176,9 +187,11 @@ fn notices(detail: &AgentDetail, scene: &Scene<'_>) -> Markup {
                     "It came with the credential, uid or host name of " a href={ "/agents/" (with) } { "another agent" }
                     ". It is answered and given nothing until somebody decides."
                 }))
-                @if scene.may(Permission::Publish) {
-                    div.buttons { (button_link("Serve this agent", &format!("{path}/act/accept-conflict"), false)) }
-                }
+                (decision(detail))
+            }
+            Standing::Pending => {
+                (note(BannerKind::Note, html! { "It waits to be approved: it is answered and given nothing until somebody decides." }))
+                (decision(detail))
             }
             Standing::Archived { .. } => {
                 (note(BannerKind::Note, html! { "It is archived: not listed, and given nothing." }))

@@ -13,11 +13,12 @@ use maud::{Markup, html};
 
 use super::layout::page_head;
 use super::parts::{Column, Empty, Row, Status, Table, ago, badge, button_link, empty, live, table, visible};
-use super::scene::{Scene, bytes, quiet};
+use super::scene::{Scene, bytes, encoded, quiet};
 use crate::app::intentions::ConfigSummary;
 use crate::auth::permission::Permission;
 use crate::fleet::config::{Kind, Problem, Severity};
 use crate::fleet::name::Name;
+use crate::fleet::target::LayerRef;
 
 /// The list.
 #[must_use]
@@ -105,6 +106,20 @@ const fn kind_words(kind: Kind) -> &'static str {
 /// What a check found, each with its line; a link to the line where `at` is the page that numbers them.
 #[must_use]
 pub fn problems(problems: &[Problem], at: Option<&str>) -> Markup {
+    problems_of_layers(problems, at, &[])
+}
+
+/// As [`problems`]; of those in layers, the link leads to the revision.
+#[must_use]
+pub fn problems_of_layers(problems: &[Problem], at: Option<&str>, layers: &[LayerRef]) -> Markup {
+    let page = |problem: &Problem| match &problem.file {
+        None => at.map(str::to_owned),
+        Some(file) => {
+            let layer = layers.iter().find(|layer| layer.to_string() == *file)?;
+            let config = encoded(layer.config.as_str());
+            Some(format!("/configs/{config}/revisions/{}", layer.revision))
+        }
+    };
     let place = |problem: &Problem| {
         let file = problem.file.as_deref().filter(|file| !file.is_empty());
         html! { @if let Some(file) = file { (visible(file)) ", line " } @else { "Line " } (problem.at.line) }
@@ -115,11 +130,12 @@ pub fn problems(problems: &[Problem], at: Option<&str>) -> Markup {
                 li {
                     @match problem.severity {
                         Severity::Error => (badge(Status::Down, Some("Error"))),
+                        Severity::Incomplete => (badge(Status::InProgress, Some("Incomplete"))),
                         Severity::Warning => (badge(Status::Degraded, Some("Warning"))),
                     }
                     span.sentence { (visible(&super::scene::sentence(&problem.message))) }
                     span.when {
-                        @match at.filter(|_| problem.file.is_none()) {
+                        @match page(problem) {
                             Some(page) => a href={ (page) "#L" (problem.at.line) } { (place(problem)) },
                             None => (place(problem)),
                         }

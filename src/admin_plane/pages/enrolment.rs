@@ -3,16 +3,19 @@
 mod credentials;
 pub(in crate::admin_plane) mod handle;
 mod tokens;
+mod waiting;
 
 pub use credentials::{revoke, words_to_revoke};
 pub use tokens::{TokenForm, made, new, withdraw};
+pub use waiting::{decide, href as waiting_href};
 
 use maud::{Markup, html};
 
 use super::layout::{page_head, section};
 use super::parts::{button_link, live};
 use super::scene::Scene;
-use crate::app::claims::{ConflictView, CredentialView};
+use crate::app::claims::CredentialView;
+use crate::app::enrolment::Waiting;
 use crate::fleet::enrolment::EnrolmentToken;
 
 /// What the page shows.
@@ -22,8 +25,8 @@ pub struct EnrolmentPage {
     pub tokens: Vec<EnrolmentToken>,
     /// All credentials, newest first.
     pub credentials: Vec<CredentialView>,
-    /// Agents in conflict with another.
-    pub conflicts: Vec<ConflictView>,
+    /// Agents that wait for a decision.
+    pub waiting: Vec<Waiting>,
     /// How many credentials stand before those that are listed.
     pub from: usize,
 }
@@ -38,8 +41,8 @@ pub fn enrolment(view: &EnrolmentPage, scene: &Scene<'_>) -> Markup {
     html! {
         (page_head(&html! { "Enrolment" }, None, Some(&actions)))
         (live("enrolment", &["enrolment", "agents"], &credentials::href(view.from), &html! {
-            @if !view.conflicts.is_empty() {
-                (section("In conflict", None, &credentials::conflicts(&view.conflicts, scene)))
+            @if !view.waiting.is_empty() {
+                (section("Waiting for a decision", None, &waiting::list(&view.waiting, scene)))
             }
             (section("Tokens", None, &tokens::list(&view.tokens, scene)))
             (section("Credentials", None, &credentials::list(&view.credentials, view.from, scene)))

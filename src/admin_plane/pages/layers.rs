@@ -94,8 +94,11 @@ pub fn overlaps(layers: &[LayerRef], overlaps: &[Overlap]) -> Markup {
         name: overlap.path.clone(),
         cells: vec![
             html! { code { (visible(&overlap.path)) } },
-            html! { code.break { (visible(&overlap.kept.value)) } " " span.quiet { (place(&overlap.kept)) } },
-            html! { @for said in &overlap.lost { div { code.break { (visible(&said.value)) } " " span.quiet { (place(said)) } } } },
+            html! {
+                @if overlap.kept.removes() { "removed" } @else { code.break { (visible(&overlap.kept.value)) } }
+                " " span.quiet { (place(&overlap.kept)) }
+            },
+            html! { @for said in &overlap.lost { div { @if said.removes() { "removed" } @else { code.break { (visible(&said.value)) } } " " span.quiet { (place(said)) } } } },
         ],
     };
     if overlaps.is_empty() {
@@ -108,7 +111,7 @@ pub fn overlaps(layers: &[LayerRef], overlaps: &[Overlap]) -> Markup {
         None,
         &table(&Table {
             id: "overlaps",
-            caption: "Values that one layer sets over another's",
+            caption: "What one layer sets over another's, or removes",
             columns: &columns,
             rows: &rows,
             picks: false,

@@ -25,6 +25,8 @@ pub enum Nav {
     Rollouts,
     /// Tokens with which agents join, and approvals.
     Enrolment,
+    /// People's accounts.
+    Users,
     /// What people did.
     Audit,
     /// The server itself.
@@ -34,13 +36,14 @@ pub enum Nav {
 }
 
 impl Nav {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Overview,
         Self::Agents,
         Self::Groups,
         Self::Configs,
         Self::Rollouts,
         Self::Enrolment,
+        Self::Users,
         Self::Audit,
         Self::System,
         Self::Help,
@@ -54,6 +57,7 @@ impl Nav {
             Self::Configs => ("Configs", "/configs", Icon::Configs),
             Self::Rollouts => ("Rollouts", "/rollouts", Icon::Compare),
             Self::Enrolment => ("Enrolment", "/enrolment", Icon::Enrolment),
+            Self::Users => ("Users", "/users", Icon::Account),
             Self::Audit => ("Audit", "/audit", Icon::Audit),
             Self::System => ("System", "/system", Icon::System),
             Self::Help => ("Help", "/help", Icon::Help),

@@ -29,7 +29,14 @@ const REASON_CHARACTERS: usize = 160;
 /// The page.
 #[must_use]
 pub fn overview(view: &Overview, scene: &Scene<'_>) -> Markup {
-    if view.agents.total() == 0 {
+    let of_the_server = |kind: &TroubleKind| {
+        matches!(
+            kind,
+            TroubleKind::ReadOnly { .. } | TroubleKind::Unreadable { .. } | TroubleKind::TaskDied { .. }
+        )
+    };
+    let troubled = view.troubles.iter().any(|trouble| of_the_server(&trouble.kind));
+    if view.agents.total() == 0 && !troubled {
         return html! {
             (page_head(&html! { "Overview" }, None, None))
             (live("overview", &TOPICS, "/", &first_hour(view, scene)))
@@ -143,11 +150,20 @@ fn needs(view: &Overview, scene: &Scene<'_>) -> Markup {
     }
 }
 
+fn pending(agents: &Few) -> Markup {
+    html! { (few(agents, "standing = pending")) " " (verb(agents, "waits", "wait")) " to be approved: " a href="/enrolment" { "decide" } }
+}
+
 /// One sentence per problem, with the link to where it can be dealt with.
 fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) {
     let agents = &trouble.agents;
     match &trouble.kind {
         TroubleKind::FleetHeld { reason } => (Status::Down, "Held", fleet_held(*reason)),
+        TroubleKind::ReadOnly { reason } => (Status::Down, "Read-only", read_only(reason)),
+        TroubleKind::Unreadable { records, tables } => {
+            (Status::Down, "Damaged", unreadable(*records, tables))
+        }
+        TroubleKind::TaskDied { task, reason } => (Status::Degraded, "Restarted", restarted(task, reason)),
         TroubleKind::WentBack => (
             Status::Down,
             "Held",
@@ -167,6 +183,7 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
             "Paused",
             html! { (rollout_to(*rollout, group)) " is paused and waits for a decision" (said(reason)) },
         ),
+        TroubleKind::AwaitsApproval { rollout, group, by } => awaits_approval(*rollout, group, by),
         TroubleKind::RolledBack {
             rollout,
             group,
@@ -179,11 +196,7 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
         TroubleKind::Refused { group, layers, error } => {
             (Status::Degraded, "Refused", refused(agents, group, layers, error))
         }
-        TroubleKind::Unanswered { group } => (
-            Status::Degraded,
-            "Stuck",
-            html! { (few(agents, &format!("status = degraded, config = applying, group = {group}"))) (of_group(group.as_str())) " " (verb(agents, "was", "were")) " offered a configuration and " (verb(agents, "doesn't", "don't")) " say what became of it" },
-        ),
+        TroubleKind::Unanswered { group } => (Status::Degraded, "Stuck", unanswered(agents, group)),
         TroubleKind::Drifted { group } => (
             Status::Degraded,
             "Drifted",
@@ -197,11 +210,8 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
         TroubleKind::Quarantined { credentials } => {
             (Status::Degraded, "Quarantine", quarantined(*credentials))
         }
-        TroubleKind::Conflict => (
-            Status::Degraded,
-            "Conflict",
-            html! { (few(agents, "standing = conflict")) " " (verb(agents, "uses", "use")) " the credential, uid or host name of another agent and " (verb(agents, "is", "are")) " given nothing until somebody decides" },
-        ),
+        TroubleKind::Conflict => (Status::Degraded, "Conflict", conflict(agents)),
+        TroubleKind::Pending => (Status::Unknown, "To approve", pending(agents)),
         TroubleKind::Recovering => (
             Status::Degraded,
             "Coming back",
@@ -243,6 +253,37 @@ fn told(trouble: &Trouble, scene: &Scene<'_>) -> (Status, &'static str, Markup) 
             html! { (few(agents, "group = unassigned, presence = online")) " " (verb(agents, "belongs", "belong")) " to no group and " (verb(agents, "is", "are")) " sent nothing" },
         ),
     }
+}
+
+fn awaits_approval(rollout: RolloutId, group: &Name, by: &str) -> (Status, &'static str, Markup) {
+    let words = html! {
+        (rollout_to(rollout, group)) ", which " (visible(by)) " proposed, waits for somebody else to approve it"
+    };
+    (Status::Unknown, "Waits for approval", words)
+}
+
+fn unanswered(agents: &Few, group: &Name) -> Markup {
+    html! { (few(agents, &format!("status = degraded, config = applying, group = {group}"))) (of_group(group.as_str())) " " (verb(agents, "was", "were")) " offered a configuration and " (verb(agents, "doesn't", "don't")) " say what became of it" }
+}
+
+fn read_only(reason: &str) -> Markup {
+    html! { "Nothing can be changed for want of room: " (visible(reason)) ". Agents stay connected. " a href="/system#store" { "See what takes it" } }
+}
+
+fn unreadable(records: usize, tables: &[String]) -> Markup {
+    let they_are = if records == 1 { "it is" } else { "they are" };
+    html! {
+        a href="/system#unreadable" { (count(records as u64, "record", "records")) } " in " (visible(&tables.join(", ")))
+        " can't be read: " (they_are) " left as " (they_are) ", and everything else goes on"
+    }
+}
+
+fn restarted(task: &str, reason: &str) -> Markup {
+    html! { "The server's task " (task) " failed and is started again" (said(reason)) }
+}
+
+fn conflict(agents: &Few) -> Markup {
+    html! { (few(agents, "standing = conflict")) " " (verb(agents, "uses", "use")) " the credential, uid or host name of another agent and " (verb(agents, "is", "are")) " given nothing until somebody decides" }
 }
 
 fn certificate_ending(at: Timestamp, scene: &Scene<'_>) -> Markup {

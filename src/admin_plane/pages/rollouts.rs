@@ -1,10 +1,12 @@
 //! Rollouts: where each is, why it waits, and what can be done about it.
 
 mod act;
+mod decide;
 pub(in crate::admin_plane) mod handle;
 mod one;
 
 pub use act::act;
+pub use decide::decide;
 pub use one::rollout;
 
 use maud::{Markup, html};
@@ -129,7 +131,9 @@ fn status_of(state: &State, total: &Counts) -> Status {
             Ended::Succeeded if total.failed > 0 => Status::Degraded,
             Ended::Succeeded => Status::Healthy,
             Ended::RolledBack => Status::Down,
-            Ended::Aborted | Ended::Superseded => Status::Unknown,
+            Ended::Aborted | Ended::Superseded | Ended::Rejected | Ended::Withdrawn | Ended::Expired => {
+                Status::Unknown
+            }
         },
     }
 }

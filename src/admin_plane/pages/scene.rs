@@ -108,10 +108,12 @@ impl Errors {
             Error::Stale => StatusCode::PRECONDITION_FAILED,
             Error::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::NotAllowed(_) => StatusCode::FORBIDDEN,
+            Error::ReadOnly(_) => StatusCode::INSUFFICIENT_STORAGE,
             Error::Unavailable(_)
             | Error::NotFound { .. }
             | Error::Forbidden(_)
             | Error::Unauthenticated
+            | Error::Unproven
             | Error::Internal(_) => return Err(error),
         };
         let mut errors = Self::default();

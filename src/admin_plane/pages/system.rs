@@ -6,8 +6,8 @@ use maud::{Markup, html};
 
 use super::layout::{page_head, section};
 use super::parts::{
-    Column, Fact, Row, Status, Table, absolute, ago, badge, copy_inline, count, duration_words, facts, since,
-    table, visible,
+    Column, Fact, Row, Status, Table, absolute, ago, badge, copy_inline, count, duration_words, facts,
+    post_button, since, table, visible,
 };
 use super::scene::{Scene, bytes, quiet};
 use crate::app::certificates::WORTH_A_LOOK;
@@ -60,7 +60,8 @@ pub fn system(view: &SystemPage, scene: &Scene<'_>) -> Markup {
                 }
             }))
         }
-        (section("Store", None, &store(view)))
+        div id="store" { (section("Store", None, &store(view, scene))) }
+        @if !view.state.unreadable.is_empty() { div id="unreadable" { (section("Records that can't be read", None, &unreadable(view))) } }
         (section("For monitoring and scripts", None, &html! {
             (facts(&[
                 Fact::new("Metrics", html! { a href="/metrics" { "/metrics" } ", for Prometheus, with an API token" }),
@@ -95,7 +96,81 @@ fn ends(at: Timestamp, now: Timestamp) -> Markup {
     }
 }
 
-fn store(view: &SystemPage) -> Markup {
+/// Records that are not what was written, and what to do.
+fn unreadable(view: &SystemPage) -> Markup {
+    let found = &view.state.unreadable;
+    let rows: Vec<_> = found
+        .iter()
+        .map(|row| Row {
+            key: format!("{} {}", row.table, row.key),
+            name: row.key.clone(),
+            cells: vec![
+                html! { code { (visible(&row.table)) } },
+                html! { code { (visible(&row.key)) } },
+                html! { (visible(&row.why)) },
+            ],
+        })
+        .collect();
+    html! {
+        p { "Nothing is done to them: they are left out, and what depends on them is held. Restore a backup, or make what they were again; " code { "muster doctor" } " looks at the whole folder while the server is stopped." }
+        (table(&Table {
+            id: "unreadable-records",
+            caption: "Records that can't be read",
+            columns: &[
+                Column { words: "Table", ..Column::default() },
+                Column { words: "Key", ..Column::default() },
+                Column { words: "What is wrong", ..Column::default() },
+            ],
+            rows: &rows,
+            picks: false,
+            noun: ("record", "records"),
+            pager: None,
+        }))
+    }
+}
+
+/// What the disk and the data folder hold, and when the records were verified.
+fn room<'a>(view: &SystemPage, scene: &Scene<'_>) -> Vec<Fact<'a>> {
+    let (room, scrub) = (&view.state.room, &view.state.scrub);
+    let mut rows = Vec::new();
+    if let Some(short) = &view.state.read_only {
+        rows.push(Fact::new(
+            "Changes",
+            html! { (badge(Status::Down, Some("Read-only"))) " " (visible(short)) },
+        ));
+    }
+    if let Some(free) = room.free_bytes {
+        rows.push(Fact::new("Disk", html! { (bytes(free)) " are left; with less than " (bytes(room.low_water_bytes)) " nothing but what is vital is written" }));
+    }
+    if let Some(used) = room.used_bytes {
+        rows.push(Fact::new("Data folder", html! {
+            "takes " (bytes(used))
+            @if let Some(quota) = room.quota_bytes { " of " (bytes(quota)) } @else { ", without a limit of its own" }
+            @if room.ballast_bytes > 0 { "; " (bytes(room.ballast_bytes)) " of it are kept back for when there is no room" }
+        }));
+    }
+    if let Some(began) = scrub.began {
+        rows.push(Fact::new("Records verified", html! {
+            @if let Some(ended) = scrub.ended { (grouped(scrub.rows)) " of them, " (ago(ended, scene.now)) }
+            @else { "under way since " (ago(began, scene.now)) ", " (grouped(scrub.rows)) " so far" }
+            @if scrub.unreadable > 0 { "; " (badge(Status::Down, Some("Damaged"))) " " (grouped(scrub.unreadable)) }
+        }));
+    }
+    for task in &view.state.mending {
+        let words = format!(
+            "{} (died {})",
+            task.message,
+            count(u64::from(task.times), "time", "times")
+        );
+        rows.push(Fact::new(
+            "Started again",
+            html! { (task.task) ": " (visible(&words)) },
+        ));
+    }
+    rows
+}
+
+fn store(view: &SystemPage, scene: &Scene<'_>) -> Markup {
     let rows: Vec<_> = view
         .state
         .tables
@@ -119,8 +194,8 @@ fn store(view: &SystemPage) -> Markup {
     html! {
         p {
             @if view.state.store_bytes == 0 { "The store is in memory." } @else { "The file has " (bytes(view.state.store_bytes)) "." }
-            @if let Some(free) = view.state.free_bytes { " " (bytes(free)) " are left on its disk." }
         }
+        (facts(&room(view, scene)))
         (table(&Table {
             id: "tables",
             caption: "Tables of the store, the largest first",
@@ -134,6 +209,10 @@ fn store(view: &SystemPage) -> Markup {
             noun: ("table", "tables"),
             pager: None,
         }))
+        @if view.state.store_bytes > 0 {
+            p.soft { "Compacting copies everything into a new file, compares the two and takes the new one. It needs as much room again while it runs; changes wait, agents stay connected." }
+            (post_button("Compact the store: changes wait meanwhile", "/system/compact", &[], scene.form_token))
+        }
     }
 }
 

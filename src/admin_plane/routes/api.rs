@@ -8,8 +8,8 @@ use crate::admin_plane::api::{
 };
 use crate::admin_plane::openapi;
 use crate::auth::permission::Permission::{
-    EditConfigs, EditGroups, EnrolAgents, ManageAccounts, ManageSecrets, OperateAgents, OwnAccount, Publish,
-    RevokeAgents, ViewAudit, ViewEffectiveConfig, ViewFleet,
+    Approve, EditConfigs, EditGroups, EnrolAgents, ManageAccounts, ManageSecrets, ManageSystem, OperateAgents,
+    OwnAccount, Publish, RevokeAgents, ViewAudit, ViewEffectiveConfig, ViewFleet,
 };
 
 const GET: Method = Method::GET;
@@ -40,6 +40,22 @@ pub(super) fn rows() -> Vec<Row> {
             "What this server is",
             system::system,
         ),
+        Row::api(
+            GET,
+            "/api/v1/system/store",
+            ManageSystem,
+            "The room that the store has, its tables, and records that can't be read",
+            system::store,
+        )
+        .heavy(),
+        Row::api(
+            POST,
+            "/api/v1/system/store/compact",
+            ManageSystem,
+            "Copy the store into a file that takes no more than it needs; changes wait meanwhile",
+            system::compact,
+        )
+        .heavy(),
         Row::api(
             POST,
             "/api/v1/system/release",
@@ -76,11 +92,12 @@ pub(super) fn rows() -> Vec<Row> {
     rows.extend(of_rollouts());
     rows.extend(of_secrets());
     rows.extend(of_enrolment());
+    rows.extend(of_own_account());
     rows.extend(of_accounts());
     rows
 }
 
-fn of_rollouts() -> [Row; 3] {
+fn of_rollouts() -> [Row; 4] {
     [
         Row::api(
             GET,
@@ -103,10 +120,17 @@ fn of_rollouts() -> [Row; 3] {
             "Pause, resume, promote, roll back or abort a rollout, or retry agents",
             rollouts::act,
         ),
+        Row::api(
+            POST,
+            "/api/v1/rollouts/{id}/decisions",
+            Approve,
+            "Approve, reject or withdraw what waits for approval",
+            rollouts::decide,
+        ),
     ]
 }
 
-fn of_agents() -> [Row; 11] {
+fn of_agents() -> [Row; 12] {
     [
         Row::api(GET, "/api/v1/agents", ViewFleet, "List agents", agents::list),
         Row::api(
@@ -130,6 +154,13 @@ fn of_agents() -> [Row; 11] {
             OperateAgents,
             "Act on an agent",
             agents::act,
+        ),
+        Row::api(
+            GET,
+            "/api/v1/agents/{id}/messages",
+            ViewEffectiveConfig,
+            "The custom messages that wait for an agent, and the last that it sent",
+            agents::messages,
         ),
         Row::api(
             GET,
@@ -373,7 +404,7 @@ fn of_secrets() -> [Row; 3] {
     ]
 }
 
-fn of_enrolment() -> [Row; 6] {
+fn of_enrolment() -> [Row; 7] {
     [
         Row::api(
             GET,
@@ -399,6 +430,13 @@ fn of_enrolment() -> [Row; 6] {
         ),
         Row::api(
             GET,
+            "/api/v1/waiting-agents",
+            ViewFleet,
+            "List agents that wait for a decision, and whom they look like",
+            enrolment::waiting,
+        ),
+        Row::api(
+            GET,
             "/api/v1/credentials",
             EnrolAgents,
             "List agents' credentials",
@@ -421,7 +459,7 @@ fn of_enrolment() -> [Row; 6] {
     ]
 }
 
-fn of_accounts() -> [Row; 13] {
+fn of_own_account() -> [Row; 9] {
     [
         Row::api(GET, "/api/v1/account", OwnAccount, "Who asks", account::me),
         Row::api(
@@ -430,6 +468,13 @@ fn of_accounts() -> [Row; 13] {
             OwnAccount,
             "Change one's own password",
             account::change_password,
+        ),
+        Row::api(
+            POST,
+            "/api/v1/account/prove",
+            OwnAccount,
+            "Give one's password once more, as dangerous acts ask",
+            account::prove,
         ),
         Row::api(
             GET,
@@ -474,12 +519,46 @@ fn of_accounts() -> [Row; 13] {
             "Revoke an API token",
             account::revoke_token,
         ),
+    ]
+}
+
+fn of_accounts() -> [Row; 9] {
+    [
         Row::api(
             GET,
             "/api/v1/accounts",
             ManageAccounts,
             "List accounts",
             account::list,
+        ),
+        Row::api(
+            POST,
+            "/api/v1/accounts",
+            ManageAccounts,
+            "Make an account",
+            account::create,
+        )
+        .repeatable(),
+        Row::api(
+            GET,
+            "/api/v1/accounts/{name}",
+            ManageAccounts,
+            "One account",
+            account::one,
+        ),
+        Row::api(
+            DELETE,
+            "/api/v1/accounts/{name}",
+            ManageAccounts,
+            "Delete an account",
+            account::delete,
+        ),
+        Row::api(
+            POST,
+            "/api/v1/accounts/{name}/acts",
+            ManageAccounts,
+            "Change the role of an account, disable, enable or unlock it, or end its sessions",
+            account::act,
         ),
         Row::api(
             POST,

@@ -3,7 +3,7 @@
 use super::Row;
 use crate::admin_plane::pages::{
     account, add_agents, agent, agents, audit, configs, enrolment, groups, help, login, overview, publish,
-    rollouts, secrets, setup, system,
+    rollouts, secrets, setup, system, users,
 };
 
 pub(super) fn rows() -> Vec<Row> {
@@ -21,6 +21,7 @@ pub(super) fn rows() -> Vec<Row> {
         publish::handle::rows(),
         rollouts::handle::rows(),
         enrolment::handle::rows(),
+        users::handle::rows(),
         audit::handle::rows(),
         system::handle::rows(),
         help::handle::rows(),

@@ -9,6 +9,7 @@ use crate::auth::secret::Secret;
 use crate::auth::session::{Session, SessionKind};
 use crate::fleet::hash::Digest;
 use crate::fleet::ids::{AccountId, SessionId};
+use crate::fleet::name::Name;
 use crate::fleet::time::Timestamp;
 
 /// How far the time of the last use may run ahead of what is written.
@@ -20,6 +21,7 @@ const UPKEEP: usize = 500;
 #[derive(Debug)]
 pub(super) enum Edit {
     PutAccount(Account),
+    EndAccount(AccountId, Name),
     PutSession(Session),
     EndSession(SessionId),
     PutSetup(Setup),
@@ -67,6 +69,9 @@ impl Index {
         match edit {
             Edit::PutAccount(account) => {
                 self.accounts.insert(account.id, account);
+            }
+            Edit::EndAccount(id, _) => {
+                self.accounts.remove(&id);
             }
             Edit::PutSession(session) => {
                 let used_at = self.sessions.get(&session.id).map(Held::used_at);
@@ -164,6 +169,13 @@ impl Index {
             })
         });
         overdue.take(UPKEEP).collect()
+    }
+
+    /// All sessions and API tokens of an account, to be ended.
+    pub(super) fn all_sessions_of(&self, account: AccountId) -> Vec<Edit> {
+        let sessions = self.sessions.values().map(|held| &held.session);
+        let own = sessions.filter(|session| session.account == account);
+        own.map(|session| Edit::EndSession(session.id)).collect()
     }
 
     /// The browser sessions of an account but one, to be ended.

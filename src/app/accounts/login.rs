@@ -228,6 +228,7 @@ pub(super) fn begin_session(
         created_at: now,
         last_used_at: now,
         expires_at: now.plus(Session::LIFETIME),
+        proven_at: None,
         address: visitor.address,
         user_agent: visitor.user_agent().to_owned(),
     };
@@ -259,11 +260,19 @@ fn actor_of(account: &Account, session: &Session, address: Option<IpAddr>) -> Ac
             },
         ),
     };
+    let (role, proven_at) = match &session.kind {
+        SessionKind::Browser => (
+            account.role_in_person(),
+            session.proven_at.unwrap_or(session.created_at),
+        ),
+        SessionKind::ApiToken { .. } => (account.role, Timestamp::EPOCH),
+    };
     Actor {
         name,
         via,
-        role: session.role(account.role),
+        role: session.role(role),
         address,
+        proven_at,
     }
 }
 

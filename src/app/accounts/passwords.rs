@@ -52,7 +52,7 @@ impl Accounts {
             let stored = now_stored.ok_or(Error::Stale)?;
             index.session(session).ok_or(Error::Unauthenticated)?;
             let mut edits = index.browser_sessions_but(stored.id, Some(session));
-            edits.push(with_password(stored, password_hash, now));
+            edits.push(with_password(stored, password_hash, false, now));
             let act = entry(&actor, now, ACT, format!("account/{}", stored.name));
             Ok(Change {
                 edits,
@@ -64,7 +64,7 @@ impl Accounts {
     }
 
     /// Sets the password of an account whose owner can't sign in any more, and ends its browser sessions; its API tokens
-    /// stay. Attempts that were counted against it are forgiven.
+    /// stay. Until the owner has chosen another, they only look. Attempts that were counted against it are forgiven.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Invalid`] names the field `new_password`; [`Error::Forbidden`] without
@@ -83,6 +83,7 @@ impl Accounts {
                 "an API token can't set a password; do it on the server's host, or signed in",
             );
         }
+        self.0.audit.prove(actor, ACT)?;
         let name = name.trim().to_lowercase();
         let account = self.index().account_named(&name).cloned();
         let account = account.ok_or_else(|| Error::not_found("account", &name))?;
@@ -99,7 +100,7 @@ impl Accounts {
         let decide = move |index: &Index, now| {
             let stored = index.account(account.id).ok_or(Error::Stale)?;
             let mut edits = index.browser_sessions_but(stored.id, browser_session(&actor));
-            edits.push(with_password(stored, password_hash, now));
+            edits.push(with_password(stored, password_hash, true, now));
             let act = entry(&actor, now, ACT, format!("account/{}", stored.name));
             Ok(Change {
                 edits,
@@ -113,10 +114,11 @@ impl Accounts {
     }
 }
 
-fn with_password(account: &Account, password_hash: PasswordHash, now: Timestamp) -> Edit {
+fn with_password(account: &Account, password_hash: PasswordHash, provisional: bool, now: Timestamp) -> Edit {
     Edit::PutAccount(Account {
         password_hash,
         password_changed_at: now,
+        provisional,
         ..account.clone()
     })
 }

@@ -1,6 +1,7 @@
 //! The first account: whoever has the setup token claims the server.
 
 use super::login::{SignedIn, begin_session};
+use super::manage::account_name;
 use super::{Accounts, Change, Edit, Index, invalid};
 use crate::app::audit::entry;
 use crate::app::error::Error;
@@ -12,7 +13,6 @@ use crate::auth::permission::{Permission, Role};
 use crate::auth::secret::{Secret, SecretKind};
 use crate::auth::session::Visitor;
 use crate::fleet::ids::{AccountId, SessionId};
-use crate::fleet::name::Name;
 use crate::fleet::time::Timestamp;
 
 /// Whether somebody can claim this server.
@@ -95,7 +95,7 @@ impl Accounts {
         if !self.opens(&token) {
             return Err(self.count_wrong_try(token, visitor).await);
         }
-        let name = Name::new(name.trim()).map_err(|error| invalid("name", &error))?;
+        let name = account_name(name)?;
         password
             .check(&name)
             .map_err(|error| invalid("password", &error))?;
@@ -115,6 +115,7 @@ impl Accounts {
                 password_changed_at: now,
                 created_at: now,
                 disabled_at: None,
+                provisional: false,
             };
             let (signed_in, session) = begin_session(&account, session, secret, &visitor, now);
             let act = entry(

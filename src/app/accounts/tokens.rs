@@ -56,6 +56,7 @@ impl Accounts {
                 "an API token can't make another; sign in first",
             ));
         }
+        self.0.audit.prove(actor, ACT)?;
         let NewToken {
             name,
             role,
@@ -113,6 +114,7 @@ impl Accounts {
                 created_at: now,
                 last_used_at: now,
                 expires_at: now.plus(lifetime),
+                proven_at: None,
                 address: actor.address,
                 user_agent: String::new(),
             };

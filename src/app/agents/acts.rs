@@ -15,6 +15,7 @@ use crate::auth::actor::Actor;
 use crate::auth::permission::Permission;
 use crate::fleet::agent::{Delivery, Happening, HoldReason, Intent, Registration, RestartOrder, Standing};
 use crate::fleet::capabilities::Capabilities;
+use crate::fleet::custom::CustomMessage;
 use crate::fleet::ids::{AgentId, CredentialId};
 use crate::fleet::name::Name;
 use crate::fleet::suspension::{SuspensionKind, Terms};
@@ -62,6 +63,11 @@ pub enum AgentAct {
     },
     /// Restart it, once.
     Restart,
+    /// Send it a custom message, once.
+    Message {
+        /// The message.
+        message: CustomMessage,
+    },
     /// Offer once more what it refused.
     Retry,
     /// Offer once more what it took, because it runs something else, or what it doesn't answer to.
@@ -90,8 +96,16 @@ pub enum AgentAct {
     Attach,
     /// Give up its own configuration: its group's applies.
     Unpublish,
-    /// Serve an agent that was in conflict.
-    AcceptConflict,
+    /// Serve an agent that waited for a decision, as one of its own.
+    Approve,
+    /// Find that an agent that waits for a decision is one that is known, enrolled again: that record stays, and takes
+    /// over its credential.
+    Merge {
+        /// The record that stays.
+        into: AgentId,
+    },
+    /// Turn an agent away that waits for a decision.
+    Refuse,
     /// Put it away: kept, hidden, given nothing.
     Archive,
     /// Bring it back from the archive.
@@ -118,9 +132,10 @@ impl AgentAct {
     #[must_use]
     pub fn permission(&self) -> Permission {
         match self {
-            Self::Revoke | Self::Rotate => Permission::RevokeAgents,
+            Self::Revoke | Self::Rotate | Self::Merge { .. } => Permission::RevokeAgents,
             // These change what reaches a host.
-            Self::Pin { .. }
+            Self::Message { .. }
+            | Self::Pin { .. }
             | Self::Unpin
             | Self::ConfirmGroup { .. }
             | Self::Retry
@@ -128,7 +143,8 @@ impl AgentAct {
             | Self::Release
             | Self::Attach
             | Self::Unpublish
-            | Self::AcceptConflict
+            | Self::Approve
+            | Self::Refuse
             | Self::Restore => Permission::Publish,
             Self::Rename { .. }
             | Self::Label { .. }
@@ -149,6 +165,7 @@ impl AgentAct {
             Self::Unpin => "agent.unpin",
             Self::ConfirmGroup { .. } => "agent.confirm_group",
             Self::Restart => "agent.restart",
+            Self::Message { .. } => "agent.message",
             Self::Retry => "agent.retry",
             Self::Reapply => "agent.reapply",
             Self::Hold { .. } => "agent.hold",
@@ -156,7 +173,9 @@ impl AgentAct {
             Self::Detach { .. } => "agent.detach",
             Self::Attach => "agent.attach",
             Self::Unpublish => "agent.unpublish",
-            Self::AcceptConflict => "agent.accept_conflict",
+            Self::Approve => "agent.approve",
+            Self::Merge { .. } => "agent.merge",
+            Self::Refuse => "agent.refuse",
             Self::Archive => "agent.archive",
             Self::Restore => "agent.restore",
             Self::Rotate => "agent.rotate",
@@ -179,14 +198,34 @@ impl AgentAct {
             }
             Self::Hold { reason, until } | Self::Detach { reason, until } => OnTerms::told(reason, *until),
             Self::ConfirmGroup { group } => group.to_string(),
-            Self::Unpin
+            Self::Message { message } => {
+                // Not what is in it: that may be secret.
+                let digest = crate::fleet::hash::Digest::of(&message.data);
+                let size = message.data.len();
+                let kind: String = message
+                    .kind
+                    .chars()
+                    .filter(|c| !c.is_control())
+                    .take(128)
+                    .collect();
+                let capability: String = message
+                    .capability
+                    .chars()
+                    .filter(|c| !c.is_control())
+                    .take(128)
+                    .collect();
+                format!("{capability} {kind}, {size} bytes, SHA-256 {digest}")
+            }
+            Self::Merge { into } => format!("into agent/{into}, whose own credentials are revoked"),
+            Self::Refuse
+            | Self::Unpin
             | Self::Restart
             | Self::Retry
             | Self::Reapply
             | Self::Release
             | Self::Attach
             | Self::Unpublish
-            | Self::AcceptConflict
+            | Self::Approve
             | Self::Archive
             | Self::Restore
             | Self::Rotate
@@ -207,6 +246,7 @@ impl App {
             detail: act.detail(),
             ..audit_entry(actor, act.word(), format!("agent/{id}"), now)
         };
+        self.guard_protected(actor, id, act)?;
         match act {
             AgentAct::Rename { name } => self.rename(id, entry, name).await?,
             AgentAct::Label { set, remove } => self.label(actor, id, entry, (set, remove)).await?,
@@ -227,6 +267,7 @@ impl App {
                 self.confirm_group(id, entry, group, terms).await?;
             }
             AgentAct::Restart => self.order_restart(actor, id, entry).await?,
+            AgentAct::Message { message } => self.send_custom(actor, id, entry, message).await?,
             AgentAct::Retry => self.retry(id, entry).await?,
             AgentAct::Reapply => self.reapply(actor, id, entry).await?,
             AgentAct::Hold { reason, until } => {
@@ -247,18 +288,13 @@ impl App {
                 })
                 .await?;
             }
-            AgentAct::AcceptConflict => {
-                let standing = |r: &mut Registration| match r.standing {
-                    Standing::Conflict { .. } => {
-                        r.standing = Standing::Active;
-                        Ok(())
-                    }
-                    Standing::Active | Standing::Archived { .. } | Standing::Revoked { .. } => {
-                        Err(Error::Conflict("the agent is not in conflict".into()))
-                    }
-                };
-                self.edit_registration(id, entry, standing).await?;
+            AgentAct::Approve => self.approve(actor, id, entry).await?,
+            AgentAct::Merge { into } => {
+                self.merge(actor, id, *into, entry).await?;
+                self.settle(*into).await?;
+                self.reconcile.activate();
             }
+            AgentAct::Refuse => self.refuse(id, entry).await?,
             AgentAct::Archive => self.edit_registration(id, entry, |r| archive(r, now)).await?,
             AgentAct::Restore => self.edit_registration(id, entry, |r| self.restore(r)).await?,
             AgentAct::Rotate => self.rotate(actor, id, entry).await?,
@@ -275,6 +311,47 @@ impl App {
         }
         self.nudge(id);
         self.announce_agent(id);
+        Ok(())
+    }
+
+    /// Refuses to take an agent out of a protected group, or to put it into one, to whoever may not weaken the protection:
+    /// elsewhere it could be sent what nobody approved.
+    fn guard_protected(&self, actor: &Actor, id: AgentId, act: &AgentAct) -> Result<(), Error> {
+        let mut after = (*self.snapshot_of(id)?.agent).clone();
+        let present = after.registration.group.clone();
+        match act {
+            AgentAct::Label { set, remove } => {
+                let labels = &mut after.registration.labels;
+                labels.retain(|key, _| !remove.contains(key));
+                labels.extend(set.iter().map(|(key, value)| (key.clone(), value.clone())));
+            }
+            AgentAct::Pin { group, .. } | AgentAct::ConfirmGroup { group } => {
+                after.registration.pin = (*group != Name::unassigned()).then(|| group.clone());
+            }
+            AgentAct::Unpin => after.registration.pin = None,
+            AgentAct::Rename { .. }
+            | AgentAct::Restart
+            | AgentAct::Retry
+            | AgentAct::Reapply
+            | AgentAct::Hold { .. }
+            | AgentAct::Release
+            | AgentAct::Detach { .. }
+            | AgentAct::Attach
+            | AgentAct::Unpublish
+            | AgentAct::AcceptConflict
+            | AgentAct::Archive
+            | AgentAct::Restore
+            | AgentAct::Rotate
+            | AgentAct::Revoke => return Ok(()),
+        }
+        self.place(&mut after);
+        let index = self.intentions.index();
+        let protected = |group: &Name| index.group(group).is_some_and(|head| head.group.is_protected());
+        let moves = after.registration.group != present;
+        if moves && (protected(&present) || protected(&after.registration.group)) {
+            self.audit.permit(actor, Permission::Unprotect, act.word())?;
+            self.audit.prove(actor, act.word())?;
+        }
         Ok(())
     }
 
@@ -306,6 +383,9 @@ impl App {
         act: &AgentAct,
     ) -> Result<BulkResult, Error> {
         self.audit.permit(actor, act.permission(), act.word())?;
+        if *act == AgentAct::Revoke && ids.len() > 1 {
+            self.audit.prove(actor, act.word())?;
+        }
         let mut result = BulkResult::default();
         // A credential is revoked once, however many of those behind it were named.
         let besides = self.reach(actor, ids, act)?.besides;
@@ -332,7 +412,10 @@ impl App {
                 Err(error) => {
                     let why = error.to_string();
                     result.refused.extend(ids.into_iter().map(|id| (id, why.clone())));
-                    if matches!(error, Error::Unavailable(_) | Error::Internal(_)) {
+                    if matches!(
+                        error,
+                        Error::Unavailable(_) | Error::ReadOnly(_) | Error::Internal(_)
+                    ) {
                         failed = Some(error);
                     }
                 }
@@ -579,7 +662,7 @@ impl App {
     }
 
     /// Changes verdicts durably with their audit entry, then in memory.
-    pub(super) async fn edit_delivery(
+    pub(in crate::app) async fn edit_delivery(
         &self,
         id: AgentId,
         entry: AuditEntry,
@@ -604,6 +687,10 @@ fn archive(registration: &mut Registration, now: Timestamp) -> Result<(), Error>
     let conflict_with = match registration.standing {
         Standing::Conflict { with } => Some(with),
         Standing::Active | Standing::Revoked { .. } => None,
+        Standing::Pending => {
+            let why = "the agent waits for a decision: approve, merge or refuse it";
+            return Err(Error::Conflict(why.into()));
+        }
         Standing::Archived { .. } => {
             return Err(Error::Conflict("the agent is archived already".into()));
         }

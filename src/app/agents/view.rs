@@ -178,7 +178,11 @@ impl App {
                 .as_ref()
                 .map(crate::fleet::packed::Packed::unpack),
             health: reported.health.as_ref().map(crate::fleet::packed::Packed::unpack),
-            delivery: agent.delivery.clone(),
+            // What is in messages that wait is nothing for everybody who may look.
+            delivery: Delivery {
+                outbox: Vec::new(),
+                ..agent.delivery.clone()
+            },
             completeness: reported.completeness,
             asking: snapshot.asking,
             sequence: snapshot.pulse.sequence,

@@ -39,7 +39,7 @@ impl App {
         let mut entry = audit_entry(&Actor::muster(), "agent.expire", format!("agent/{id}"), now);
         entry.detail = format!("ended by itself: {}", words.join(", "));
         let mut batch = Batch::new();
-        batch.put(&id, &after);
+        batch.vital().put(&id, &after);
         batch.audit(entry);
         self.store.commit(batch).await?;
         self.adopt_registration(&before, after);

@@ -23,6 +23,10 @@ impl App {
     /// number would be stored ahead of its verdict.
     pub(in crate::app) async fn flush_reported(&self) {
         let _flushing = self.flushing.lock().await;
+        // All of this can wait in memory; the store says in the log that it takes nothing.
+        if self.store.shortage().is_some() {
+            return;
+        }
         let changed: Vec<(AgentId, Reported)> = self.live.collect(|entry| {
             if !entry.dirty.reported || !entry.is_between_exchanges() {
                 return None;
@@ -93,6 +97,9 @@ impl App {
     /// although what its number covers is lost: whose report or verdict isn't in the store yet.
     pub(in crate::app) async fn flush_pulses(&self) {
         let _flushing = self.flushing.lock().await;
+        if self.store.shortage().is_some() {
+            return;
+        }
         let mut dirty = false;
         let rows = self.live.collect(|entry| {
             if !entry.is_between_exchanges() {

@@ -78,6 +78,9 @@ impl App {
             token_group: registration.token_group.as_ref(),
         };
         let index = self.intentions.index();
+        if index.lacks_groups() {
+            return;
+        }
         let decided = membership(&candidate, index.claimants());
         registration.settle(decided, |group| index.keeps_by_facts(group));
     }

@@ -107,6 +107,7 @@ impl App {
                 .store
                 .range::<TimelineEntry>(Bound::Unbounded, to, ENTRIES_A_PAGE, true)?;
             let mut batch = Batch::new();
+            batch.vital();
             for ((agent, number), _) in &rows {
                 if before.is_none_or(|(last, _)| last != *agent) {
                     kept = 0;

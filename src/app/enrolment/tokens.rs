@@ -38,6 +38,8 @@ pub struct NewEnrolmentToken {
     pub group: Option<Name>,
     /// Networks that it may be used from, as CIDR; none means any.
     pub networks: Vec<String>,
+    /// Whether an operator has to approve each of its agents before that is given anything.
+    pub by_hand: bool,
 }
 
 /// A token that was just made: the only time that its secret is shown.
@@ -139,6 +141,7 @@ impl App {
             labels: wish.labels,
             group: wish.group,
             networks: networks.map_err(|error| Error::invalid("networks", error.to_string()))?,
+            by_hand: wish.by_hand,
             created_by: actor.name.clone(),
             created_at: now,
             withdrawn_at: None,
@@ -174,7 +177,7 @@ impl App {
             ..token
         };
         let mut batch = Batch::new();
-        batch.put(&id, &token);
+        batch.vital().put(&id, &token);
         batch.audit(audit_entry(
             actor,
             "enrolment_token.withdraw",

@@ -16,6 +16,7 @@ impl App {
     /// Keeps that an agent arrived with what it was offered. When that fails it is noticed again at its next arrival.
     pub(super) async fn keep_arrival(&self, id: AgentId, before: Option<Snapshot>) {
         let mut batch = Batch::new();
+        batch.vital();
         if let Some(snapshot) = self.live.get(id) {
             batch.put(&id, &snapshot.agent.delivery);
         }

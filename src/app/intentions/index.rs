@@ -35,6 +35,8 @@ pub struct Index {
     governing: Arc<BTreeMap<AgentId, RolloutId>>,
     /// Agents that came into a group and keep what they have until a rollout takes them. Before anything that governs.
     moves: Arc<BTreeMap<AgentId, PendingMove>>,
+    /// Whether groups could not be read: nobody knows whom they would take.
+    lacks_groups: bool,
 }
 
 /// A group.
@@ -76,6 +78,12 @@ pub(in crate::app) struct SealedContent {
 }
 
 impl Index {
+    /// Whether groups could not be read. No agent changes its group then.
+    #[must_use]
+    pub fn lacks_groups(&self) -> bool {
+        self.lacks_groups
+    }
+
     /// Whether an operator holds what a group publishes.
     #[must_use]
     pub fn is_held(&self, group: &Name) -> bool {
@@ -154,7 +162,7 @@ impl Index {
     pub fn claimants(&self) -> impl Iterator<Item = Claimant<'_>> {
         self.groups().map(|head| Claimant {
             group: &head.group,
-            joins_by_facts: head.group.joins_by_facts && !self.sends_secrets(&head.group),
+            joins_by_facts: head.group.joins_by_facts && !self.takes_nobody_s_word(&head.group),
         })
     }
 
@@ -176,6 +184,12 @@ impl Index {
         targets.into_iter().any(|target| self.holds_secrets(target))
     }
 
+    /// Whether what agents say of themselves is no way into a group: secrets are sent there, or it is protected.
+    #[must_use]
+    pub fn takes_nobody_s_word(&self, group: &Group) -> bool {
+        group.is_protected() || self.sends_secrets(group)
+    }
+
     /// Whether what a target sends holds secrets.
     #[must_use]
     pub fn holds_secrets(&self, target: TargetId) -> bool {
@@ -188,16 +202,16 @@ impl Index {
     #[must_use]
     pub fn keeps_by_facts(&self, group: &Name) -> bool {
         self.group(group)
-            .is_some_and(|head| !self.sends_secrets(&head.group))
+            .is_some_and(|head| !self.takes_nobody_s_word(&head.group))
     }
 
-    /// Whether nothing of a group may go to an agent: it came by its own word, and secrets are sent there.
+    /// Whether nothing of a group may go to an agent: it came by its own word, and secrets are sent there or it is protected.
     #[must_use]
     pub fn shuts_out(&self, group: &Name, because: &Because) -> bool {
         matches!(because, Because::Fact(_))
             && self
                 .group(group)
-                .is_some_and(|head| self.sends_secrets(&head.group))
+                .is_some_and(|head| self.takes_nobody_s_word(&head.group))
     }
 
     /// A digest of what decides which group claims an agent: all of the groups but what was published to them, and of

@@ -161,6 +161,7 @@ impl Intentions {
             batch.delete::<Target>(id);
             index.remove_target(*id);
         }
+        batch.vital();
         writing.commit(batch).await?;
         writing.install(index, [], false);
         Ok(())
@@ -188,6 +189,7 @@ impl Intentions {
                 batch.delete::<SealedContent>(digest);
                 deleted += 1;
             }
+            batch.vital();
             writing.commit(batch).await?;
             writing.install(index, [], false);
         }

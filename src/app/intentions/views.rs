@@ -146,15 +146,27 @@ pub struct Preview {
     pub already_published: bool,
     /// What would change in what agents are sent; where that differs from agent to agent, for the first of `impact`.
     pub diff: Diff,
-    /// What is worth a look in the content.
+    /// What a check finds in the content, by its lines; of several layers, by the lines of these, under their names. An
+    /// error among them stops the publication.
     pub warnings: Vec<Problem>,
     /// What it would do to the agents.
     pub impact: Impact,
     /// How it would reach them, if nothing else is said.
     pub strategy: Strategy,
+    /// So many people besides the author have to approve it before it reaches anybody; 0 = nobody.
+    #[serde(default)]
+    pub approvals: u32,
     /// A rollout to the group that isn't over and is in the way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub under_way: Option<RolloutId>,
+}
+
+impl Preview {
+    /// Whether the content has errors, which stop its publication.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.warnings.iter().any(Problem::is_error)
+    }
 }
 
 /// What a publication came to.
@@ -167,6 +179,9 @@ pub struct PublishResult {
     /// The rollout that brings it to the agents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutId>,
+    /// Whether it reaches nobody until others than its author approved it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaits_approval: bool,
     /// The value of the group's `ETag` from now on.
     pub group_revision: u64,
     /// What it does to the agents, as they were a moment before.

@@ -1,6 +1,6 @@
 //! What needs attention, and how it is gathered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use serde::Serialize;
 use super::Few;
 use crate::app::agents::Origins;
 use crate::app::certificates::WORTH_A_LOOK;
-use crate::app::intentions::Index;
+use crate::app::intentions::{Index, RolloutHead};
 use crate::app::live::Snapshot;
 use crate::app::rendering::has_changed_inputs;
+use crate::app::tasks::Tasks;
 use crate::fleet::agent::health::{Condition, Status};
 use crate::fleet::agent::presence::Presence;
 use crate::fleet::agent::{HoldReason, Judgement, Standing, Verdict};
@@ -24,6 +25,7 @@ use crate::fleet::rollout::{Ended, Rollout, State};
 use crate::fleet::suspension::Terms;
 use crate::fleet::target::LayerRef;
 use crate::fleet::time::Timestamp;
+use crate::store::Store;
 
 /// How long a new agent may be silent before that is worth a look.
 const SILENT_AFTER: Duration = Duration::from_mins(10);
@@ -50,6 +52,25 @@ pub struct Trouble {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "trouble")]
 pub enum TroubleKind {
+    /// Nothing is changed for want of room.
+    ReadOnly {
+        /// What is short, without an end mark.
+        reason: String,
+    },
+    /// Records can't be read.
+    Unreadable {
+        /// How many.
+        records: usize,
+        /// Their tables.
+        tables: Vec<String>,
+    },
+    /// A task of the server died and is started again.
+    TaskDied {
+        /// Its name.
+        task: String,
+        /// What it said at last.
+        reason: String,
+    },
     /// Nothing is sent to anybody.
     FleetHeld {
         /// Why.
@@ -70,6 +91,15 @@ pub enum TroubleKind {
         group: Name,
         /// Why, without an end mark.
         reason: String,
+    },
+    /// What was published to a protected group waits for approval.
+    AwaitsApproval {
+        /// The rollout.
+        rollout: RolloutId,
+        /// Its group.
+        group: Name,
+        /// Who proposed it.
+        by: String,
     },
     /// The latest rollout of a group failed, and its agents are brought back or were.
     RolledBack {
@@ -113,6 +143,8 @@ pub enum TroubleKind {
     },
     /// Agents use the credential, uid or host name of another.
     Conflict,
+    /// Agents wait to be approved.
+    Pending,
     /// Agents are back with a replaced credential, don't take the present one, and are given nothing.
     Recovering,
     /// The certificate that was given for the admin plane ends soon, or has ended.
@@ -202,6 +234,34 @@ impl Troubles {
         }
     }
 
+    /// Looks at the store.
+    pub(super) fn look_at_store(&mut self, store: &Store) {
+        if let Some(shortage) = store.shortage() {
+            let reason = shortage.to_string();
+            self.found.entry(TroubleKind::ReadOnly { reason }).or_default();
+        }
+        let unreadable = store.unreadable();
+        if !unreadable.is_empty() {
+            let tables: BTreeSet<String> = unreadable.iter().map(|row| row.table.clone()).collect();
+            let kind = TroubleKind::Unreadable {
+                records: unreadable.len(),
+                tables: tables.into_iter().collect(),
+            };
+            self.found.entry(kind).or_default();
+        }
+    }
+
+    /// Looks at the tasks that are started again.
+    pub(super) fn look_at_tasks(&mut self, tasks: &Tasks) {
+        for (task, mending) in tasks.mending() {
+            let kind = TroubleKind::TaskDied {
+                task: task.to_owned(),
+                reason: mending.message,
+            };
+            self.found.entry(kind).or_default();
+        }
+    }
+
     /// Looks at one agent.
     pub(super) fn look(
         &mut self,
@@ -215,6 +275,7 @@ impl Troubles {
         let registration = &agent.registration;
         match registration.standing {
             Standing::Conflict { .. } => return self.count(TroubleKind::Conflict, snapshot, status.since),
+            Standing::Pending => return self.count(TroubleKind::Pending, snapshot, status.since),
             Standing::Revoked { .. } | Standing::Archived { .. } => return,
             Standing::Active => {}
         }
@@ -318,6 +379,19 @@ impl Troubles {
                     terms: terms.clone(),
                 };
                 self.found.entry(kind).or_default().began(terms.since);
+            }
+            let awaits = |rollout: &&Arc<RolloutHead>| {
+                let rollout = &rollout.rollout;
+                rollout.group == head.group.name && rollout.state == State::AwaitingApproval
+            };
+            for proposal in index.rollouts().filter(awaits) {
+                let rollout = &proposal.rollout;
+                let kind = TroubleKind::AwaitsApproval {
+                    rollout: rollout.id,
+                    group: rollout.group.clone(),
+                    by: rollout.started_by.clone(),
+                };
+                self.found.entry(kind).or_default().began(rollout.created_at);
             }
             let rollout = head.group.rollout.and_then(|id| index.rollout(id));
             if let Some((kind, since)) = rollout.and_then(|head| stopped(&head.rollout)) {

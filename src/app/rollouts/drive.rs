@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::app::changes::Topic;
 use crate::app::clock::{Clock, Stopwatch};
 use crate::app::error::Error;
-use crate::app::intentions::{GroupHead, Index, RolloutHead};
+use crate::app::intentions::{GroupHead, Index, RolloutHead, Writing};
 use crate::auth::actor::Actor;
 use crate::fleet::agent::{Delivery, Failure};
 use crate::fleet::group::Group;
@@ -90,6 +90,9 @@ impl App {
         if head.rollout.state == State::Queued {
             return self.begin_queued(id).await;
         }
+        if head.rollout.state == State::AwaitingApproval {
+            return self.review_proposal(id).await;
+        }
         // Its agents are sent nothing: were they counted as blocked, stages would pass with nobody in them.
         if index.is_held(&head.rollout.group) {
             return Ok(());
@@ -153,6 +156,7 @@ impl App {
             });
         let group = next.rollout.group.clone();
         index.put_rollout(next);
+        batch.vital();
         writing.commit(batch).await?;
         let topics = [
             Topic::Rollout(id),
@@ -269,6 +273,9 @@ impl App {
             return Ok(());
         }
         let mut batch = Batch::new();
+        if let Some(binds) = self.is_void(&index, &head.rollout) {
+            return self.ask_again(writing, index, head, binds).await;
+        }
         let over: Vec<RolloutHead> = before(&index, id).map(|head| RolloutHead::clone(head)).collect();
         self.intentions
             .supersede(&mut index, &mut batch, over, &Actor::muster().name);
@@ -283,9 +290,42 @@ impl App {
             self.intentions
                 .begin_rollout(&mut index, &mut batch, &mut changed, head.rollout, &by, &fleet);
         put_group(&mut index, &mut batch, &group, changed, self.clock.now());
+        batch.vital();
         writing.commit(batch).await?;
         let topics = [Topic::Rollout(id), Topic::Rollouts, Topic::Group(rollout.group)];
         writing.install(index, topics, true);
+        Ok(())
+    }
+
+    /// Has a rollout that waited be approved again: it isn't any more what was approved.
+    async fn ask_again(
+        &self,
+        mut writing: Writing<'_>,
+        mut index: Index,
+        mut head: RolloutHead,
+        binds: Digest,
+    ) -> Result<(), Error> {
+        let (id, now, muster) = (head.rollout.id, self.clock.now(), Actor::muster());
+        head.rollout.rebind(binds, &muster.name, now);
+        let mut batch = Batch::new();
+        batch.put(&id, &head.rollout);
+        let (group, told) = (
+            head.rollout.group.clone(),
+            format!("group {}", head.rollout.group),
+        );
+        batch.audit(AuditEntry {
+            after: Some(binds),
+            ..self
+                .intentions
+                .audited(&muster, "rollout.void_approvals", object(id), told)
+        });
+        index.put_rollout(head);
+        writing.commit(batch).await?;
+        writing.install(
+            index,
+            [Topic::Rollout(id), Topic::Rollouts, Topic::Group(group)],
+            false,
+        );
         Ok(())
     }
 
@@ -317,13 +357,14 @@ impl App {
             }
             index.remove_rollout(head.id());
         }
+        batch.vital();
         writing.commit(batch).await?;
         writing.install(index, [Topic::Rollouts], false);
         Ok(())
     }
 
     /// Every agent, as members of a rollout are chosen from.
-    fn target_members(&self) -> Vec<target::Member> {
+    pub(super) fn target_members(&self) -> Vec<target::Member> {
         let snapshots = self.live.snapshot().into_iter();
         snapshots
             .map(|snapshot| target::Member {
@@ -382,7 +423,9 @@ fn settle_group(index: &mut Index, batch: &mut Batch, rollout: &Rollout, now: Ti
         Ended::Succeeded => Some(rollout.target),
         // It had moved when everybody was reached at once.
         Ended::RolledBack => rollout.from,
-        Ended::Aborted | Ended::Superseded => head.group.target,
+        Ended::Aborted | Ended::Superseded | Ended::Rejected | Ended::Withdrawn | Ended::Expired => {
+            head.group.target
+        }
     };
     if target == head.group.target || head.group.rollout != Some(rollout.id) {
         return;

@@ -163,6 +163,7 @@ impl Intentions {
             stage_since: now,
             promoted: 0,
             accepted_failures: 0,
+            approval: None,
             governs: true,
             history: Vec::new(),
         };
@@ -192,7 +193,7 @@ impl Intentions {
         let now = self.now();
         rollout.from = group.target;
         // Whoever is in the group by its own word falls out of it where secrets are sent.
-        let secret = index.holds_secrets(rollout.target) || index.sends_secrets(group);
+        let secret = index.holds_secrets(rollout.target) || index.takes_nobody_s_word(group);
         // The agents were listed before this change began: one that went to another group meanwhile is that one's.
         let elsewhere = |agent: AgentId| {
             let moves = index.pending_move(agent);
@@ -296,7 +297,7 @@ fn is_member(group: &Group, member: &target::Member) -> bool {
 
 /// Whether a rollout keeps another from beginning. One that reached everybody has nothing left to hold back.
 fn is_in_the_way(rollout: &Rollout) -> bool {
-    !rollout.is_ended() && !rollout.is_at_once()
+    rollout.state == State::AwaitingApproval || !rollout.is_ended() && !rollout.is_at_once()
 }
 
 /// The members of a rollout that begins: stage, target, and the way back.

@@ -61,7 +61,7 @@ impl App {
                 .map_err(refused)?
         };
         let mut batch = Batch::new();
-        batch.put(&id, &head.rollout);
+        batch.vital().put(&id, &head.rollout);
         if moves_again {
             move_again(&mut index, &mut batch, &head, &retried, now);
         }

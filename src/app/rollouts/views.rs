@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::approve::ProposalView;
 use super::moves::unresolved;
 use super::numbered;
 use crate::app::App;
@@ -64,6 +65,9 @@ pub struct RolloutDetail {
     /// The rollout.
     #[serde(flatten)]
     pub summary: RolloutSummary,
+    /// What it would do, while it waits for approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<ProposalView>,
     /// The gates over all agents that were given the new content.
     pub gates: Vec<GateSummary>,
     /// Its members, worst first.
@@ -150,6 +154,7 @@ impl App {
         let open = !head.rollout.is_ended();
         Ok(RolloutDetail {
             summary: self.summed_up(&index, head, &views),
+            proposal: self.proposal_view(actor, &index, &head.rollout)?,
             gates: if open {
                 summary(&head.rollout, &head.members, &seen, now)
             } else {

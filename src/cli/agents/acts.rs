@@ -12,6 +12,7 @@ use super::matching;
 use super::naming::{Named, resolve};
 use crate::app::agents::AgentAct;
 use crate::app::terms::OnTerms;
+use crate::fleet::custom::CustomMessage;
 use crate::fleet::name::Name;
 use crate::observability::plain::plain;
 
@@ -182,6 +183,76 @@ impl ConfirmGroup {
     pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
         let act = AgentAct::ConfirmGroup { group: self.group };
         self.selection.run(session, &act).await
+    }
+}
+
+/// Send a custom message, once
+///
+/// Both sides have to announce the capability: this server announces those that its settings name. A message waits an hour
+/// for its agent, and is then dropped.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  muster agents message web-1 --capability com.example.inventory/v1 --type scan --data '{}'
+  muster agents message --filter 'group = edge' --capability com.example.inventory/v1 --type scan --file scan.bin")]
+pub(super) struct Message {
+    /// The capability
+    #[arg(long, value_name = "NAME")]
+    capability: String,
+    /// The type of message within it
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: String,
+    /// What is in it, as text
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    data: String,
+    /// A file with what is in it, in the place of --data
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    file: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+impl Message {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let data = match &self.file {
+            Some(file) => std::fs::read(file)
+                .map_err(|error| wrong(format!("cannot read {}: {error}", file.display())))?,
+            None => self.data.into_bytes(),
+        };
+        let message = CustomMessage {
+            capability: self.capability,
+            kind: self.kind,
+            data,
+        };
+        message.check().map_err(|error| wrong(error.to_string()))?;
+        self.selection.run(session, &AgentAct::Message { message }).await
+    }
+}
+
+/// Find that an agent that waits for a decision is one that is known, enrolled again
+///
+/// The known record stays, with its labels, group and story, and takes over the newcomer's credential. Its own credentials
+/// are revoked.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  muster agents merge 0192f1 --into web-3")]
+pub(super) struct Merge {
+    /// The agent that waits
+    agent: String,
+    /// The agent that it is
+    #[arg(long, value_name = "AGENT")]
+    into: String,
+    #[command(flatten)]
+    yes: Yes,
+}
+
+impl Merge {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let agent = resolve(session, &self.agent).await?;
+        let into = resolve(session, &self.into).await?;
+        let id = into.id.parse().map_err(|_| wrong("that agent has no id"))?;
+        let question = format!("Merge into {}, and revoke the credentials that it has?", into.id);
+        self.yes.ask(session.output, &question)?;
+        one(session, &agent, &AgentAct::Merge { into: id }).await
     }
 }
 
@@ -388,6 +459,7 @@ fn done(act: &AgentAct) -> &'static str {
         AgentAct::Unpin => "unpinned",
         AgentAct::ConfirmGroup { .. } => "put into the proposed group",
         AgentAct::Restart => "told to restart",
+        AgentAct::Message { .. } => "sent the message",
         AgentAct::Retry => "offered it once more",
         AgentAct::Reapply => "offered once more what is wanted",
         AgentAct::Hold { .. } => "held",
@@ -395,7 +467,9 @@ fn done(act: &AgentAct) -> &'static str {
         AgentAct::Detach { .. } => "detached",
         AgentAct::Attach => "attached",
         AgentAct::Unpublish => "given back to its group",
-        AgentAct::AcceptConflict => "accepted",
+        AgentAct::Approve => "approved",
+        AgentAct::Merge { .. } => "merged",
+        AgentAct::Refuse => "refused",
         AgentAct::Archive => "archived",
         AgentAct::Restore => "restored",
         AgentAct::Rotate => "offered a new credential",

@@ -292,6 +292,64 @@ impl Credentials {
     }
 }
 
+/// Show the last custom messages of an agent, the newest first
+#[derive(clap::Args, Debug)]
+#[command(after_help = "With --json also those that wait for it, and the capabilities of both sides.")]
+pub(super) struct Messages {
+    /// The agent
+    agent: String,
+}
+
+impl Messages {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let agent = resolve(session, &self.agent).await?;
+        let found: Value = session
+            .get(&format!("/api/v1/agents/{}/messages", agent.id))
+            .await?;
+        if session.shape.json {
+            return session.say(&found, String::new);
+        }
+        session.list(
+            list_at(&found, "/received"),
+            &[
+                time("CAME", "/at"),
+                field("CAPABILITY", "/capability"),
+                field("TYPE", "/type"),
+                field("CONTENT", "/data"),
+            ],
+            "no messages of capabilities that both announce",
+        )
+    }
+}
+
+/// List agents that wait for a decision, and whom each looks like
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Then one of:\n  muster agents approve AGENT\n  muster agents merge AGENT --into OTHER\n  muster agents refuse AGENT"
+)]
+pub(super) struct Waiting {}
+
+impl Waiting {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> anyhow::Result<()> {
+        let found: Value = session.get("/api/v1/waiting-agents").await?;
+        session.list(
+            list_at(&found, "/agents"),
+            &[
+                field("ID", "/agent/id"),
+                field("NAME", "/agent/title"),
+                field("CONFLICT", "/conflict"),
+                field("HOST", "/host"),
+                field("SYSTEM", "/system"),
+                field("ADDRESS", "/address"),
+                field("LOOKS LIKE", "/looks_like/0/agent/title"),
+                field("BY", "/looks_like/0/by"),
+                time("SINCE", "/since"),
+            ],
+            "no agent waits for a decision",
+        )
+    }
+}
+
 /// Show the components that an agent is built from
 #[derive(clap::Args, Debug)]
 pub(super) struct Components {

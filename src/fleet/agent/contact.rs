@@ -28,6 +28,8 @@ pub struct Contact {
     pub transport: Transport,
     /// Whether our capabilities were stated (S-101).
     pub capabilities_stated: bool,
+    /// Whether our custom capabilities were announced (S-270).
+    pub custom_announced: bool,
     /// Where asking for the full state stands.
     pub asking: Asking,
     /// How often the component list was asked for (S-284).
@@ -125,6 +127,7 @@ impl Contact {
         Self {
             transport,
             capabilities_stated: false,
+            custom_announced: false,
             asking: Asking::No,
             components_asked: 0,
             offered: None,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::connection::ConnectionDelivery;
 use super::report::RemoteConfigOutcome;
+use crate::fleet::custom::Queued;
 use crate::fleet::hash::Digest;
 use crate::fleet::time::Timestamp;
 
@@ -39,6 +40,9 @@ pub struct Delivery {
     /// before it is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub again: Option<Offered>,
+    /// Custom messages that wait for it, in their order. Each is taken out before it is sent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outbox: Vec<Queued>,
 }
 
 /// A content, and when.
@@ -154,16 +158,18 @@ impl Delivery {
             hold: _,
             restart: _,
             connection: _,
+            outbox: _,
         } = self;
         let said = acknowledged.as_ref().and_then(|said| said.digest);
         let offered = [*offered, *applied, *again].into_iter().flatten();
         offered.map(|offered| offered.digest).chain(said)
     }
 
-    /// Whether something is to be said that no comparison of intent and reports tells: a restart, or an offer once more.
+    /// Whether something is to be said that no comparison of intent and reports tells: a restart, an offer once more, or a
+    /// custom message.
     #[must_use]
     pub fn has_orders(&self) -> bool {
-        self.restart.is_some() || self.again.is_some()
+        self.restart.is_some() || self.again.is_some() || !self.outbox.is_empty()
     }
 
     /// Whether `digest` is to be offered once more.

@@ -13,6 +13,18 @@ use crate::fleet::suspension::{Ended, Terms};
 pub enum Happening {
     /// It was enrolled.
     Enrolled,
+    /// An operator approved it, after it had waited for that.
+    Approved {
+        /// Who.
+        by: String,
+    },
+    /// An operator found that it had been enrolled again, and gave it the credential of the record that came of that.
+    Merged {
+        /// Who.
+        by: String,
+        /// That record.
+        from: crate::fleet::ids::AgentId,
+    },
     /// It spoke for the first time.
     FirstContact,
     /// It came online.
@@ -65,6 +77,14 @@ pub enum Happening {
     ReportLost,
     /// It was told to restart.
     RestartSent,
+    /// A custom message was sent to it.
+    MessageSent {
+        /// The capability.
+        capability: String,
+        /// The type of message.
+        #[serde(rename = "type")]
+        message: String,
+    },
     /// It was given another uid.
     UidAssigned,
     /// It moved to another group.

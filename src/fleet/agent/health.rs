@@ -70,8 +70,12 @@ pub fn status(agent: &Agent, presence: Presence, config: &Judgement<'_>, now: Ti
         Standing::Revoked { at } => return say(Condition::Down, "Its credential was revoked", at),
         Standing::Archived { at, .. } => return say(Condition::Unknown, "Archived", at),
         Standing::Conflict { .. } => {
-            let reason = "Uses the credential of another agent: acknowledged and given nothing";
+            let reason = "Looks like another agent: acknowledged and given nothing";
             return say(Condition::Degraded, reason, agent.registration.origin.at);
+        }
+        Standing::Pending => {
+            let reason = "Waits to be approved: acknowledged and given nothing";
+            return say(Condition::Unknown, reason, agent.registration.origin.at);
         }
         Standing::Active => {}
     }

@@ -13,6 +13,7 @@ use super::report::{Component, Parts, Report};
 use super::reported::Completeness;
 use crate::fleet::capabilities::Capabilities;
 use crate::fleet::config::ConfigMap;
+use crate::fleet::custom::CustomMessage;
 use crate::fleet::hash::HashKey;
 use crate::fleet::ids::CredentialId;
 use crate::fleet::time::Timestamp;
@@ -56,6 +57,8 @@ pub struct Observed {
     pub clone_suspected: bool,
     /// The credential of a connection offer that the agent could not use.
     pub connection_failed: Option<CredentialId>,
+    /// A custom message that came with it.
+    pub custom_message: Option<CustomMessage>,
 }
 
 /// Why an agent's state can't be trusted to be whole.

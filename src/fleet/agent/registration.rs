@@ -75,6 +75,12 @@ pub struct Origin {
     /// The host name that was given at enrolment; empty when none was.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub host: String,
+    /// The id of the machine that was given at enrolment; empty when none was.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub host_id: String,
+    /// The system that was given at enrolment, such as `Linux 6.8.0 x86_64`; empty when none was.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub system: String,
     /// The address it enrolled or first spoke from; empty when unknown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub address: String,
@@ -90,6 +96,8 @@ pub enum Standing {
     /// Served.
     #[default]
     Active,
+    /// Waits for an operator to approve it: acknowledged and given nothing.
+    Pending,
     /// A second agent that uses another one's credential: acknowledged and given nothing.
     Conflict {
         /// The agent whose credential it uses.
@@ -145,6 +153,12 @@ impl Registration {
     #[must_use]
     pub fn is_served(&self) -> bool {
         self.standing == Standing::Active
+    }
+
+    /// Whether it waits for an operator to decide about it.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        matches!(self.standing, Standing::Pending | Standing::Conflict { .. })
     }
 
     /// Whether an operator put it away.

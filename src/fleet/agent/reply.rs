@@ -11,6 +11,7 @@ use super::{HoldReason, Subject};
 use crate::fleet::capabilities::Capabilities;
 use crate::fleet::config::ConfigMap;
 use crate::fleet::connection_offer::ConnectionOffer;
+use crate::fleet::custom::{CustomMessage, Queued};
 use crate::fleet::hash::{ConfigHash, Digest, HashKey};
 use crate::fleet::ids::InstanceUid;
 use crate::fleet::time::Timestamp;
@@ -70,6 +71,10 @@ pub struct Update {
     pub remote_config: Option<Arc<Offer>>,
     /// Settings of the agent's own connection.
     pub connection: Option<Arc<ConnectionOffer>>,
+    /// Our custom capabilities, all of them.
+    pub custom_capabilities: Option<Arc<[String]>>,
+    /// A custom message.
+    pub custom_message: Option<Arc<CustomMessage>>,
 }
 
 impl Update {
@@ -145,6 +150,8 @@ pub struct Desired {
     pub own: bool,
     /// The settings of its connection; `None` when it keeps those that it has.
     pub connection: Option<Arc<ConnectionOffer>>,
+    /// The custom capabilities that we announce.
+    pub custom: Arc<[String]>,
 }
 
 impl Desired {
@@ -184,11 +191,43 @@ impl Subject<'_> {
                 verdict |= self.note_offer(offer.stamp.digest, now);
                 update.remote_config = Some(offer);
             }
+            verdict |= self.take_message(&mut update, desired, now);
         }
         verdict |= self.offer_connection(&mut update, desired, now);
         self.contact.status_reported = false;
         self.contact.note(&update);
         (Reply::Update(update), verdict)
+    }
+
+    /// Announces our custom capabilities on a link that doesn't know them, and takes the next message out that both sides
+    /// announce: one at a time (S-275), and at most once. Whether the record changed.
+    fn take_message(&mut self, update: &mut Update, desired: &Desired, now: Timestamp) -> bool {
+        if !self.contact.custom_announced && !desired.custom.is_empty() {
+            self.contact.custom_announced = true;
+            update.custom_capabilities = Some(Arc::clone(&desired.custom));
+        }
+        if self.agent.delivery.outbox.is_empty() {
+            return false;
+        }
+        let theirs = &self.agent.reported.custom_capabilities;
+        let goes = |waiting: &Queued| {
+            let name = &waiting.message.capability;
+            !waiting.is_over(now) && theirs.contains(name) && desired.custom.contains(name)
+        };
+        let next = self.agent.delivery.outbox.iter().position(goes);
+        let over = self
+            .agent
+            .delivery
+            .outbox
+            .iter()
+            .any(|waiting| waiting.is_over(now));
+        if next.is_none() && !over {
+            return false;
+        }
+        let outbox = &mut Arc::make_mut(self.agent).delivery.outbox;
+        update.custom_message = next.map(|at| Arc::new(outbox.remove(at).message));
+        outbox.retain(|waiting| !waiting.is_over(now));
+        true
     }
 
     /// What goes over a link of a recovery credential: acknowledgements, and the offer of the present one.
@@ -241,6 +280,7 @@ impl Subject<'_> {
             new_uid: self.contact.new_uid,
             remote_config,
             connection,
+            ..Update::default()
         }))
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::fleet::attributes::{Attribute, Description};
 use crate::fleet::capabilities::Capabilities;
 use crate::fleet::config::ConfigMap;
+use crate::fleet::custom::CustomMessage;
 use crate::fleet::ids::InstanceUid;
 use crate::fleet::time::Timestamp;
 
@@ -47,6 +48,8 @@ pub struct Parts {
     pub available_components: Option<AvailableComponents>,
     /// The custom capabilities that it lists; an empty list is "none".
     pub custom_capabilities: Option<Vec<String>>,
+    /// A message of one of them.
+    pub custom_message: Option<CustomMessage>,
 }
 
 /// A component's health with its children: OpAMP's `ComponentHealth`.

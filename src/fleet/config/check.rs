@@ -1,6 +1,6 @@
 //! Whether a content may be kept and published as a config of its kind.
 
-use super::lint::{Available, lint_for};
+use super::lint::{Available, Judged, lint_for};
 use super::yaml::Limits;
 use super::{ConfigMap, Kind, Position, Problem};
 
@@ -9,19 +9,25 @@ const MOST_FILES: usize = 256;
 /// The longest name of an entry, type and role, in bytes.
 const LONGEST_NAME: usize = 256;
 
-/// The problems of a content, as a config of this kind, for agents that have these components. No error among them: it
-/// may be published.
+/// The problems of a content, as a config of this kind, for agents that have these components. No error among them: a layer
+/// may be saved, and a whole be published. Files are whole by themselves.
 #[must_use]
-pub fn check(kind: Kind, content: &ConfigMap, limits: &Limits, available: &Available) -> Vec<Problem> {
+pub fn check(
+    kind: Kind,
+    content: &ConfigMap,
+    limits: &Limits,
+    available: &Available,
+    judged: Judged,
+) -> Vec<Problem> {
     match kind {
-        Kind::Collector => collector(content, limits, available),
+        Kind::Collector => collector(content, limits, available, judged),
         Kind::Files => files(content, limits),
     }
 }
 
-fn collector(content: &ConfigMap, limits: &Limits, available: &Available) -> Vec<Problem> {
+fn collector(content: &ConfigMap, limits: &Limits, available: &Available, judged: Judged) -> Vec<Problem> {
     match (content.files.len(), content.files.get("")) {
-        (1, Some(document)) => lint_for(&document.body, limits, available),
+        (1, Some(document)) => lint_for(&document.body, limits, available, judged),
         _ => vec![error(
             None,
             "a collector takes one document, under the empty name",
@@ -96,7 +102,13 @@ mod tests {
     use crate::fleet::config::ConfigFile;
 
     fn errors(kind: Kind, content: &ConfigMap) -> Vec<String> {
-        let problems = check(kind, content, &Limits::default(), &Available::default());
+        let problems = check(
+            kind,
+            content,
+            &Limits::default(),
+            &Available::default(),
+            Judged::Whole,
+        );
         problems
             .iter()
             .filter(|p| p.is_error())
@@ -154,7 +166,13 @@ mod tests {
         big.files.get_mut("a").unwrap().body = vec![b'x'; 1 << 20];
         assert_eq!(errors(Kind::Files, &big).len(), 1);
         big.files.get_mut("a").unwrap().body.clear();
-        let problems = check(Kind::Files, &big, &Limits::default(), &Available::default());
+        let problems = check(
+            Kind::Files,
+            &big,
+            &Limits::default(),
+            &Available::default(),
+            Judged::Whole,
+        );
         assert_eq!((problems.len(), problems[0].is_error()), (1, false));
         assert_eq!(problems[0].file.as_deref(), Some("a"));
     }

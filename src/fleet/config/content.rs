@@ -123,7 +123,7 @@ impl ConfigMap {
     }
 }
 
-mod text_or_base64 {
+pub(crate) mod text_or_base64 {
     use std::borrow::Cow;
 
     use base64::Engine as _;
@@ -132,14 +132,14 @@ mod text_or_base64 {
 
     const MARK: &str = "base64:";
 
-    pub(super) fn serialize<S: Serializer>(body: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(body: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(body) {
             Ok(text) if !text.starts_with(MARK) => serializer.serialize_str(text),
             _ => serializer.collect_str(&format_args!("{MARK}{}", STANDARD.encode(body))),
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         let text = Cow::<'_, str>::deserialize(deserializer)?;
         match text.strip_prefix(MARK) {
             Some(encoded) => STANDARD.decode(encoded).map_err(serde::de::Error::custom),

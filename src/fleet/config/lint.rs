@@ -2,15 +2,33 @@
 //!
 //! It knows the frame (sections, pipelines, references) and not the settings of single components: those are theirs,
 //! and change with every version.
+//!
+//! A text is judged as one of two things ([`Judged`]). A whole configuration has to have all that a collector needs. A layer
+//! may lack what others bring: that is told as [`Severity::Incomplete`](super::Severity::Incomplete), where it is an error of
+//! a whole. All else (what can't be read, unknown sections, wrong types) is the same error in both.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 pub use super::available::Available;
 use super::available::Has;
-use super::merge::misplaced_appends;
+use super::merge::misplaced_tags;
 use super::problem::{Position, Problem};
 use super::variables::variables;
 use super::yaml::{self, Entry, Limits, Node, Value};
+
+/// What a text is looked at as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Judged {
+    /// One of the layers of a configuration: it may lack what others bring.
+    #[default]
+    Layer,
+    /// All that agents are sent.
+    Whole,
+}
 
 /// The sections that define components, each with the word for one of them.
 const SECTIONS: [(&str, &str); 5] = [
@@ -22,29 +40,32 @@ const SECTIONS: [(&str, &str); 5] = [
 ];
 const SIGNALS: [&str; 4] = ["traces", "metrics", "logs", "profiles"];
 
-/// The problems of a collector's configuration, in the order of the text. No error among them: it may be published.
+/// The problems of a collector's configuration, in the order of the text. No error among them: a layer may be saved, and a
+/// whole be published.
 #[must_use]
-pub fn lint(text: &[u8], limits: &Limits) -> Vec<Problem> {
-    lint_for(text, limits, &Available::default())
+pub fn lint(text: &[u8], limits: &Limits, judged: Judged) -> Vec<Problem> {
+    lint_for(text, limits, &Available::default(), judged)
 }
 
 /// As [`lint`], for agents that report which components they have.
 #[must_use]
-pub fn lint_for(text: &[u8], limits: &Limits, available: &Available) -> Vec<Problem> {
+pub fn lint_for(text: &[u8], limits: &Limits, available: &Available, judged: Judged) -> Vec<Problem> {
     let root = match yaml::parse(text, limits) {
         Ok(root) => root,
         Err(problems) => return problems,
     };
     let mut lint = Lint {
+        judged,
         available,
         defined: BTreeMap::new(),
+        removed: BTreeSet::new(),
         open: BTreeSet::new(),
         used: BTreeSet::new(),
         feeds: BTreeMap::new(),
         problems: Vec::new(),
     };
     lint.document(&root);
-    lint.problems.extend(misplaced_appends(&root));
+    lint.problems.extend(misplaced_tags(&root));
     lint.problems.extend(variables(&root).err().unwrap_or_default());
     lint.problems.sort();
     lint.problems
@@ -72,8 +93,11 @@ struct Feeds {
 }
 
 struct Lint<'a> {
+    judged: Judged,
     available: &'a Available,
     defined: BTreeMap<Id<'a>, Position>,
+    /// What is taken away from the layers below.
+    removed: BTreeSet<Id<'a>>,
     /// Sections whose content only the collector can resolve.
     open: BTreeSet<&'static str>,
     used: BTreeSet<Id<'a>>,
@@ -84,9 +108,10 @@ struct Lint<'a> {
 impl<'a> Lint<'a> {
     fn document(&mut self, root: &'a Node) {
         if root.is_null() {
-            return self.error(
+            return self.lacks(
                 root.at,
                 "the document is empty; to have agents run nothing, hold the group instead",
+                "this says nothing: another layer of the group must bring the configuration",
             );
         }
         let Some(entries) = self.entries(root, "a configuration") else {
@@ -109,10 +134,14 @@ impl<'a> Lint<'a> {
         }
         match root.entry("service") {
             Some(service) => self.service(service),
-            None => self.error(root.at, "there is no `service`; it says which pipelines run"),
+            None => self.lacks(
+                root.at,
+                "there is no `service`; it says which pipelines run",
+                "there is no `service`: another layer of the group must bring it, with the pipelines that run",
+            ),
         }
         self.connectors();
-        self.unused();
+        self.unused(root);
     }
 
     /// A section that defines components.
@@ -132,6 +161,10 @@ impl<'a> Lint<'a> {
                 self.error(component.at, message);
                 continue;
             };
+            if component.value.removes() {
+                self.removed.insert((section, component.key.as_str()));
+                continue;
+            }
             self.defined
                 .insert((section, component.key.as_str()), component.at);
             match self.available.has(section, kind) {
@@ -162,9 +195,10 @@ impl<'a> Lint<'a> {
         }
         let Some(pipelines) = service.value.entry("pipelines") else {
             if !is_open(&service.value) {
-                self.error(
+                self.lacks(
                     service.at,
                     "`service` has no pipelines, so that nothing would run",
+                    "`service` has no pipelines: another layer of the group must bring them",
                 );
             }
             return;
@@ -173,7 +207,11 @@ impl<'a> Lint<'a> {
             return;
         };
         if each.is_empty() {
-            self.error(pipelines.at, "there is no pipeline, so that nothing would run");
+            self.lacks(
+                pipelines.at,
+                "there is no pipeline, so that nothing would run",
+                "there is no pipeline: another layer of the group must bring those that run",
+            );
         }
         for pipeline in each {
             self.pipeline(pipeline);
@@ -189,6 +227,9 @@ impl<'a> Lint<'a> {
                 pipeline.key
             );
             self.error(pipeline.at, message);
+        }
+        if pipeline.value.removes() {
+            return;
         }
         let Some(parts) = self.entries(&pipeline.value, "a pipeline") else {
             return;
@@ -210,10 +251,9 @@ impl<'a> Lint<'a> {
             let value = pipeline.value.entry(part).map(|entry| &entry.value);
             let some = value.is_some_and(|v| v.items().is_some_and(|items| !items.is_empty()) || is_open(v));
             if !some && !is_open(&pipeline.value) {
-                self.error(
-                    pipeline.at,
-                    format!("the pipeline {:?} has no {one}", pipeline.key),
-                );
+                let none = format!("the pipeline {:?} has no {one}", pipeline.key);
+                let elsewhere = format!("{none}: another layer of the group must bring it");
+                self.lacks(pipeline.at, none, elsewhere);
             }
         }
     }
@@ -242,12 +282,25 @@ impl<'a> Lint<'a> {
                 .iter()
                 .find(|section| self.defined.contains_key(&(**section, id)));
             let Some(section) = found else {
+                if sections
+                    .iter()
+                    .any(|section| self.removed.contains(&(*section, id)))
+                {
+                    let message =
+                        format!("the {one} {id:?} is removed in this very text, and can't be used here");
+                    self.error(item.at, message);
+                    continue;
+                }
                 let somewhere_else = sections.iter().any(|section| self.open.contains(section));
                 if !somewhere_else {
                     let places = sections.join("` or `");
-                    self.error(
+                    self.lacks(
                         item.at,
                         format!("the {one} {id:?} is not defined under `{places}`"),
+                        format!(
+                            "the {one} {id:?} is not defined here: another layer of the group must define it under \
+                             `{places}`"
+                        ),
                     );
                 }
                 continue;
@@ -280,15 +333,23 @@ impl<'a> Lint<'a> {
         for (id, feeds) in std::mem::take(&mut self.feeds) {
             match (feeds.exporter_at, feeds.receiver_at) {
                 (Some(at), None) => {
-                    self.error(
+                    self.lacks(
                         at,
                         format!("no pipeline has the connector {id:?} as a receiver, so that data ends here"),
+                        format!(
+                            "no pipeline here has the connector {id:?} as a receiver: one of another layer of the group \
+                             must"
+                        ),
                     );
                 }
                 (None, Some(at)) => {
-                    self.error(
+                    self.lacks(
                         at,
                         format!("no pipeline has the connector {id:?} as an exporter, so that no data comes"),
+                        format!(
+                            "no pipeline here has the connector {id:?} as an exporter: one of another layer of the \
+                             group must"
+                        ),
                     );
                 }
                 _ => {}
@@ -296,8 +357,23 @@ impl<'a> Lint<'a> {
         }
     }
 
-    fn unused(&mut self) {
+    /// What is defined for nothing. A layer that has no place to name components leaves that to others.
+    fn unused(&mut self, root: &Node) {
+        let service = root.entry("service").map(|service| &service.value);
+        let names = |part: &str| {
+            let part = service.and_then(|service| service.entry(part));
+            part.is_some_and(|part| !part.value.is_null())
+        };
+        let (pipelines, extensions) = (names("pipelines"), names("extensions"));
         for ((section, id), at) in &self.defined {
+            let could = if *section == "extensions" {
+                extensions
+            } else {
+                pipelines
+            };
+            if self.judged == Judged::Layer && !could {
+                continue;
+            }
             if !self.used.contains(&(*section, *id)) {
                 let one = SECTIONS
                     .into_iter()
@@ -331,6 +407,14 @@ impl<'a> Lint<'a> {
 
     fn error(&mut self, at: Position, message: impl Into<String>) {
         self.problems.push(Problem::error(at, message));
+    }
+
+    /// Something that a configuration has to have is not here: an error of a whole one, and what a layer leaves to others.
+    fn lacks(&mut self, at: Position, whole: impl Into<String>, layer: impl Into<String>) {
+        self.problems.push(match self.judged {
+            Judged::Whole => Problem::error(at, whole),
+            Judged::Layer => Problem::incomplete(at, layer),
+        });
     }
 }
 

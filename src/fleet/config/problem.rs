@@ -35,6 +35,8 @@ pub struct Problem {
 pub enum Severity {
     /// Agents would refuse it, or not run as meant: it can't be published.
     Error,
+    /// A part is missing that another layer has to bring: it can be saved, and published with that layer.
+    Incomplete,
     /// Worth a look.
     Warning,
 }
@@ -81,6 +83,21 @@ impl Problem {
             severity: Severity::Warning,
             ..Self::error(at, message)
         }
+    }
+
+    /// That a part is missing which another layer has to bring.
+    #[must_use]
+    pub fn incomplete(at: Position, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Incomplete,
+            ..Self::error(at, message)
+        }
+    }
+
+    /// Whether a part is missing that another layer has to bring.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        self.severity == Severity::Incomplete
     }
 
     /// Whether it stops a publication.

@@ -102,7 +102,7 @@ fn header(yaml: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::config::lint::lint;
+    use crate::fleet::config::lint::{Judged, lint};
     use crate::fleet::config::yaml::{self, Limits};
     use crate::fleet::name::Name;
 
@@ -110,7 +110,7 @@ mod tests {
     fn each_passes_our_own_check_without_a_remark() {
         for starter in STARTERS {
             assert_eq!(
-                lint(starter.yaml.as_bytes(), &Limits::default()),
+                lint(starter.yaml.as_bytes(), &Limits::default(), Judged::Whole),
                 [],
                 "{}",
                 starter.name

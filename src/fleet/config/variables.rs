@@ -115,7 +115,7 @@ fn resolved(
         value,
         at: node.at,
         quoted: node.quoted,
-        append: node.append,
+        tag: node.tag,
         layer: node.layer,
     }
 }

@@ -48,10 +48,19 @@ pub struct Node {
     pub value: Value,
     /// Whether it is a text in quotes or a block: what a variable in it becomes stays text.
     pub quoted: bool,
-    /// Whether it has the tag `!append`: a list that goes on where the layers below it end.
-    pub append: bool,
+    /// What it asks of the layers below it; `None`: the usual.
+    pub tag: Option<Tag>,
     /// The layer of a merged document that it comes from; 0 in a document alone.
     pub layer: u16,
+}
+
+/// What a value asks of the layers below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tag {
+    /// `!append`: a list that goes on where theirs ends.
+    Append,
+    /// `!remove`, with nothing behind it: what they have at this key is not to be there.
+    Remove,
 }
 
 /// One entry of a map.
@@ -92,7 +101,7 @@ impl Node {
             at,
             value,
             quoted: false,
-            append: false,
+            tag: None,
             layer: 0,
         }
     }
@@ -137,6 +146,12 @@ impl Node {
         } else {
             None
         }
+    }
+
+    /// Whether it takes away what the layers below it have.
+    #[must_use]
+    pub fn removes(&self) -> bool {
+        self.tag == Some(Tag::Remove)
     }
 
     /// Whether there is no value.

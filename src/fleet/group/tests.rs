@@ -15,6 +15,7 @@ fn group(named: &str, priority: i32, joins_by_facts: bool, selectors: &[&str]) -
         target: None,
         strategy: None,
         rollout: None,
+        approvals: 0,
         hold: None,
         created_at: Timestamp::EPOCH,
         updated_at: Timestamp::EPOCH,

@@ -12,7 +12,10 @@ pub fn waits(rollout: &Rollout, members: &Members, stages: &[Counts]) -> String 
     let all = Counts::sum(stages);
     match &rollout.state {
         State::Queued => "It begins when the rollout before it has ended.".to_owned(),
-        State::AwaitingApproval => "It begins when a second person agrees.".to_owned(),
+        State::AwaitingApproval => match rollout.approval.as_ref().map_or(1, super::Approval::missing) {
+            0 | 1 => "It begins when somebody other than its author approves it.".to_owned(),
+            more => format!("It begins when {more} people other than its author approve it."),
+        },
         State::Running { stage } => running(rollout, members, stages, *stage),
         State::Paused { stage, why } => {
             format!("Paused in stage {}: {}.", stage + 1, why.words())
@@ -48,6 +51,9 @@ pub fn waits(rollout: &Rollout, members: &Members, stages: &[Counts]) -> String 
             }
             Ended::Aborted => "Aborted: every agent keeps what it has now.".to_owned(),
             Ended::Superseded => "A later rollout took its place.".to_owned(),
+            Ended::Rejected => "It was rejected; nothing was sent.".to_owned(),
+            Ended::Withdrawn => "It was taken back; nothing was sent.".to_owned(),
+            Ended::Expired => "Nobody approved it in time; nothing was sent.".to_owned(),
         },
     }
 }

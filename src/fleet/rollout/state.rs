@@ -83,6 +83,12 @@ pub enum Ended {
     Aborted,
     /// A later one took its place; everybody keeps what they have.
     Superseded,
+    /// Somebody who was to approve it didn't want it; it never began.
+    Rejected,
+    /// Its author took it back; it never began.
+    Withdrawn,
+    /// Nobody approved it in time; it never began.
+    Expired,
 }
 
 /// Something that happened to a rollout.
@@ -177,11 +183,7 @@ impl Act {
             | (Self::Promote | Self::RollBack, State::Running { .. } | State::Paused { .. })
             | (
                 Self::Abort,
-                State::Queued
-                | State::AwaitingApproval
-                | State::Running { .. }
-                | State::Paused { .. }
-                | State::RollingBack { .. },
+                State::Queued | State::Running { .. } | State::Paused { .. } | State::RollingBack { .. },
             )
             | (
                 Self::Retry { .. },
@@ -347,6 +349,9 @@ impl State {
                 Ended::RolledBack => "was rolled back".to_owned(),
                 Ended::Aborted => "was aborted".to_owned(),
                 Ended::Superseded => "was superseded".to_owned(),
+                Ended::Rejected => "was rejected".to_owned(),
+                Ended::Withdrawn => "was withdrawn".to_owned(),
+                Ended::Expired => "was not approved in time".to_owned(),
             },
         }
     }
@@ -365,6 +370,9 @@ impl State {
                 Ended::RolledBack => "rolled back",
                 Ended::Aborted => "aborted",
                 Ended::Superseded => "superseded",
+                Ended::Rejected => "rejected",
+                Ended::Withdrawn => "withdrawn",
+                Ended::Expired => "expired",
             },
         }
     }

@@ -21,6 +21,10 @@ impl Collector for StoreCollector {
         let Statistics {
             file_bytes,
             free_bytes,
+            low_water_bytes,
+            short,
+            unreadable,
+            tables,
             cache_bytes,
             commits,
             batches,
@@ -58,6 +62,11 @@ impl Collector for StoreCollector {
         let sizes = [
             ("file", "The size of the database file", Some(file_bytes)),
             ("free", "The space that is left on its disk", free_bytes.as_ref()),
+            (
+                "low_water",
+                "With less space left than this, only what is vital is written",
+                Some(low_water_bytes),
+            ),
             ("cache", "Pages in memory", Some(cache_bytes)),
         ];
         for (name, help, bytes) in sizes {
@@ -69,6 +78,29 @@ impl Collector for StoreCollector {
                 Some(&BYTES),
                 gauge.metric_type(),
             )?)?;
+        }
+        let counts = [
+            (
+                "read_only",
+                "1 while only what is vital is written, for want of room",
+                u64::from(*short),
+            ),
+            ("unreadable", "Records that can't be read", *unreadable),
+        ];
+        for (name, help, count) in counts {
+            let gauge = ConstGauge::new(count);
+            gauge.encode(encoder.encode_descriptor(&full(name), help, None, gauge.metric_type())?)?;
+        }
+        let name = full("table");
+        let mut sizes = encoder.encode_descriptor(
+            &name,
+            "Keys and values of a table, as of the last look",
+            Some(&BYTES),
+            MetricType::Gauge,
+        )?;
+        for table in tables {
+            let gauge = ConstGauge::new(table.bytes);
+            gauge.encode(sizes.encode_family(&[("table", table.table.as_str())])?)?;
         }
         let bounds = LATENCY_BOUNDS_SECONDS.into_iter().chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds.zip(commit_buckets.iter().copied()).collect();

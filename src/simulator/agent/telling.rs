@@ -105,6 +105,7 @@ impl Agent {
             connection_status: None,
             available_components: tell.components.then(|| profile::components(tell.component_list)),
             custom_capabilities: None,
+            custom_message: None,
         }
     }
 
@@ -128,6 +129,7 @@ pub(in crate::simulator) fn full_size(profile: &Profile) -> usize {
         connection_status: None,
         available_components: Some(profile::components(false)),
         custom_capabilities: None,
+        custom_message: None,
     };
     let message = Outgoing {
         uid: vec![1; 16],

@@ -457,3 +457,39 @@ async fn the_overview_tells_of_inputs_that_changed_and_of_rollouts_that_wait_for
         "{page}"
     );
 }
+
+#[tokio::test]
+async fn a_layer_is_saved_as_a_part_and_the_pages_say_where_the_rest_must_come_from() {
+    let site = edge().await;
+    let part = "exporters: {otlp: {endpoint: 'part:4317'}}\n";
+    site.done(
+        "/configs/-/new",
+        &[("name", "part"), ("kind", "collector"), ("content", part)],
+    )
+    .await;
+    let page = site.page("/configs/part/edit").await;
+    assert!(
+        page.contains("Incomplete") && page.contains("There is no `service`: another layer"),
+        "{page}"
+    );
+    let page = site.page("/configs/part").await;
+    assert!(page.contains("Incomplete"), "{page}");
+
+    let page = site.page("/publish?group=edge&layers=part%401").await;
+    assert!(
+        page.contains("What stops it") && page.contains("the errors above stop it"),
+        "{page}"
+    );
+    assert!(!page.contains("Send revision 1 of part"), "{page}");
+    let page = site.page("/groups/edge/rendered?layers=part%401").await;
+    assert!(
+        page.contains("What stops it from being published") && page.contains("href=\"#L1\""),
+        "{page}"
+    );
+
+    let page = site.page("/publish?group=edge&layers=base%401%2Cpart%401").await;
+    assert!(
+        page.contains("Send base@1 + part@1") && !page.contains("What stops it"),
+        "{page}"
+    );
+}

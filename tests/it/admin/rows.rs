@@ -271,6 +271,15 @@ async fn configs_keep_revisions_that_can_be_read_compared_and_checked() {
     let broken = json!({"yaml": "receivers: ["});
     let found = site.post("/api/v1/config-check", &broken).await.json();
     assert!(found["problems"][0]["line"].is_u64(), "{found}");
+    let part = json!({"yaml": "exporters: {debug: }"});
+    for (path, severity) in [
+        ("/api/v1/config-check", "incomplete"),
+        ("/api/v1/config-check?as=layer", "incomplete"),
+        ("/api/v1/config-check?as=whole", "error"),
+    ] {
+        let found = site.post(path, &part).await.json();
+        assert_eq!(found["problems"][0]["severity"], severity, "{path}");
+    }
     let refused = site
         .post(
             "/api/v1/configs",

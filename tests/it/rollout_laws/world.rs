@@ -172,6 +172,7 @@ impl World {
             stage_since: now,
             promoted: 0,
             accepted_failures: 0,
+            approval: None,
             governs: true,
             history: Vec::new(),
             strategy,
@@ -308,8 +309,7 @@ impl World {
     fn answer(&mut self, agent: AgentId, pushed: bool) {
         let desired = Desired {
             config: Intent::Want(Arc::clone(&self.offers[usize::from(self.wanted(agent))])),
-            own: false,
-            connection: None,
+            ..Desired::default()
         };
         let now = self.now;
         let host = self.hosts.get_mut(&agent).unwrap();

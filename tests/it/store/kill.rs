@@ -13,7 +13,7 @@ const WRITERS: u64 = 6;
     clippy::disallowed_methods,
     reason = "how many kills a run makes is asked of the environment"
 )]
-fn variable(name: &str) -> Option<String> {
+pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
@@ -48,6 +48,13 @@ fn numbers(store: &Store, agent: u8) -> Vec<u64> {
 fn child(folder: &Path) {
     let store = open(folder);
     let next = AtomicU64::new(numbers(&store, 1).last().map_or(1, |last| last + 1));
+    // A kill may come in the middle of a compaction, too.
+    let compacting = store.clone();
+    std::thread::spawn(move || {
+        while compacting.compact().is_ok() {
+            std::thread::yield_now();
+        }
+    });
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let writers = (0..WRITERS).map(|_| async {

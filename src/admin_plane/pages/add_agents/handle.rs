@@ -38,6 +38,7 @@ struct Posted {
     many: String,
     networks: String,
     note: String,
+    by_hand: bool,
 }
 
 impl Default for Posted {
@@ -51,6 +52,7 @@ impl Default for Posted {
             many: String::new(),
             networks: String::new(),
             note: String::new(),
+            by_hand: false,
         }
     }
 }
@@ -75,6 +77,7 @@ impl Posted {
             labels: read_labels("labels", &self.labels)?,
             group,
             networks: lines(&self.networks).map(|(_, line)| line.to_owned()).collect(),
+            by_hand: self.by_hand,
         })
     }
 }
@@ -170,6 +173,7 @@ fn form_page(call: &Call, status: StatusCode, posted: &Posted, errors: &Errors) 
         many: &posted.many,
         networks: &posted.networks,
         note: &posted.note,
+        by_hand: posted.by_hand,
         errors,
     };
     let stage = Stage::of(call);

@@ -45,6 +45,20 @@ pub fn steps(way: Way, joining: &Joining, ca_pem: &str, secret: &str) -> Vec<Ste
             code: joining.line(secret, ""),
             label: "the line to paste",
         }],
+        Way::MacOs => vec![Step {
+            title: "Paste this into a terminal of the Mac.",
+            words: "It asks for the password of sudo. It finds the Supervisor (opampsupervisor) and the Collector that are installed, or is told where they are: append --help to see how. What the host collects now it is left to collect; stop that once a configuration was published to the new agent.",
+            code: joining.macos_line(secret),
+            label: "the line to paste",
+        }],
+        Way::Windows => vec![Step {
+            title: "Paste this into PowerShell as an administrator.",
+            words: "The Collector and the Supervisor have to be installed, such as by their installers. What the host collects now it is left to collect; stop that once a configuration was published to the new agent.",
+            code: joining.windows_line(secret),
+            label: "the line to paste",
+        }],
+        Way::Kubernetes => kubernetes(joining, ca_pem, secret),
+        Way::Bridge => bridge(joining, ca_pem, secret),
         Way::Supervisor => vec![
             Step {
                 title: "Make its user.",
@@ -96,6 +110,46 @@ pub fn steps(way: Way, joining: &Joining, ca_pem: &str, secret: &str) -> Vec<Ste
             },
         ],
     }
+}
+
+fn kubernetes(joining: &Joining, ca_pem: &str, secret: &str) -> Vec<Step> {
+    vec![
+            authority(ca_pem, "umask 022"),
+            credential(joining, secret, "muster.env"),
+            Step {
+                title: "Write the manifests.",
+                words: "As muster-agent.yaml. The Collector tells how it is and what it runs; its pipelines are yours.",
+                code: joining.kubernetes(),
+                label: "the manifests",
+            },
+            Step {
+                title: "Apply them, and give them the credential.",
+                words: "It speaks for as many pods as the token says. A pod that is gone keeps its record until it is archived.",
+                code: "kubectl apply -f muster-agent.yaml\nkubectl -n muster-agent create secret generic muster-agent --from-env-file=muster.env"
+                    .to_owned(),
+                label: "the commands",
+            },
+        ]
+}
+
+fn bridge(joining: &Joining, ca_pem: &str, secret: &str) -> Vec<Step> {
+    vec![
+            authority(ca_pem, "umask 022"),
+            credential(joining, secret, "muster.env"),
+            Step {
+                title: "Write its manifests.",
+                words: "As bridge.yaml, in the namespace of the operator. Of the Collectors it may change those that carry the operator's label for that.",
+                code: joining.kubernetes_bridge(),
+                label: "the manifests",
+            },
+            Step {
+                title: "Put its credential in, and apply them.",
+                words: "The file holds the credential then: keep it where only you read it, or remove it.",
+                code: "chmod 600 bridge.yaml\nsed -i \"s|CREDENTIAL|$(sed -n 's/^MUSTER_AGENT_TOKEN=//p' muster.env)|\" bridge.yaml\nkubectl apply -f bridge.yaml"
+                    .to_owned(),
+                label: "the commands",
+            },
+        ]
 }
 
 fn authority(ca_pem: &str, first: &str) -> Step {
@@ -160,6 +214,7 @@ mod tests {
             for line in text.lines().filter(|line| line.contains("curl ")) {
                 assert!(line.contains("--cacert"), "{line}");
             }
+            assert!(!text.contains("--ssl-no-revoke"), "{way:?}");
             for word in [" -k ", "-fsSk", "insecure", "http://", " ws://", "Bearer mst_"] {
                 assert!(!text.contains(word), "{way:?}: {word}");
             }

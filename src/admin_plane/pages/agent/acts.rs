@@ -44,8 +44,6 @@ pub enum Act {
     Unpin,
     /// Give up its own configuration.
     Unpublish,
-    /// Serve it although it was in conflict.
-    AcceptConflict,
     /// Put it away.
     Archive,
     /// Bring it back.
@@ -58,7 +56,7 @@ pub enum Act {
 
 impl Act {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 14] = [
         Self::Restart,
         Self::Hold,
         Self::Release,
@@ -69,7 +67,6 @@ impl Act {
         Self::ConfirmGroup,
         Self::Unpin,
         Self::Unpublish,
-        Self::AcceptConflict,
         Self::Archive,
         Self::Restore,
         Self::Rotate,
@@ -90,7 +87,6 @@ impl Act {
             Self::ConfirmGroup => "confirm-group",
             Self::Unpin => "unpin",
             Self::Unpublish => "unpublish",
-            Self::AcceptConflict => "accept-conflict",
             Self::Archive => "archive",
             Self::Restore => "restore",
             Self::Rotate => "rotate",
@@ -119,7 +115,6 @@ impl Act {
             Self::ConfirmGroup => AgentAct::ConfirmGroup { group },
             Self::Unpin => AgentAct::Unpin,
             Self::Unpublish => AgentAct::Unpublish,
-            Self::AcceptConflict => AgentAct::AcceptConflict,
             Self::Archive => AgentAct::Archive,
             Self::Restore => AgentAct::Restore,
             Self::Rotate => AgentAct::Rotate,
@@ -140,7 +135,6 @@ impl Act {
             Self::ConfirmGroup => "Put it into this group",
             Self::Unpin => "Let selectors decide again",
             Self::Unpublish => "Give up its own configuration",
-            Self::AcceptConflict => "Serve this agent",
             Self::Archive => "Archive this agent",
             Self::Restore => "Bring this agent back",
             Self::Rotate => "Give it a new credential",
@@ -172,9 +166,6 @@ impl Act {
             Self::Unpublish => {
                 "From now on it is sent what is published to its group. If that is nothing, what it runs keeps running."
             }
-            Self::AcceptConflict => {
-                "It is sent configurations and commands like any other agent. Make sure that it is the host that you think it is."
-            }
             Self::Archive => {
                 "It disappears from lists and is sent nothing. What it runs keeps running, and it can be brought back."
             }
@@ -202,7 +193,6 @@ impl Act {
             Self::ConfirmGroup => "The agent was put into the group.",
             Self::Unpin => "Selectors decide again where the agent belongs.",
             Self::Unpublish => "The agent gave up its own configuration.",
-            Self::AcceptConflict => "The agent is served.",
             Self::Archive => "The agent was archived.",
             Self::Restore => "The agent was brought back.",
             Self::Rotate => "A new credential was made. It is offered as soon as the agent can be reached.",

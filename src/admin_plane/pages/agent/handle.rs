@@ -15,6 +15,7 @@ use super::super::terms::TermsForm;
 use super::acts::{self, Act};
 use super::configuration::Side;
 use super::edit::EditForm;
+use super::messages::{self, MessageForm};
 use super::{
     AgentTab, components, configuration, edit, frame, health, identity, overview, own, timeline, topic,
 };
@@ -27,6 +28,7 @@ use crate::app::error::Error;
 use crate::app::terms::OnTerms;
 use crate::auth::permission::Permission;
 use crate::fleet::config::Kind;
+use crate::fleet::custom::CustomMessage;
 use crate::fleet::ids::AgentId;
 use crate::fleet::name::Name;
 use crate::fleet::target::LayerRef;
@@ -42,6 +44,12 @@ pub(in crate::admin_plane) fn rows() -> Vec<Row> {
         Row::page("/agents/{id}/components", look, components_tab),
         Row::page("/agents/{id}/timeline", look, timeline_tab),
         Row::page("/agents/{id}/identity", look, identity_tab),
+        Row::page(
+            "/agents/{id}/messages",
+            Permission::ViewEffectiveConfig,
+            messages_tab,
+        ),
+        Row::form("/agents/{id}/messages", Permission::Publish, send_message),
         Row::page("/agents/{id}/edit", operate, edit_form),
         Row::form("/agents/{id}/edit", operate, save),
         Row::page("/agents/{id}/group", Permission::Publish, group_form),
@@ -119,6 +127,56 @@ async fn identity_tab(call: Call) -> Outcome {
     let view = call.app().agent_identity(&call.actor, detail.summary.id)?;
     let inner = identity::identity(&detail, &view, &stage.scene());
     Ok(tab(&call, &detail, AgentTab::Identity, &inner))
+}
+
+/// `GET /agents/{id}/messages`
+async fn messages_tab(call: Call) -> Outcome {
+    render_messages(&call, &MessageForm::default(), &Errors::default())
+}
+
+fn render_messages(call: &Call, form: &MessageForm, errors: &Errors) -> Outcome {
+    let (detail, stage) = found(call)?;
+    let view = call.app().agent_messages(&call.actor, detail.summary.id)?;
+    let inner = messages::messages(&detail, &view, form, errors, &stage.scene());
+    Ok(tab(call, &detail, AgentTab::Messages, &inner))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Typed {
+    capability: String,
+    r#type: String,
+    text: String,
+}
+
+/// `POST /agents/{id}/messages`
+async fn send_message(call: Call) -> Outcome {
+    let typed: Typed = call.form()?;
+    let id: AgentId = call.parse("id")?;
+    let form = MessageForm {
+        capability: typed.capability,
+        kind: typed.r#type.trim().to_owned(),
+        text: typed.text,
+    };
+    if form.kind.is_empty() {
+        return render_messages(&call, &form, &Errors::at("type", "write the type of the message"));
+    }
+    let message = CustomMessage {
+        capability: form.capability.clone(),
+        kind: form.kind.clone(),
+        data: form.text.clone().into_bytes(),
+    };
+    match call
+        .app()
+        .act(&call.actor, id, &AgentAct::Message { message })
+        .await
+    {
+        Ok(()) => Ok(done(
+            &format!("/agents/{id}/messages"),
+            "The message goes out as soon as the agent can be reached.",
+        )),
+        Err(error) => render_messages(&call, &form, &Errors::of(error)?),
+    }
 }
 
 /// `GET /agents/{id}/act/{act}`: asks.

@@ -81,7 +81,10 @@ fn credentials(detail: &AgentDetail, view: &AgentIdentity, scene: &Scene<'_>) ->
     };
     let standing = detail.registration.standing;
     let may = scene.may(Permission::RevokeAgents);
-    let revocable = matches!(standing, Standing::Active | Standing::Conflict { .. });
+    let revocable = matches!(
+        standing,
+        Standing::Active | Standing::Pending | Standing::Conflict { .. }
+    );
     let act = |act: &str| format!("{}/act/{act}", path(detail));
     html! {
         p { (rotation(&view.rotation, scene)) }

@@ -203,7 +203,7 @@ fn acts(detail: &AgentDetail, scene: &Scene<'_>) -> Option<Markup> {
     let path = path(detail);
     let (active, revoked) = match detail.registration.standing {
         Standing::Active => (true, false),
-        Standing::Conflict { .. } => (false, false),
+        Standing::Pending | Standing::Conflict { .. } => (false, false),
         Standing::Revoked { .. } => (false, true),
         Standing::Archived { .. } => return None,
     };

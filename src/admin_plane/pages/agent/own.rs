@@ -83,7 +83,7 @@ pub fn ask(detail: &AgentDetail, preview: &OwnPreview, form: &OwnForm<'_>, scene
                 } ", which the config uses. Nothing can be published to it until it has."
             }
         }
-        @if !preview.warnings.is_empty() { (section("Worth a look", None, &problems(&preview.warnings, None))) }
+        @if !preview.warnings.is_empty() { (section(if preview.is_stopped() { "What stops it" } else { "Worth a look" }, None, &problems(&preview.warnings, None))) }
         (section("What changes", None, &differences("what is wanted of it now", &new, &preview.diff, DiffView::Unified, None)))
         form.form method="post" action={ (path) "/publish" } novalidate {
             (form_token(scene.form_token))
@@ -94,8 +94,11 @@ pub fn ask(detail: &AgentDetail, preview: &OwnPreview, form: &OwnForm<'_>, scene
                 @if let Some(error) = form.errors.field("allow_blank") { p.error #allow_blank { (error) } }
                 (check("allow_blank", "An empty configuration is meant", "The agent stops collecting.", form.allow_blank))
             }
+            @if preview.is_stopped() {
+                p.error { "It can't be sent: the errors above stop it. One agent is given one whole configuration; a layer that others complete goes to a group." }
+            }
             div.buttons {
-                (button(&format!("Publish {new} to {}", visible_text(&detail.summary.name)), true))
+                @if !preview.is_stopped() { (button(&format!("Publish {new} to {}", visible_text(&detail.summary.name)), true)) }
                 a.button href={ (path) "/publish" } { "Another config" }
                 a.button href=(path) { "Cancel" }
             }

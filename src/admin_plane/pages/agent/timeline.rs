@@ -54,6 +54,12 @@ fn told(happening: &Happening, layers: impl Fn(Digest) -> Vec<LayerRef>) -> (Sta
     let reason = |text: &str| (!text.is_empty()).then(|| visible(text));
     match happening {
         Happening::Enrolled => plain(Status::Healthy, "Was enrolled"),
+        Happening::Approved { by } => (Status::Healthy, html! { "Was approved by " (visible(by)) }, None),
+        Happening::Merged { by, from } => (
+            Status::Healthy,
+            html! { "Was enrolled again, as " (visible(by)) " found: the record that came of it is " a href={ "/agents/" (from) } { "archived" } },
+            None,
+        ),
         Happening::FirstContact => plain(Status::Healthy, "Spoke for the first time"),
         Happening::Connected {
             transport: Transport::WebSocket,
@@ -78,6 +84,11 @@ fn told(happening: &Happening, layers: impl Fn(Digest) -> Vec<LayerRef>) -> (Sta
         Happening::EffectiveConfigChanged { .. } => plain(Status::Unknown, "What it really runs changed"),
         Happening::ReportLost => plain(Status::Unknown, "A report was lost; its full state was asked for"),
         Happening::RestartSent => plain(Status::InProgress, "Was told to restart"),
+        Happening::MessageSent { capability, message } => (
+            Status::InProgress,
+            html! { "Was sent the custom message " code { (visible(message)) } },
+            Some(visible(capability)),
+        ),
         Happening::UidAssigned => plain(Status::Unknown, "Was given another uid"),
         Happening::ConnectionOffered => plain(Status::InProgress, "Was offered a new credential"),
         Happening::ConnectionAccepted => plain(Status::Healthy, "Uses its new credential"),

@@ -295,7 +295,7 @@ fn content(form: &ConfigForm, found: &[Problem], errors: &Errors) -> Markup {
                     name: "content",
                     label: "Configuration",
                     value: &form.yaml,
-                    help: "The collector's YAML, sent as it stands here.",
+                    help: "The collector's YAML: all of it, or a part that the other layers of a group complete.",
                     error: errors.field("content"),
                     optional: false,
                     ..Field::default()

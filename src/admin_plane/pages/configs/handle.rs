@@ -17,6 +17,7 @@ use crate::admin_plane::text;
 use crate::app::configs::check;
 use crate::app::error::Error;
 use crate::auth::permission::Permission;
+use crate::fleet::config::lint::Judged;
 use crate::fleet::config::{Content, Problem};
 use crate::http::Response;
 
@@ -102,7 +103,7 @@ struct Checked {
 async fn check_text(call: Call) -> Outcome {
     let typed = String::from_utf8(call.body.to_vec()).map_err(|_| not_text(None))?;
     let checked = Checked {
-        problems: check(&Content::Yaml(typed)),
+        problems: check(&Content::Yaml(typed), Judged::Layer),
     };
     let json = serde_json::to_string(&checked).map_err(Error::internal)?;
     Ok(text(StatusCode::OK, "application/json", json))

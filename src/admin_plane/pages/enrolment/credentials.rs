@@ -1,4 +1,4 @@
-//! Credentials of agents, and agents in conflict with another.
+//! Credentials of agents.
 
 use maud::{Markup, html};
 
@@ -8,7 +8,7 @@ use crate::admin_plane::pages::parts::{
     visible,
 };
 use crate::admin_plane::pages::scene::{Errors, Scene, quiet};
-use crate::app::claims::{ConflictView, CredentialView, NamedAgent};
+use crate::app::claims::{CredentialView, NamedAgent};
 use crate::auth::permission::Permission;
 use crate::fleet::identity::{Credential, CredentialState, Purpose, Scope};
 use crate::fleet::time::Timestamp;
@@ -121,9 +121,17 @@ fn behind(view: &CredentialView) -> Markup {
 fn scope(scope: &Scope) -> Markup {
     match scope {
         Scope::One { .. } => html! { "one agent" },
-        Scope::Many { maximum, group, .. } => html! {
+        Scope::Many {
+            maximum,
+            group,
+            networks,
+            by_hand,
+            ..
+        } => html! {
             "at most " (count(u64::from(*maximum), "agent", "agents"))
             @if let Some(group) = group { " in " a href={ "/groups/" (group) } { (group) } }
+            @if !networks.is_empty() { " from " @for (at, network) in networks.iter().enumerate() { @if at > 0 { ", " } (network.to_string()) } }
+            @if *by_hand { ", each to be approved" }
         },
     }
 }
@@ -188,51 +196,6 @@ pub fn revoke(view: &CredentialView, errors: &Errors, scene: &Scene<'_>) -> Mark
             fields: &[],
             cancel: "/enrolment",
             form_token: scene.form_token,
-        }))
-    }
-}
-
-pub(super) fn conflicts(conflicts: &[ConflictView], scene: &Scene<'_>) -> Markup {
-    let row = |view: &ConflictView| {
-        let id = view.agent.id.to_string();
-        Row {
-            key: id.clone(),
-            name: view.agent.title.clone(),
-            cells: vec![
-                badge(Status::Degraded, Some("Conflict")),
-                html! {
-                    div.name {
-                        a href={ "/agents/" (id) } { (visible(&view.agent.title)) }
-                        @if !view.address.is_empty() { span.sub { "from " (visible(&view.address)) } }
-                    }
-                },
-                html! { a href={ "/agents/" (view.with.id) } { (visible(&view.with.title)) } },
-                ago(view.at, scene.now),
-                html! {
-                    @if scene.may(Permission::Publish) {
-                        (post_button("Accept", "/enrolment/accept", &[("agent", &id)], scene.form_token))
-                    }
-                },
-            ],
-        }
-    };
-    let rows: Vec<_> = conflicts.iter().map(row).collect();
-    html! {
-        p.soft { "These agents go by the host name, uid or credential of an agent that is there already. They are given nothing until you accept them; the agent that was there before is untouched." }
-        (table(&Table {
-            id: "conflicts",
-            caption: "Agents in conflict with another",
-            columns: &[
-                Column { words: "State", ..Column::default() },
-                Column { words: "Agent", ..Column::default() },
-                Column { words: "Looks like", ..Column::default() },
-                Column { words: "Since", number: true, wide_only: true, ..Column::default() },
-                Column { words: "", number: true, ..Column::default() },
-            ],
-            rows: &rows,
-            picks: false,
-            noun: ("agent", "agents"),
-            pager: None,
         }))
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::{EnrolmentPage, TokenForm, enrolment, made, new, revoke, withdraw, words_to_revoke};
+use super::{EnrolmentPage, TokenForm, decide, enrolment, made, new, revoke, withdraw, words_to_revoke};
 use crate::admin_plane::call::{Call, View, done};
 use crate::admin_plane::failure::Outcome;
 use crate::admin_plane::pages::handle::Stage;
@@ -17,7 +17,7 @@ use crate::app::agents::AgentAct;
 use crate::app::enrolment::NewEnrolmentToken;
 use crate::app::error::Error;
 use crate::auth::permission::Permission;
-use crate::fleet::ids::EnrolmentTokenId;
+use crate::fleet::ids::{AgentId, EnrolmentTokenId};
 use crate::fleet::name::Name;
 use crate::http::Response;
 
@@ -32,7 +32,10 @@ pub(in crate::admin_plane) fn rows() -> Vec<Row> {
         Row::page("/enrolment/credentials/{id}/revoke", revoke, ask_revoke),
         Row::form("/enrolment/credentials/{id}/revoke", revoke, revoke_it),
         Row::form("/enrolment/credentials/{id}/release", revoke, release),
-        Row::form("/enrolment/accept", Permission::Publish, accept),
+        Row::page("/enrolment/waiting/{id}", Permission::ViewFleet, ask_decision),
+        Row::form("/enrolment/waiting/{id}/approve", Permission::Publish, approve),
+        Row::form("/enrolment/waiting/{id}/refuse", Permission::Publish, refuse),
+        Row::form("/enrolment/waiting/{id}/merge", revoke, merge),
     ]
 }
 
@@ -67,7 +70,7 @@ async fn show(call: Call) -> Outcome {
     let view = EnrolmentPage {
         tokens: app.enrolment_tokens(&call.actor)?,
         credentials: app.credential_views(&call.actor)?,
-        conflicts: app.conflicts(&call.actor)?,
+        waiting: app.waiting(&call.actor)?,
         from: asked.from,
     };
     let body = enrolment(&view, &Stage::of(&call).scene());
@@ -90,6 +93,7 @@ struct Posted {
     labels: String,
     group: String,
     networks: String,
+    by_hand: bool,
 }
 
 fn wish(form: &TokenForm) -> Result<NewEnrolmentToken, Errors> {
@@ -133,6 +137,7 @@ fn wish(form: &TokenForm) -> Result<NewEnrolmentToken, Errors> {
         labels,
         group,
         networks: lines(&form.networks).map(|(_, line)| line.to_owned()).collect(),
+        by_hand: form.by_hand,
     })
 }
 
@@ -156,6 +161,7 @@ async fn make(call: Call) -> Outcome {
         labels,
         group,
         networks,
+        by_hand,
     } = call.form()?;
     let form = TokenForm {
         note,
@@ -165,6 +171,7 @@ async fn make(call: Call) -> Outcome {
         labels,
         group,
         networks,
+        by_hand,
     };
     let wanted = match wish(&form) {
         Ok(wanted) => wanted,
@@ -246,20 +253,46 @@ async fn release(call: Call) -> Outcome {
     Ok(done("/enrolment", "The credential is accepted again."))
 }
 
-#[derive(Debug, Deserialize)]
-struct Which {
-    agent: String,
+fn render_decision(call: &Call, id: AgentId, errors: &Errors) -> Outcome {
+    let Some(waiting) = call.app().waits(&call.actor, id)? else {
+        // Somebody decided meanwhile: its page says what.
+        return Ok(done(&format!("/agents/{id}"), "It doesn't wait for a decision."));
+    };
+    let body = decide(&waiting, errors, &Stage::of(call).scene());
+    Ok(page(call, errors.status(), "Serve it?", &[], body))
 }
 
-async fn accept(call: Call) -> Outcome {
+async fn ask_decision(call: Call) -> Outcome {
+    render_decision(&call, call.parse("id")?, &Errors::default())
+}
+
+async fn decided(call: &Call, act: &AgentAct, done_words: &str) -> Outcome {
+    let id: AgentId = call.parse("id")?;
+    match call.app().act(&call.actor, id, act).await {
+        Ok(()) => Ok(done("/enrolment", done_words)),
+        Err(error) => render_decision(call, id, &Errors::of(error)?),
+    }
+}
+
+async fn approve(call: Call) -> Outcome {
+    decided(&call, &AgentAct::Approve, "The agent is served from now on.").await
+}
+
+async fn refuse(call: Call) -> Outcome {
+    decided(&call, &AgentAct::Refuse, "The agent was refused.").await
+}
+
+#[derive(Debug, Deserialize)]
+struct Which {
+    into: String,
+}
+
+async fn merge(call: Call) -> Outcome {
     let which: Which = call.form()?;
-    let id = which
-        .agent
+    let into = which
+        .into
         .parse()
-        .map_err(|_| Error::not_found("agent", &which.agent))?;
-    call.app().act(&call.actor, id, &AgentAct::AcceptConflict).await?;
-    Ok(done(
-        "/enrolment",
-        "The agent is accepted and served from now on.",
-    ))
+        .map_err(|_| Error::not_found("agent", &which.into))?;
+    let words = "The agent has its new credential, and keeps what it had.";
+    decided(&call, &AgentAct::Merge { into }, words).await
 }

@@ -5,8 +5,8 @@ use maud::{Markup, html};
 use crate::admin_plane::pages::layout::page_head;
 use crate::admin_plane::pages::parts::{
     Choice, Column, Confirm, Empty, Fact, Field, Input, Row, Status, Table, absolute, ago, badge, button,
-    button_link, code_block, confirm, count, empty, facts, field, form_token, labels, select_field, table,
-    visible,
+    button_link, check, code_block, confirm, count, empty, facts, field, form_token, labels, select_field,
+    table, visible,
 };
 use crate::admin_plane::pages::scene::{Errors, Scene, quiet};
 use crate::app::enrolment::MadeEnrolmentToken;
@@ -31,6 +31,8 @@ pub struct TokenForm {
     pub group: String,
     /// Networks, one a line.
     pub networks: String,
+    /// Whether each agent has to be approved.
+    pub by_hand: bool,
 }
 
 impl Default for TokenForm {
@@ -43,6 +45,7 @@ impl Default for TokenForm {
             labels: String::new(),
             group: String::new(),
             networks: String::new(),
+            by_hand: false,
         }
     }
 }
@@ -117,6 +120,7 @@ fn gives(token: &EnrolmentToken) -> Markup {
         @if let Grants::Many { maximum } = token.grants { "a gateway or pool of at most " (maximum) " " }
         @if let Some(group) = &token.group { "in " a href={ "/groups/" (group) } { (group) } " " }
         (labels(token.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()))))
+        @if token.by_hand { " each to be approved" }
         @if !token.networks.is_empty() {
             " from " @for (at, network) in token.networks.iter().enumerate() { @if at > 0 { ", " } (network.to_string()) }
         }
@@ -194,6 +198,7 @@ pub fn new(form: &TokenForm, groups: &[Name], errors: &Errors, scene: &Scene<'_>
                 ..Field::default()
             }))
             (number("many", "Agents behind one credential", &form.many, "For a gateway or a pool of pods only: the most agents that share the credential. Empty: each use lets one agent in.", true))
+            (check("by_hand", "Each agent has to be approved", "It is answered and given nothing until somebody decides about it under Enrolment.", form.by_hand))
             div.buttons { (button("Make token", true)) a.button href="/enrolment" { "Cancel" } }
         }
     }

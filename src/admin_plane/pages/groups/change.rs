@@ -42,6 +42,7 @@ struct Posted {
     selectors: String,
     priority: String,
     joins_by_facts: bool,
+    approvals: String,
     layers: String,
     revision: u64,
     /// More `rows` for stages; nothing to save.
@@ -56,6 +57,7 @@ impl Posted {
             selectors: self.selectors.replace("\r\n", "\n"),
             priority: self.priority,
             joins_by_facts: self.joins_by_facts,
+            approvals: self.approvals,
             layers: self.layers.replace("\r\n", "\n"),
             strategy: strategy.into_form(),
             revision: self.revision,
@@ -78,8 +80,15 @@ fn wish(form: &GroupForm) -> Result<GroupEdit, Errors> {
             .parse()
             .map_err(|_| Errors::at("priority", "a priority is a whole number, such as 10 or -5"))?,
     };
+    let approvals = match form.approvals.trim() {
+        "" => 0,
+        number => number
+            .parse()
+            .map_err(|_| Errors::at("approvals", "write a whole number, such as 0 or 1"))?,
+    };
     let strategy = form.strategy.read()?;
     Ok(GroupEdit {
+        approvals: Some(approvals),
         description: Some(form.description.trim().to_owned()),
         selectors: Some(lines(&form.selectors).map(|(_, line)| line.to_owned()).collect()),
         priority: Some(priority),
@@ -108,6 +117,7 @@ fn at_fields(error: Error, form: &GroupForm) -> Result<Errors, Error> {
 pub(super) async fn show_new(call: Call) -> Outcome {
     let form = GroupForm {
         priority: "0".to_owned(),
+        approvals: "0".to_owned(),
         ..GroupForm::default()
     };
     render_new(&call, &form, &Errors::default())

@@ -26,6 +26,8 @@ pub struct GroupForm {
     pub priority: String,
     /// Whether agents join by what they say of themselves.
     pub joins_by_facts: bool,
+    /// How many people besides the author approve.
+    pub approvals: String,
     /// One config a line, from base to most specific.
     pub layers: String,
     /// How what is published rolls out.
@@ -46,6 +48,7 @@ impl GroupForm {
             selectors: selectors.join("\n"),
             priority: group.priority.to_string(),
             joins_by_facts: group.joins_by_facts,
+            approvals: group.approvals.to_string(),
             layers: layers.join("\n"),
             strategy: StrategyForm::of(group.strategy.as_ref(), &Strategy::default_for(2)),
             revision,
@@ -163,6 +166,15 @@ fn fields(form: &GroupForm, configs: &[Name], errors: &Errors) -> Markup {
             "Facts are what an agent says of itself. Whoever holds any agent's credential can say anything, and would then be sent this group's configuration. While what is published holds secrets, facts only propose all the same, and somebody confirms.",
             form.joins_by_facts,
         ))
+        (field(&Field {
+            name: "approvals",
+            label: "Approvals",
+            value: &form.approvals,
+            help: "How many people besides the author have to approve what is published here; 0: nobody. With any, the group is protected. Agents then come and go by labels, pins and tokens alone; those that are here by their facts leave it and keep what they run. It takes an admin to move agents in or out, to lower this number, to change selectors or priority, and to delete the group.",
+            error: errors.field("approvals"),
+            input: Input::Number,
+            ..Field::default()
+        }))
         (field(&Field {
             name: "layers",
             label: "Layers",

@@ -55,6 +55,12 @@ pub fn group(
                     Fact::new("Priority", html! { (group.priority) " " (quiet(&html! { "the highest of the groups that claim an agent gets it" })) }),
                     Fact::new("Rolls out", html! { @match &group.strategy { Some(strategy) => (visible(&strategy.to_string())), None => (quiet(&html! { "by default: one agent, a tenth, half, all; one agent alone at once" })) } }),
                     Fact::new("By facts", by_facts(summary)),
+                    Fact {
+                        term: "Protected",
+                        value: group.is_protected().then(|| html! {
+                            "what is published waits until " (count(u64::from(group.approvals), "other person approves", "other people approve")) " it"
+                        }),
+                    },
                 ])))
                 (section("Published", None, &now_published(summary, rollouts, scene)))
             }
@@ -72,6 +78,9 @@ pub fn group(
 
 /// What agents can bring about by what they say of themselves.
 fn by_facts(summary: &GroupSummary) -> Markup {
+    if summary.group.joins_by_facts && summary.group.is_protected() {
+        return html! { "agents would join by what they say of themselves; the group is protected, so it only proposes them" };
+    }
     let words = match (summary.group.joins_by_facts, summary.sends_secrets) {
         (false, _) => "what agents say of themselves only proposes them",
         (true, false) => "agents join by what they say of themselves",

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::admin_plane::pages::configs::problems;
+use crate::admin_plane::pages::configs::problems_of_layers;
 use crate::admin_plane::pages::differences::differences;
 use crate::admin_plane::pages::layers::{overlaps, publish_to, variable_names};
 use crate::admin_plane::pages::layout::{page_head, section};
@@ -12,6 +12,7 @@ use crate::admin_plane::pages::parts::{
 use crate::admin_plane::pages::scene::{Scene, encoded};
 use crate::app::rendered::{RenderedLine, RenderedView};
 use crate::auth::permission::Permission;
+use crate::fleet::config::Problem;
 use crate::fleet::target::in_words;
 
 /// The page.
@@ -27,6 +28,11 @@ pub fn rendered(view: &RenderedView, scene: &Scene<'_>) -> Markup {
     let action = scene
         .may(Permission::Publish)
         .then(|| button_link("Publish", &publish_to(group, &view.layers), true));
+    let found = if view.problems.iter().any(Problem::is_error) {
+        "What stops it from being published"
+    } else {
+        "Worth a look"
+    };
     html! {
         (page_head(&title, Some(&html! { (in_words(&view.layers)) }), action.as_ref()))
         (choice(view))
@@ -36,7 +42,7 @@ pub fn rendered(view: &RenderedView, scene: &Scene<'_>) -> Markup {
                 span.reason { "The agent has no " (variable_names(&view.missing)) ". Nothing can be published until it has." }
             }
         }
-        @if !view.problems.is_empty() { (section("Worth a look", None, &problems(&view.problems, None))) }
+        @if !view.problems.is_empty() { (section(found, None, &problems_of_layers(&view.problems, Some(""), &view.layers))) }
         (section("What would change", None, &differences("what is published", &in_words(&view.layers), &view.diff, DiffView::Unified, None)))
         (overlaps(&view.layers, &view.overlaps))
         (section("The whole", None, &document(view)))

@@ -32,23 +32,33 @@ const VARIABLES: [(&str, &str); 3] = [
 
 /// A layer that sends traces to one place more than the layer below.
 const APPEND: &str = "\
-receivers:
-  otlp:
 exporters:
   otlphttp/archive:
     endpoint: https://archive.example.net
 service:
   pipelines:
     traces:
-      receivers: !append [otlp]
       exporters: !append [otlphttp/archive]
+";
+
+/// A layer that goes without some of what the layers below have.
+const REMOVE: &str = "\
+exporters:
+  debug: !remove
+  otlp:
+    headers: !remove
+service:
+  pipelines:
+    traces:
+      exporters: [otlp]
+    logs: !remove
 ";
 
 pub(super) fn page() -> Markup {
     html! {
         (part("Configs", &html! {
             p { "A " a href="/configs" { "config" } " is a name with revisions. A revision never changes: saving makes the next one, and saving what is there already makes none. Two people who edit at once don't overwrite each other: the second is shown what the first saved." }
-            p { "A revision is checked when it is saved: YAML that can't be read, pipelines that name what isn't there and parts that nothing uses are told with line and column. Saving reaches nobody; publishing does." }
+            p { "A revision is checked when it is saved: YAML that can't be read, sections that collectors don't know and parts that nothing uses are told with line and column. One that is only a part of a configuration can be saved too: what it lacks is told as " em { "Incomplete" } " and has to come from another layer. Saving reaches nobody; publishing does, and never sends what isn't whole." }
         }))
         (part("Groups", &html! {
             p { "Every agent is in one " a href="/groups" { "group" } ", or in none and then sent nothing. Which one is decided in this order: a pin that an operator set, the group of its token, the selectors over labels, the selectors over facts. Among groups that fit equally the priority decides, then the name." }
@@ -58,7 +68,11 @@ pub(super) fn page() -> Markup {
             p { "A group is published one config, or several as layers, from the base to the most specific. Maps merge; where two layers say different things, the lower one has its way, and the page " em { "What they come to" } " of the group shows each line with the layer that it comes from, and where layers contradict each other." }
             p { "A list takes the place of the one below it. Two kinds go on where the one below ends: " code { "service.extensions" } " always, and the receivers, processors and exporters of a pipeline with the tag " code { "!append" } ". What is there already isn't added a second time:" }
             pre.code { (APPEND) }
-            p { "A layer is checked by itself when it is saved, so it has to name what its pipelines use; all of them together are checked when they are published." }
+            p { "A key with nothing behind it, such as " code { "otlp:" } " or " code { "grpc:" } ", means " em { "with its defaults" } " where no layer below has it, and " em { "as below" } " where one has settings there: it never takes them away. Over a single value or a list it does take its place. (A collector that is given several files itself lets it replace settings, too.)" }
+            p { "What a layer below has is taken away by the tag " code { "!remove" } " in the place of the value: a component, a pipeline, a whole section, or one setting, which then has the collector's default. A layer above may say something there again. The page of the group and that of the publication show what was removed, and by which line; where there is nothing to remove, they say that, too." }
+            pre.code { (REMOVE) }
+            p { "A config that is published alone is sent as it stands, comments included, unless it has variables or one of these tags. Of several layers the values are sent and no comments, in one order of keys. So a revision that changes only comments, the order or the way of writing may come to the same document: agents that run it are sent nothing." }
+            p { "A layer is a config like any other, and may be just the lines that differ, like the one above: what a pipeline uses, and the other end of it, may stand in another layer. All of them together have to make a whole configuration when they are published; so has a config that is published alone, or to one agent." }
         }))
         (part("Variables and secrets", &html! {
             p { "A value may hold what differs from agent to agent. It is put in when something is published, for each agent of the group; nothing can be published while one of them has no such label, fact or secret." }
@@ -86,10 +100,10 @@ pub(super) fn page() -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::config::lint::lint;
-    use crate::fleet::config::merge::misplaced_appends;
-    use crate::fleet::config::variables;
+    use crate::fleet::config::lint::{Judged, lint};
+    use crate::fleet::config::merge::{merge, misplaced_tags};
     use crate::fleet::config::yaml::{self, Limits};
+    use crate::fleet::config::{Problem, variables};
     use crate::fleet::selector::Filter;
 
     #[test]
@@ -101,13 +115,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shown_as_a_removal_is_one() {
+        let below = "exporters: {debug: , otlp: {endpoint: a, headers: {x: y}}}\nservice: {pipelines: {traces: {exporters: [debug]}, logs: {exporters: [debug]}}}";
+        let merged = merge(&[below.as_bytes(), REMOVE.as_bytes()], &Limits::default()).unwrap();
+        assert!(merged.idle.is_empty());
+        assert_eq!(
+            merged.root.emit().text,
+            "exporters:\n  otlp:\n    endpoint: a\nservice:\n  pipelines:\n    traces:\n      exporters:\n        - otlp\n"
+        );
+        let found = lint(REMOVE.as_bytes(), &Limits::default(), Judged::Layer);
+        assert!(found.iter().all(Problem::is_incomplete), "{found:?}");
+    }
+
+    #[test]
     fn what_is_shown_as_an_addition_to_a_list_is_one() {
         let root = yaml::parse(APPEND.as_bytes(), &Limits::default()).unwrap();
-        assert_eq!(misplaced_appends(&root), []);
-        assert_eq!(
-            lint(APPEND.as_bytes(), &Limits::default()),
-            [],
-            "and can be saved"
+        assert_eq!(misplaced_tags(&root), []);
+        let found = lint(APPEND.as_bytes(), &Limits::default(), Judged::Layer);
+        assert!(
+            found.iter().all(Problem::is_incomplete),
+            "and can be saved: {found:?}"
         );
     }
 

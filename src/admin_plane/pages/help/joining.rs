@@ -24,6 +24,9 @@ pub(super) fn page(site: &Site) -> Markup {
             (code_block(&enrol, "the request"))
             p { "The answer's " code { "credential" } " is the bearer token of " code { "wss://" (visible(host)) ":" (site.agent_port) "/v1/opamp" } " over a WebSocket, or of " code { "https://…" } " with the same path by polling. Clients trust " a href="/ca.pem" { "ca.pem" } "." }
         }))
+        (part("macOS, Windows, Kubernetes", &html! {
+            p { a href="/agents/add" { "Add agents" } " has a line or manifests for each. They are untested: their text was checked, and nobody has run them with this server. " code { "/join-macos.sh" } " and " code { "/join.ps1" } " are handed out beside " code { "/join.sh" } "." }
+        }))
         (part("Gateways and pools", &html! {
             p { "Many agents behind one credential need a token that says so: give it the most agents that there may be. Each agent gets a record of its own by the " code { "instance_uid" } " that it presents." }
         }))
@@ -32,6 +35,8 @@ pub(super) fn page(site: &Site) -> Markup {
                 li { "A token only enrols. It is shown once, works once and for one hour unless it is made otherwise, and can be withdrawn under " a href="/enrolment" { "Enrolment" } "." }
                 li { "A credential belongs to one agent (or one gateway) and stays until it is revoked. Revoking closes its connections within two seconds." }
                 li { "A token may name a group and labels. What an agent says of itself only proposes a group, unless the group takes agents by what they report." }
+                li { "A token may want each of its agents approved. Until somebody has decided about it under " a href="/enrolment" { "Enrolment" } ", such an agent is answered and given nothing. The page says whom it looks like: a host that was set up anew is merged into the record that it had, which keeps its labels, group and story, takes over the new credential, and loses the old one." }
+                li { "A host exchanges the credential in its files with " code { "sh join.sh --rotate" } ": the one before dies when the new one is used for the first time." }
                 li { "A cloned image that enrols itself gets a record and a uid of its own. Two users of one credential, or a second enrolment under the name of a connected host, make a record in conflict: shown, and given nothing until somebody decides." }
             }
         }))

@@ -27,6 +27,11 @@ pub(super) fn page() -> Markup {
             p { "Agents that have failed or have not proved it yet are never more than may be " em { "at risk" } ", whatever the size of the stage: by default one and one percent. When more fail than are " em { "tolerated" } ", by default none, every agent is brought back to what it had; or the rollout pauses, where that was chosen. One that takes longer than its stage allows makes it pause." }
             p { "A rollout can be paused, resumed, brought back or aborted on its page, a stage can be passed without waiting, and agents that failed can be tried again. While one isn't over, a publication to its group is refused, waits for its end, or takes its place." }
         }))
+        (part("Approval by somebody else", &html! {
+            p { "A group that names a number of " em { "approvals" } " is protected. What is published to it is a proposal first: its rollout awaits approval and reaches nobody. Others look at what it does on its page, and approve or reject it; its author can't, and may withdraw it. An API token proposes and never approves. What nobody approves in 7 days expires." }
+            p { "An approval is bound to the exact bytes that each agent is sent, to the agents, and to the way it goes out. When any of these changes, because an agent joins the group or leaves it, approvals are void and are asked for again." }
+            p { "Pausing, bringing back and aborting need no approval. To keep a protected group from being gone around, none of its agents can be given a configuration of its own, facts lead into no protected group, no other group takes its agents by a higher priority, and it takes an admin who gave their password lately to move agents in or out, to change its selectors or priority, to lower the number of approvals, or to delete it." }
+        }))
         (part("Going back", &html! {
             p { "Choose an older revision on the page Publish, or " em { "Publish again" } " in the history of the group: it reaches agents like any other. Withdrawing sends nothing more and takes nothing back; agents keep what they run. An agent is never sent an empty configuration." }
         }))

@@ -18,9 +18,13 @@ pub(super) fn page(site: &Site) -> Markup {
         (part("People and scripts", &html! {
             ul {
                 li { "There is no default account. The first is made with a link that the server prints once on its terminal; " code { "muster setup-token" } " on the host makes another link." }
-                li { "Roles: a viewer looks, an operator edits, a deployer publishes, an admin does everything. Labels that move an agent to another group change what it is sent, so they take a deployer. An API token does at most what its maker may." }
+                li { "Everybody signs in with an account of their own, which an admin makes under " a href="/users" { "Users" } ". Its first password is shown once; until its owner has chosen another, the account only looks." }
+                li { "Roles: a viewer looks, an operator edits, a deployer publishes and approves, an admin does everything. Labels that move an agent to another group change what it is sent, so they take a deployer. An API token does at most what its maker may." }
                 li { "Everything that changes something is in the " a href="/audit" { "audit log" } ", written in the same transaction. Its records are chained: " code { "muster audit verify" } " tells whether one was changed." }
-                li { "Forgotten password: " code { "muster users reset-password NAME" } " on the host." }
+                li { "What is dangerous takes a password that was given in the last 10 minutes: accounts and roles, API tokens, revoking several agents, approving, weakening the protection of a group, publishing to many. An API token can do none of these but publish." }
+                li { "A group can be protected: what is published to it waits until others than its author approve it. See " a href="/help/publishing" { "Publishing" } "." }
+                li { "Forgotten password: " code { "muster users reset-password NAME" } " on the host. Nobody left who is an admin: " code { "muster users promote NAME" } ". Both work with " code { "--offline" } " where the server doesn't run, and are audited." }
+                li { "After five wrong passwords an account takes one more a minute. " code { "muster users unlock NAME" } ", or another admin, forgets them." }
             }
         }))
         (part("Where secrets lie", &html! {

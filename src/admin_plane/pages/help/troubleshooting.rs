@@ -30,7 +30,10 @@ pub(super) fn page(site: &Site) -> Markup {
             ul {
                 li { code { "muster check" } " shows every setting and where it came from, and names mistakes." }
                 li { a href="/system" { "System" } " shows versions, certificates and sizes; " code { "/readyz" } " says whether requests should come here." }
-                li { "When the disk is nearly full, agents stay connected and changes are refused; they resume without a restart once there is room." }
+                li { "When less than " code { "disk.low_water" } " is left on the disk, or the data folder holds more than " code { "disk.quota" } ", agents stay connected and changes are refused with 507 and the reason; " code { "/readyz" } " stays ready, since agents are served, and says so. Still written are verdicts of agents, refusals in the audit log, what revokes, pauses, rolls back or deletes. Everything is written again without a restart once there is room: delete files beside the store, " code { "muster system compact" } ", or give the disk more." }
+                li { "A record that can't be read is named under System and left as it is; its agents are held or left alone. All records are verified once a day, slowly, while the server runs." }
+                li { "One server has a data folder: " code { "muster.lock" } " names it. It is never deleted or replaced, also when the store's file is. File systems of the network are refused unless " code { "disk.network_folder" } " says otherwise." }
+                li { "A newer version migrates the store at its first start, in one step, and keeps the file as it was beside it as " code { "store.schema-N.redb" } "; an older version refuses it and changes nothing." }
                 li { "\"It went back in time\": an agent knows offers that the store has forgotten, as after a restored copy. Everything is held; look at what was lost, then release under Overview." }
                 li { "Every refused request carries a request id: look for it in the log." }
             }
@@ -40,7 +43,9 @@ pub(super) fn page(site: &Site) -> Markup {
             Fact::new("Rollouts", html! { "The last 50 of each group, and older ones that aren't over or still say what an agent should have." }),
             Fact::new("What layers with variables came to", html! { "While it may be sent to somebody or an agent says that it has it, and " (SPENT_KEPT.as_secs() / 86_400) " days after it was replaced. A publication of the past is rendered anew when it is published again." }),
             Fact::new("Timelines", html! { "The last 500 entries of each agent." }),
-            Fact::new("What agents report", html! { "Their last word on each subject." }),
+            Fact::new("What agents report", html! { "Their last word on each subject; the configurations and components in it until nothing refers to them any more." }),
+            Fact::new("Sessions and tokens", html! { "Sessions until they end. Enrolment tokens and credentials for good, so that nothing revoked comes back." }),
+            Fact::new("The store before a migration", html! { "The file of the last schema, until you delete it." }),
         ])))
     }
 }

@@ -91,7 +91,12 @@ fn revisions(at: usize, layer: &LayerChoice) -> Markup {
 pub(super) fn decide(preview: &Preview, standing: &Standing, form: &PublishForm) -> Markup {
     let impact = &preview.impact;
     let words = format!(
-        "Send {} to {}",
+        "{} {} to {}",
+        if preview.approvals > 0 {
+            "Propose to send"
+        } else {
+            "Send"
+        },
         what(preview),
         count(u64::from(impact.reached()), "agent", "agents")
     );
@@ -122,8 +127,14 @@ pub(super) fn decide(preview: &Preview, standing: &Standing, form: &PublishForm)
                     @if let Some(error) = form.errors.field("allow_blank") { p.error #allow_blank { (error) } }
                     (check("allow_blank", "An empty configuration is meant", "The agents stop collecting.", form.allow_blank))
                 }
+                @if preview.approvals > 0 {
+                    p { "The group is protected: nothing is sent until " (count(u64::from(preview.approvals), "other person approves", "other people approve")) " just this. A change of what is sent, of the agents or of how it goes out makes an approval void." }
+                }
+                @if preview.is_stopped() {
+                    p.error { "It can't be sent: the errors above stop it. Mend them in a layer, or choose other layers or revisions." }
+                }
                 div.buttons {
-                    (button(&words, true))
+                    @if !preview.is_stopped() { (button(&words, true)) }
                     a.button href={ "/groups/" (preview.group) } { "Cancel" }
                 }
             }

@@ -340,6 +340,10 @@ async fn submit(call: Call) -> Outcome {
     match call.app().publish(&call.actor, wanted).await {
         Ok(result) => {
             let what = in_short(&layers);
+            if let (true, Some(id)) = (result.awaits_approval, result.rollout) {
+                let words = format!("Proposed {what}. Nothing is sent until it is approved.");
+                return Ok(done(&format!("/rollouts/{id}"), &words));
+            }
             let reached = result.impact.reached();
             // One that goes in stages is looked at while it goes.
             let staged = result.rollout.filter(|id| result.created && !is_over(&call, *id));

@@ -12,7 +12,6 @@ use crate::admin_plane::pages::parts::{
 };
 use crate::admin_plane::pages::scene::{Scene, agents_href};
 use crate::app::intentions::Preview;
-use crate::fleet::config::Problem;
 use crate::fleet::target::{AffectedAgent, Blocker, Effect};
 
 /// The most agents that are listed.
@@ -59,7 +58,7 @@ pub(super) fn impact(preview: &Preview, view: DiffView, scene: &Scene<'_>) -> Ma
         }
         (tally(&told))
         (lacking(preview))
-        (warnings(&preview.warnings))
+        (found(preview))
         (section("What agents are sent", Some(&html! { a href=(rendered_at(preview.group.as_str(), &preview.layers, None)) { "The whole, with the layer of each line" } }), &html! {
             @if preview.contents > 1 {
                 p { (count(u64::from(preview.contents), "content", "different contents")) ", by " (variable_names(&preview.variables)) ". This is what changes for the first agent below." }
@@ -108,10 +107,17 @@ fn switch(preview: &Preview, view: DiffView) -> String {
     }
 }
 
-fn warnings(warnings: &[Problem]) -> Markup {
+/// What a check finds in what agents would be sent, by its lines.
+fn found(preview: &Preview) -> Markup {
+    let whole = rendered_at(preview.group.as_str(), &preview.layers, None);
+    let title = if preview.is_stopped() {
+        "What stops it"
+    } else {
+        "Worth a look"
+    };
     html! {
-        @if !warnings.is_empty() {
-            (section("Worth a look", None, &configs::problems(warnings, None)))
+        @if !preview.warnings.is_empty() {
+            (section(title, None, &configs::problems_of_layers(&preview.warnings, Some(&whole), &preview.layers)))
         }
     }
 }

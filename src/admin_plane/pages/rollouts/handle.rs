@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::one::act_of;
-use super::{act, rollout, rollouts};
+use super::{act, decide, rollout, rollouts};
 use crate::admin_plane::api::rollouts::named;
 use crate::admin_plane::call::{Call, View, done};
 use crate::admin_plane::failure::{Failure, Outcome};
@@ -13,7 +13,7 @@ use crate::admin_plane::pages::layout::Nav;
 use crate::admin_plane::pages::scene::Errors;
 use crate::admin_plane::routes::Row;
 use crate::app::error::Error;
-use crate::app::rollouts::Steer;
+use crate::app::rollouts::{Decide, Decision, Steer};
 use crate::auth::permission::Permission;
 use crate::fleet::ids::RolloutId;
 use crate::fleet::rollout::Act;
@@ -24,6 +24,16 @@ pub(in crate::admin_plane) fn rows() -> Vec<Row> {
         Row::page("/rollouts/{id}", Permission::ViewFleet, show),
         Row::page("/rollouts/{id}/acts/{act}", Permission::Publish, ask),
         Row::form("/rollouts/{id}/acts/{act}", Permission::Publish, submit),
+        Row::page(
+            "/rollouts/{id}/decisions/{decision}",
+            Permission::Approve,
+            ask_decision,
+        ),
+        Row::form(
+            "/rollouts/{id}/decisions/{decision}",
+            Permission::Approve,
+            submit_decision,
+        ),
     ]
 }
 
@@ -117,5 +127,75 @@ async fn submit(call: Call) -> Outcome {
             let errors = Errors::of(error).map_err(Failure::from)?;
             render(&call, &wanted, &posted.reason, &errors)
         }
+    }
+}
+
+async fn ask_decision(call: Call) -> Outcome {
+    render_decision(&call, "", &Errors::default())
+}
+
+fn render_decision(call: &Call, reason: &str, errors: &Errors) -> Outcome {
+    let id = named(call)?;
+    let decision = call.param("decision");
+    if !["approve", "reject", "withdraw"].contains(&decision) {
+        return Err(Error::not_found("decision", decision).into());
+    }
+    let detail = call.app().rollout(&call.actor, id)?;
+    let href = format!("/rollouts/{id}");
+    let Some(view) = &detail.proposal else {
+        return Ok(done(
+            &href,
+            &format!(
+                "The rollout {}; there is nothing to decide.",
+                detail.summary.rollout.state.words()
+            ),
+        ));
+    };
+    let body = decide(&detail, view, decision, reason, errors, &Stage::of(call).scene());
+    let title = format!("Rollout {id}");
+    Ok(call.page(
+        errors.status(),
+        View {
+            title: &title,
+            active: Some(Nav::Rollouts),
+            crumbs: &[("Rollouts", "/rollouts"), (&title, &href)],
+            body,
+            ..View::default()
+        },
+    ))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Decided {
+    reason: String,
+    binds: String,
+}
+
+async fn submit_decision(call: Call) -> Outcome {
+    let posted: Decided = call.form()?;
+    let id = named(&call)?;
+    let decision = match call.param("decision") {
+        "approve" => {
+            let Ok(binds) = posted.binds.parse() else {
+                let errors = Errors::conflict("look at what it does, then approve it");
+                return render_decision(&call, &posted.reason, &errors);
+            };
+            Decision::Approve { binds }
+        }
+        "reject" => Decision::Reject,
+        "withdraw" => Decision::Withdraw,
+        other => return Err(Error::not_found("decision", other).into()),
+    };
+    let wish = Decide {
+        decision,
+        reason: posted.reason.trim().to_owned(),
+    };
+    match call.app().decide(&call.actor, id, &wish).await {
+        Ok(state) => Ok(done(
+            &format!("/rollouts/{id}"),
+            &format!("The rollout {}.", state.words()),
+        )),
+        Err(error) => render_decision(&call, &posted.reason, &Errors::of(error)?),
     }
 }

@@ -29,9 +29,10 @@ pub fn rollout(detail: &RolloutDetail, scene: &Scene<'_>) -> Markup {
         (live("rollout", &[&topic, "agents"], &href, &html! {
             (state_line(summary, scene))
             (acts(summary, scene))
+            @if let Some(view) = &detail.proposal { (super::decide::proposal(detail, view, scene)) }
             (section("Stages", None, &stages(summary)))
             @if !detail.gates.is_empty() { (section("Gates", None, &gates(&detail.gates))) }
-            (section("Agents", None, &agents(&detail.agents, scene)))
+            @if detail.proposal.is_none() { (section("Agents", None, &agents(&detail.agents, scene))) }
             div.columns {
                 (section("What it does", None, &what(summary, scene)))
                 (section("What happened", None, &history(&rollout.history, scene)))

@@ -6,10 +6,11 @@ use http::header::CONTENT_DISPOSITION;
 use http::{HeaderValue, StatusCode};
 
 use super::{SystemPage, system};
-use crate::admin_plane::call::{Call, View};
+use crate::admin_plane::call::{Call, View, done};
 use crate::admin_plane::failure::Outcome;
 use crate::admin_plane::pages::handle::Stage;
 use crate::admin_plane::pages::layout::Nav;
+use crate::admin_plane::pages::scene::bytes;
 use crate::admin_plane::routes::Row;
 use crate::admin_plane::text;
 use crate::auth::permission::Permission;
@@ -18,6 +19,7 @@ use crate::fleet::time::Timestamp;
 pub(in crate::admin_plane) fn rows() -> Vec<Row> {
     vec![
         Row::page("/system", Permission::ManageSystem, show).heavy(),
+        Row::form("/system/compact", Permission::ManageSystem, compact),
         Row::page("/ca.pem", Permission::ViewFleet, ca_pem),
     ]
 }
@@ -45,6 +47,15 @@ async fn show(call: Call) -> Outcome {
             body,
             ..View::default()
         },
+    ))
+}
+
+async fn compact(call: Call) -> Outcome {
+    let done_with = call.app().compact(&call.actor).await?;
+    let (before, after) = (bytes(done_with.before_bytes), bytes(done_with.after_bytes));
+    Ok(done(
+        "/system#store",
+        &format!("The store was compacted: it had {before} and has {after}."),
     ))
 }
 

@@ -28,6 +28,7 @@ pub(super) fn of_presence(presence: Presence) -> &'static str {
 pub(super) fn of_standing(standing: &Standing) -> &'static str {
     match standing {
         Standing::Active => "active",
+        Standing::Pending => "pending",
         Standing::Conflict { .. } => "conflict",
         Standing::Archived { .. } => "archived",
         Standing::Revoked { .. } => "revoked",
@@ -55,7 +56,7 @@ fn of_column(column: &str) -> Option<Vec<&'static str>> {
         "status" => Condition::ALL.iter().map(|condition| condition.word()).collect(),
         "config" => Verdict::ALL.iter().map(|verdict| verdict.words()).collect(),
         "presence" => vec!["online", "awaited", "offline", "never seen"],
-        "standing" => vec!["active", "conflict", "archived", "revoked"],
+        "standing" => vec!["active", "pending", "conflict", "archived", "revoked"],
         "health" => vec!["healthy", "unhealthy", "not reported"],
         "suspended" => vec!["held", "detached"],
         _ => return None,
@@ -137,7 +138,10 @@ mod tests {
             ("status = purple", "down, degraded, unknown, applying, healthy"),
             ("config in (drifted, purple)", "failed, self-reverted, drifted"),
             ("presence != purple", "online, awaited, offline, never seen"),
-            ("standing = purple", "active, conflict, archived, revoked"),
+            (
+                "standing = purple",
+                "active, pending, conflict, archived, revoked",
+            ),
         ] {
             let refused = read(typed).unwrap_err();
             assert!(refused.contains("purple") && refused.contains(told), "{refused}");

@@ -47,7 +47,9 @@ impl Index {
                 head.revisions.push(revision);
             }
         }
-        let groups = store.scan::<Group>()?.into_iter().map(|(name, row)| {
+        let survey = store.survey::<Group>()?;
+        let lacks_groups = !survey.unreadable.is_empty();
+        let groups = survey.rows.into_iter().map(|(name, row)| {
             let (group, revision) = (row.record, row.revision);
             (name, Arc::new(GroupHead { group, revision }))
         });
@@ -56,6 +58,7 @@ impl Index {
             configs: shared(configs),
             targets: shared(targets),
             offers: Arc::default(),
+            lacks_groups,
             ..Self::default()
         };
         for (_, record, _) in readable::<SecretRecord>(store)? {
@@ -168,12 +171,8 @@ fn log(error: &(dyn std::error::Error + 'static), digest: Digest) {
     tracing::error!(error, %digest, "a published configuration can't be read; its agents are held");
 }
 
-/// The records of a table that can be read, with their revisions; what is wrong with the others is logged.
+/// The records of a table that can be read, with their revisions; the store tells of the others.
 fn readable<R: Record>(store: &Store) -> Result<Vec<(R::Key, R, u64)>, ReadError> {
-    let survey = store.survey::<R>()?;
-    for error in &survey.unreadable {
-        tracing::error!(error = error as &dyn std::error::Error, "a record can't be read");
-    }
-    let rows = survey.rows.into_iter();
+    let rows = store.survey::<R>()?.rows.into_iter();
     Ok(rows.map(|(key, row)| (key, row.record, row.revision)).collect())
 }

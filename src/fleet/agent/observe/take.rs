@@ -33,7 +33,9 @@ impl Subject<'_> {
             connection_status,
             available_components,
             custom_capabilities,
+            custom_message,
         } = parts;
+        observed.custom_message = custom_message;
         if let Some(description) = description {
             let packed = Packed::new(&description);
             if self.agent.reported.description.as_ref() != Some(&packed) {

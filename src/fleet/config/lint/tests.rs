@@ -27,12 +27,23 @@ fn found(text: &str) -> Vec<String> {
 }
 
 fn found_for(text: &str, available: &Available) -> Vec<String> {
-    let problems = lint_for(text.as_bytes(), &Limits::default(), available);
-    let show = |p: &Problem| {
-        let mark = if p.severity == Severity::Error { "" } else { "? " };
-        format!("{mark}{}:{} {}", p.at.line, p.at.column, p.message)
+    let problems = lint_for(text.as_bytes(), &Limits::default(), available, Judged::Whole);
+    problems.iter().map(shown).collect()
+}
+
+fn shown(p: &Problem) -> String {
+    let mark = match p.severity {
+        Severity::Error => "",
+        Severity::Incomplete => "… ",
+        Severity::Warning => "? ",
     };
-    problems.iter().map(show).collect()
+    format!("{mark}{}:{} {}", p.at.line, p.at.column, p.message)
+}
+
+/// What is found in a layer.
+fn found_in_layer(text: &str) -> Vec<String> {
+    let problems = lint(text.as_bytes(), &Limits::default(), Judged::Layer);
+    problems.iter().map(shown).collect()
 }
 
 /// What is found after `from` was replaced by `to`.
@@ -190,7 +201,7 @@ fn a_component_that_the_agents_lack_is_named() {
         found_for(GOOD, &both),
         ["3:3 there is no `hostmetrics` receiver in what these agents report"]
     );
-    let problems = lint_for(GOOD.as_bytes(), &Limits::default(), &both);
+    let problems = lint_for(GOOD.as_bytes(), &Limits::default(), &both, Judged::Whole);
     let absent: Vec<_> = problems.iter().filter_map(absent_component).collect();
     assert_eq!(absent, ["`hostmetrics` receiver"]);
     let newer = GOOD.replace("hostmetrics", "host_metrics");
@@ -205,6 +216,7 @@ fn a_component_that_the_agents_lack_is_named() {
         newer.as_bytes(),
         &Limits::default(),
         &agent(&["otlp", "hostmetrics"]),
+        Judged::Whole,
     );
     assert_eq!(
         problems.iter().find_map(absent_component),
@@ -247,4 +259,111 @@ fn an_id_is_a_type_or_a_type_and_a_name() {
     ] {
         assert_eq!(component_type(id), kind, "{id}");
     }
+}
+
+#[test]
+fn a_layer_may_lack_what_others_bring_and_says_what_they_have_to() {
+    assert_eq!(found_in_layer(GOOD), Vec::<String>::new());
+    for (layer, expected) in [
+        (
+            "# nothing yet\n",
+            vec!["… 1:1 this says nothing: another layer of the group must bring the configuration"],
+        ),
+        (
+            "exporters: {debug: }\n",
+            vec![
+                "… 1:1 there is no `service`: another layer of the group must bring it, with the pipelines that run",
+            ],
+        ),
+        (
+            "service: {telemetry: {logs: {level: debug}}}\n",
+            vec!["… 1:1 `service` has no pipelines: another layer of the group must bring them"],
+        ),
+        (
+            "service: {pipelines: }\n",
+            vec!["… 1:11 there is no pipeline: another layer of the group must bring those that run"],
+        ),
+        (
+            "exporters: {debug: }\nservice: {pipelines: {logs: {exporters: !append [debug]}}}\n",
+            vec!["… 2:23 the pipeline \"logs\" has no receiver: another layer of the group must bring it"],
+        ),
+        (
+            "service: {extensions: [zpages], pipelines: {logs: {receivers: [otlp], exporters: [debug]}}}\n",
+            vec![
+                "… 1:24 the extension \"zpages\" is not defined here: another layer of the group must define it under \
+                 `extensions`",
+                "… 1:64 the receiver \"otlp\" is not defined here: another layer of the group must define it under \
+                 `receivers` or `connectors`",
+                "… 1:83 the exporter \"debug\" is not defined here: another layer of the group must define it under \
+                 `exporters` or `connectors`",
+            ],
+        ),
+        (
+            "receivers: {a: }\nconnectors: {count: }\nservice: {pipelines: {logs: {receivers: [a], exporters: [count]}}}\n",
+            vec![
+                "… 3:58 no pipeline here has the connector \"count\" as a receiver: one of another layer of the group \
+                 must",
+            ],
+        ),
+    ] {
+        assert_eq!(found_in_layer(layer), expected, "{layer}");
+    }
+}
+
+#[test]
+fn what_is_wrong_in_any_configuration_is_wrong_in_a_layer() {
+    for (layer, expected) in [
+        (
+            "exporter: {debug: }\n",
+            "1:1 collectors know no section \"exporter\"",
+        ),
+        ("exporters: [debug]\n", "1:12 `exporters` is a map"),
+        ("exporters: {8: }\n", "1:13 a key has to be text"),
+        (
+            "exporters: {a: }\nexporters: {b: }\n",
+            "2:1 the key \"exporters\" stands here",
+        ),
+        ("service: {pipeline: }\n", "1:11 `service` knows no \"pipeline\""),
+        (
+            "service: {pipelines: {log: }}\n",
+            "1:23 \"log\" names no pipeline",
+        ),
+        (
+            "processors: {a: }\nservice: {pipelines: {logs: {processors: [a, a]}}}\n",
+            "2:46 the processor \"a\" stands here a second time",
+        ),
+    ] {
+        let found = found_in_layer(layer);
+        assert!(found.iter().any(|found| found.starts_with(expected)), "{found:?}");
+    }
+}
+
+#[test]
+fn a_layer_is_told_of_what_is_unused_only_where_it_could_have_used_it() {
+    let layer = "exporters: {debug: }\nextensions: {zpages: }\nservice: {pipelines: {logs: {receivers: [a], exporters: [b]}}}\n";
+    let unused: Vec<_> = found_in_layer(layer)
+        .into_iter()
+        .filter(|found| found.starts_with('?'))
+        .collect();
+    assert_eq!(
+        unused,
+        ["? 1:13 the exporter \"debug\" is defined, but not used in a pipeline"]
+    );
+}
+
+#[test]
+fn a_layer_does_not_use_what_it_removes() {
+    let layer = "exporters: {debug: !remove }\nservice: {pipelines: {traces: !remove , logs: {receivers: [a], exporters: [debug]}}}\n";
+    let errors: Vec<_> = found_in_layer(layer)
+        .into_iter()
+        .filter(|found| !found.starts_with('…'))
+        .collect();
+    assert_eq!(
+        errors,
+        ["2:76 the exporter \"debug\" is removed in this very text, and can't be used here"]
+    );
+    assert_eq!(
+        found_in_layer("connectors: !remove\nservice: {pipelines: {traces: !remove }}\n"),
+        Vec::<String>::new()
+    );
 }

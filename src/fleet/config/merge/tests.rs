@@ -22,25 +22,158 @@ fn maps_merge_and_everything_else_is_replaced() {
 }
 
 #[test]
-fn nothing_replaces_what_was_there_as_collectors_have_it() {
-    assert_eq!(
-        text(&["receivers: {otlp: {x: 1}}", "receivers: {otlp: }"]),
-        "receivers:\n  otlp:\n"
-    );
-    let overlaps = merged(&["receivers: {otlp: {x: 1}}", "receivers: {otlp: }"]).overlaps;
-    assert_eq!(overlaps[0].path, "receivers.otlp");
-    assert_eq!(
+fn nothing_over_a_map_leaves_it_as_it_is_and_over_anything_else_takes_its_place() {
+    for (below, above, expected) in [
         (
-            overlaps[0].kept.value.as_str(),
-            overlaps[0].lost[0].value.as_str()
+            "receivers: {otlp: {x: 1}}",
+            "receivers: {otlp: }",
+            "receivers:\n  otlp:\n    x: 1\n",
         ),
-        ("null", "a map of 1")
+        (
+            "receivers: {otlp: {x: 1}}",
+            "receivers: ~",
+            "receivers:\n  otlp:\n    x: 1\n",
+        ),
+        (
+            "a: {b: {c: {d: 1}}}",
+            "a: {b: {c: }}",
+            "a:\n  b:\n    c:\n      d: 1\n",
+        ),
+        (
+            "receivers: {otlp: }",
+            "receivers: {otlp: }",
+            "receivers:\n  otlp:\n",
+        ),
+        (
+            "receivers: {otlp: }",
+            "receivers: {otlp: {x: 1}}",
+            "receivers:\n  otlp:\n    x: 1\n",
+        ),
+        (
+            "service: {extensions: [a]}",
+            "service: {extensions: }",
+            "service:\n  extensions:\n    - a\n",
+        ),
+    ] {
+        let merged = merged(&[below, above]);
+        assert_eq!(merged.root.emit().text, expected, "{above}");
+        assert!(
+            merged.overlaps.is_empty(),
+            "they don't contradict each other: {above}"
+        );
+    }
+    for (below, above, expected) in [
+        ("a: {b: 1}", "a: {b: }", "a:\n  b:\n"),
+        ("a: {b: [1]}", "a: {b: ~}", "a:\n  b:\n"),
+        (
+            "service: {pipelines: {logs: {processors: [a]}}}",
+            "service: {pipelines: {logs: {processors: }}}",
+            "service:\n  pipelines:\n    logs:\n      processors:\n",
+        ),
+    ] {
+        let merged = merged(&[below, above]);
+        assert_eq!(merged.root.emit().text, expected, "{above}");
+        assert_eq!(merged.overlaps[0].kept.value, "null");
+    }
+}
+
+#[test]
+fn what_layers_below_have_is_removed_at_any_key_and_told_with_both_places() {
+    let base = "exporters:\n  debug: {x: 1}\n  otlp: {endpoint: a, headers: {k: v}}\nservice: {pipelines: {logs: {exporters: [debug]}, traces: }}\n";
+    let more =
+        "exporters:\n  debug: !remove\n  otlp: {headers: !remove}\nservice: {pipelines: {logs: !remove}}\n";
+    let merged = merged(&[base, more]);
+    assert_eq!(
+        merged.root.emit().text,
+        "exporters:\n  otlp:\n    endpoint: a\nservice:\n  pipelines:\n    traces:\n"
     );
-    assert!(
-        merged(&["receivers: {otlp: }", "receivers: {otlp: {x: 1}}"])
-            .overlaps
-            .is_empty()
+    assert!(merged.idle.is_empty());
+    let told: Vec<_> = merged
+        .overlaps
+        .iter()
+        .map(|overlap| {
+            assert!(overlap.kept.removes() && !overlap.lost[0].removes());
+            (
+                overlap.path.as_str(),
+                overlap.kept.layer,
+                overlap.kept.at.line,
+                overlap.lost[0].at.line,
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("exporters.debug", 1, 2, 2),
+            ("exporters.otlp.headers", 1, 3, 3),
+            ("service.pipelines.logs", 1, 4, 4)
+        ]
     );
+    assert_eq!(text(&[base, "service: !remove", "exporters: !remove"]), "{}\n");
+}
+
+#[test]
+fn what_was_removed_begins_anew_when_a_layer_above_says_it_again() {
+    let base = "exporters: {otlp: {endpoint: a, retry: 1}}";
+    let gone = "exporters: {otlp: !remove}";
+    let merged = merged(&[base, gone, "exporters: {otlp: {endpoint: b}}"]);
+    assert_eq!(merged.root.emit().text, "exporters:\n  otlp:\n    endpoint: b\n");
+    let overlap = &merged.overlaps[0];
+    assert_eq!(
+        (overlap.kept.layer, overlap.kept.value.as_str()),
+        (2, "a map of 1")
+    );
+    let lost: Vec<_> = overlap
+        .lost
+        .iter()
+        .map(|said| (said.layer, said.removes()))
+        .collect();
+    assert_eq!(lost, [(0, false), (1, true)]);
+    assert_eq!(
+        text(&[base, gone, "exporters: {otlp: }"]),
+        "exporters:\n  otlp:\n"
+    );
+}
+
+#[test]
+fn removing_what_no_layer_below_has_does_nothing_and_is_told() {
+    for layers in [
+        &["a: {b: 1}", "a: {c: !remove}"][..],
+        &["a: {b: 1}", "d: {e: {f: !remove}}"],
+        &["a: {b: 1, c: !remove}"],
+        &["d: !remove", "a: {b: 1}"],
+        &["a: {b: 1}", "a: {b: {c: !remove}}"],
+    ] {
+        let merged = merged(layers);
+        assert_eq!(merged.root.emit().text, "a:\n  b: 1\n", "{layers:?}");
+        assert_eq!(merged.idle.len(), 1, "{layers:?}");
+        assert!(!merged.idle[0].problem.is_error());
+    }
+    let idle = merged(&["a: {b: 1}", "a:\n  c: !remove\n"]).idle;
+    assert_eq!((idle[0].layer, idle[0].problem.at.line), (1, 2));
+    assert_eq!(
+        idle[0].problem.message,
+        "no layer below this one has `a.c`, so `!remove` does nothing"
+    );
+}
+
+#[test]
+fn a_removal_where_it_makes_no_sense_is_refused_with_its_place() {
+    for (layer, expected) in [
+        ("!remove\n", "stands behind a key"),
+        ("a: [!remove x]\n", "stands behind a key"),
+        ("a: [{b: !remove }]\n", "stands behind a key"),
+        ("a: !remove {b: 1}\n", "nothing stands behind it"),
+        ("a: !remove b\n", "nothing stands behind it"),
+        ("a: !remove [b]\n", "nothing stands behind it"),
+        ("service: {extensions: !append }\n", "can be appended to"),
+    ] {
+        let refused = merge(&[b"x: 1", layer.as_bytes()], &Limits::default()).unwrap_err();
+        assert!(
+            refused[0].layer == 1 && refused[0].problem.message.contains(expected),
+            "{layer}: {refused:?}"
+        );
+    }
 }
 
 #[test]

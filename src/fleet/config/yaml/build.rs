@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_saphyr::granit_parser::{Event, Marker, Options, Parser, ScalarStyle, Span, Tag, options};
+use serde_saphyr::granit_parser::{
+    Event, Marker, Options, Parser, ScalarStyle, Span, Tag as WrittenTag, options,
+};
 
-use super::{Entry, Limits, Node, Position, Problem, Value, reason, scalar};
+use super::{Entry, Limits, Node, Position, Problem, Tag, Value, reason, scalar};
 
 /// Problems beyond this many say nothing new.
 const MOST_PROBLEMS: usize = 50;
@@ -74,12 +76,12 @@ struct Open {
     anchor: usize,
     /// What the tree took when it began.
     before: Cost,
+    tag: Option<Tag>,
     content: Content,
 }
 
 enum Content {
-    /// The items, and whether the list has the tag `!append`.
-    List(Vec<Node>, bool),
+    List(Vec<Node>),
     Map(OpenMap),
 }
 
@@ -135,25 +137,28 @@ impl<'a> Builder<'a> {
                 let merge = plain && text == "<<";
                 let node = Node {
                     quoted: !plain,
+                    tag: asked(tag.as_deref()),
                     ..Node::new(at, value)
                 };
                 self.finish(node, anchor, before, merge)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                let append = tag.is_some_and(|tag| tag.core_suffix().is_none() && is_append(&tag));
-                self.begin(at, anchor, Content::List(Vec::new(), append))
+                self.begin(at, anchor, asked(tag.as_deref()), Content::List(Vec::new()))
             }
-            Event::MappingStart(_, anchor, _) => self.begin(at, anchor, Content::Map(OpenMap::default())),
+            Event::MappingStart(_, anchor, tag) => {
+                let content = Content::Map(OpenMap::default());
+                self.begin(at, anchor, asked(tag.as_deref()), content)
+            }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.open.pop() else {
                     return Ok(());
                 };
-                let (value, append) = match open.content {
-                    Content::List(items, append) => (Value::List(items), append),
-                    Content::Map(map) => (Value::Map(map.all()), false),
+                let value = match open.content {
+                    Content::List(items) => Value::List(items),
+                    Content::Map(map) => Value::Map(map.all()),
                 };
                 let node = Node {
-                    append,
+                    tag: open.tag,
                     ..Node::new(open.at, value)
                 };
                 self.finish(node, open.anchor, open.before, false)
@@ -163,7 +168,13 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn begin(&mut self, at: Position, anchor: usize, content: Content) -> Result<(), Problem> {
+    fn begin(
+        &mut self,
+        at: Position,
+        anchor: usize,
+        tag: Option<Tag>,
+        content: Content,
+    ) -> Result<(), Problem> {
         if self.open.len() >= self.limits.depth {
             return Err(Problem::error(at, reason::too_deep(self.limits)));
         }
@@ -173,6 +184,7 @@ impl<'a> Builder<'a> {
             at,
             anchor,
             before,
+            tag,
             content,
         });
         Ok(())
@@ -221,7 +233,7 @@ impl<'a> Builder<'a> {
             return Ok(());
         };
         let added = match &mut open.content {
-            Content::List(items, _) => {
+            Content::List(items) => {
                 items.push(node);
                 Ok(())
             }
@@ -314,7 +326,7 @@ impl OpenMap {
 }
 
 /// The value of a scalar; `None` when its tag calls for another one.
-fn value(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Option<Value> {
+fn value(text: &str, style: ScalarStyle, tag: Option<&WrittenTag>) -> Option<Value> {
     let is_plain = matches!(style, ScalarStyle::Plain);
     let own = || {
         if is_plain {
@@ -341,9 +353,14 @@ fn value(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Option<Value> {
     }
 }
 
-/// `!append`
-fn is_append(tag: &Tag) -> bool {
-    tag.suffix() == "append"
+/// `!append` and `!remove`; other tags ask nothing.
+fn asked(tag: Option<&WrittenTag>) -> Option<Tag> {
+    let own = tag.filter(|tag| tag.core_suffix().is_none())?;
+    match own.suffix() {
+        "append" => Some(Tag::Append),
+        "remove" => Some(Tag::Remove),
+        _ => None,
+    }
 }
 
 /// How many collections are nested in a value. Bounded by the limit on depth, which every value has passed.

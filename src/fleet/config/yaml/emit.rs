@@ -49,7 +49,7 @@ pub(super) fn emit(root: &Node) -> Emitted {
         | Value::Text(_)
         | Value::List(_)
         | Value::Map(_) => {
-            emitter.value("", root, 0);
+            emitter.value("", root, root.origin(), 0);
         }
     }
     emitter.emitted
@@ -67,11 +67,15 @@ impl Emitter {
         for (at, entry) in entries.iter().enumerate() {
             let before = opening.filter(|_| at == 0).unwrap_or(&inner);
             let key = text(&entry.key);
+            let origin = Origin {
+                at: entry.at,
+                ..entry.value.origin()
+            };
             if key.len() > LONGEST_SIMPLE_KEY {
-                self.line(&format!("{before}? {key}"), &entry.value);
-                self.value(&format!("{inner}:"), &entry.value, indent);
+                self.line(&format!("{before}? {key}"), origin);
+                self.value(&format!("{inner}:"), &entry.value, origin, indent);
             } else {
-                self.value(&format!("{before}{key}:"), &entry.value, indent);
+                self.value(&format!("{before}{key}:"), &entry.value, origin, indent);
             }
         }
     }
@@ -83,43 +87,43 @@ impl Emitter {
                 Value::Map(entries) if !entries.is_empty() => {
                     self.map(entries, indent + 2, Some(&format!("{dash} ")));
                 }
-                Value::Null => self.line(&format!("{dash} null"), item),
+                Value::Null => self.line(&format!("{dash} null"), item.origin()),
                 Value::Bool(_)
                 | Value::Int(_)
                 | Value::Float(_)
                 | Value::Text(_)
                 | Value::List(_)
-                | Value::Map(_) => self.value(&dash, item, indent),
+                | Value::Map(_) => self.value(&dash, item, item.origin(), indent),
             }
         }
     }
 
     /// A value behind what leads to it, on that line or below it.
-    fn value(&mut self, before: &str, node: &Node, indent: usize) {
+    fn value(&mut self, before: &str, node: &Node, origin: Origin, indent: usize) {
         let gap = if before.is_empty() { "" } else { " " };
         match &node.value {
             Value::Map(entries) if !entries.is_empty() => {
-                self.line(before, node);
+                self.line(before, origin);
                 self.map(entries, indent + 2, None);
             }
             Value::List(items) if !items.is_empty() => {
-                self.line(before, node);
+                self.line(before, origin);
                 self.list(items, indent + 2);
             }
-            Value::Null => self.line(before, node),
-            Value::Map(_) => self.line(&format!("{before}{gap}{{}}"), node),
-            Value::List(_) => self.line(&format!("{before}{gap}[]"), node),
+            Value::Null => self.line(before, origin),
+            Value::Map(_) => self.line(&format!("{before}{gap}{{}}"), origin),
+            Value::List(_) => self.line(&format!("{before}{gap}[]"), origin),
             Value::Text(words) if fits_block(words) => {
-                self.block(&format!("{before}{gap}"), node, words, indent + 2);
+                self.block(&format!("{before}{gap}"), origin, words, indent + 2);
             }
             Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {
-                self.line(&format!("{before}{gap}{}", in_line(&node.value)), node);
+                self.line(&format!("{before}{gap}{}", in_line(&node.value)), origin);
             }
         }
     }
 
     /// A text of several lines, as it is.
-    fn block(&mut self, before: &str, node: &Node, words: &str, indent: usize) {
+    fn block(&mut self, before: &str, origin: Origin, words: &str, indent: usize) {
         let body = words.trim_end_matches('\n');
         let ends = words.len() - body.len();
         let mark = match ends {
@@ -127,21 +131,21 @@ impl Emitter {
             1 => "|",
             _ => "|+",
         };
-        self.line(&format!("{before}{mark}"), node);
+        self.line(&format!("{before}{mark}"), origin);
         let indent = " ".repeat(indent);
         for line in body.split('\n') {
             let indent = if line.is_empty() { "" } else { &indent };
-            self.line(&format!("{indent}{line}"), node);
+            self.line(&format!("{indent}{line}"), origin);
         }
         for _ in 1..ends {
-            self.line("", node);
+            self.line("", origin);
         }
     }
 
-    fn line(&mut self, text: &str, of: &Node) {
+    fn line(&mut self, text: &str, origin: Origin) {
         self.emitted.text.push_str(text);
         self.emitted.text.push('\n');
-        self.emitted.lines.push(of.origin());
+        self.emitted.lines.push(origin);
     }
 }
 
@@ -357,6 +361,6 @@ mod tests {
         assert_eq!(emitted.text, document);
         let lines: Vec<_> = emitted.lines.iter().map(|origin| origin.at.line).collect();
         assert_eq!(lines.len(), document.lines().count());
-        assert_eq!(lines, [1, 3, 4, 4, 4, 6, 7, 8]);
+        assert_eq!(lines, [1, 2, 3, 3, 3, 6, 7, 8]);
     }
 }

@@ -196,6 +196,7 @@ impl World {
             stage_since: self.now,
             promoted: 0,
             accepted_failures: 0,
+            approval: None,
             governs: true,
             history: Vec::new(),
         };
