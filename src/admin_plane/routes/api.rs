@@ -8,8 +8,8 @@ use crate::admin_plane::api::{
 };
 use crate::admin_plane::openapi;
 use crate::auth::permission::Permission::{
-    Approve, EditConfigs, EditGroups, EnrolAgents, ManageAccounts, ManageSecrets, ManageSystem, OperateAgents,
-    OwnAccount, Publish, RevokeAgents, ViewAudit, ViewEffectiveConfig, ViewFleet,
+    Approve, EditConfigs, EditGroups, EnrolAgents, ManageAccounts, ManageSecrets, ManageSystem,
+    OperateAgents, OwnAccount, Publish, RevokeAgents, ViewAudit, ViewEffectiveConfig, ViewFleet,
 };
 
 const GET: Method = Method::GET;
