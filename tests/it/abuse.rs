@@ -34,7 +34,7 @@
 //! | 200 parallel wrong passwords | `of_200_parallel_wrong_passwords_few_are_verified_and_the_rest_are_too_many` (`login`) |
 //! | a setup token claimed 100 times at once, guessed | `a_single_use_setup_token_claimed_100_times_at_once_has_one_success`, `five_wrong_setup_tokens_close_the_setup_also_across_a_restart` (`setup`) |
 //! | YAML with bombs of aliases, 10,000 levels, a key twice, a NUL, 5 MiB | `black_box::configurations_that_would_tie_us_up_are_refused_with_their_place` |
-//! | any credential saying anything as anybody | `no_message_of_whoever_is_let_in_touches_another_agent`, `no_message_of_whoever_is_not_let_in_touches_any_agent` (`identity_matrix`) |
+//! | any credential saying anything as anybody | `identity_matrix::no_message_of_whoever_is_let_in_touches_another_agent`, `identity_matrix::no_message_of_whoever_is_not_let_in_touches_any_agent` |
 //! | 100 XSS payloads in every field | `tests/browser/xss.test.js` |
 //! | host names with newlines, JSON, escapes | `whole_server::what_agents_call_themselves_stays_one_line_of_the_log` |
 

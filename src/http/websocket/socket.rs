@@ -196,7 +196,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             self.share = None;
         }
         let read = self.with_io(cx, |context, io| context.read(io));
-        if matches!(read, Poll::Pending | Poll::Ready(Ok(Message::Binary(_)))) && !self.has_room() {
+        // A message that is on the way, or whole just now: between messages nothing is taken.
+        let counts = match &read {
+            Poll::Pending => !self.gate.is_between_messages(),
+            Poll::Ready(read) => matches!(read, Ok(Message::Binary(_))),
+        };
+        if counts && !self.has_room() {
             // What has arrived is let go at once, and so is its room.
             self.context = context(self.role, self.settings);
             self.share = None;

@@ -373,7 +373,8 @@ async fn pages_of_others_wrong_names_and_guessed_passwords_get_nowhere() {
 
     let wrong = "name=anna&password=not+the+password";
     let mut streams = Vec::new();
-    for _ in 0..200 {
+    // Few enough to be there at the same time, before the first of them has waited too long.
+    for _ in 0..40 {
         streams.push(program.connect_to(program.people).await);
     }
     let guesses = streams
@@ -384,7 +385,7 @@ async fn pages_of_others_wrong_names_and_guessed_passwords_get_nowhere() {
     let slowed = answers.iter().filter(|answer| answer.status == 429).count();
     assert_eq!(
         verified + slowed,
-        200,
+        40,
         "{:?}",
         answers.iter().map(|answer| answer.status).collect::<Vec<_>>()
     );

@@ -12,7 +12,7 @@ use super::site::{Answer, Site, filled_rows};
 use crate::people;
 
 /// Routes that can't succeed here, with what shows them.
-const ELSEWHERE: [(&str, &str); 4] = [
+const ELSEWHERE: [(&str, &str); 6] = [
     (
         "/api/v1/system/release",
         "holds come from a store that went back in time: `clean_up`, `s09_offers`",
@@ -28,6 +28,14 @@ const ELSEWHERE: [(&str, &str); 4] = [
     (
         "/api/v1/agents/{id}/adopt",
         "takes an agent that speaks: `canary`",
+    ),
+    (
+        "/api/v1/system/store/compact",
+        "takes a store on a disk: `store::room`",
+    ),
+    (
+        "/api/v1/rollouts/{id}/decisions",
+        "takes a second person and a protected group: `approvals`",
     ),
 ];
 
@@ -160,7 +168,8 @@ async fn configs_and_groups(walk: &mut Walk) {
     .await;
     walk.does("DELETE", group, "/api/v1/groups/gone", Value::Null, 1)
         .await;
-    let layers = json!({"layers": [{"config": "edge", "revision": 1}], "strategy": "all at once"});
+    let layers =
+        json!({"layers": [{"config": "edge", "revision": 1}], "strategy": "all at once", "confirm": 0});
     walk.does(
         "POST",
         "/api/v1/groups/{name}/publish",
@@ -315,24 +324,25 @@ async fn people_and_secrets(walk: &mut Walk) {
     walk.does("DELETE", "/api/v1/account/sessions/{id}", &path, Value::Null, 1)
         .await;
     walk.does("DELETE", sessions, sessions, Value::Null, 1).await;
-    let change = json!({"present_password": people::PASSWORD, "new_password": people::OTHER});
-    walk.does(
-        "POST",
-        "/api/v1/account/password",
-        "/api/v1/account/password",
-        change,
-        1,
-    )
-    .await;
-    let reset = json!({"new_password": people::PASSWORD});
-    walk.does(
-        "POST",
+    let (accounts, account) = ("/api/v1/accounts", "/api/v1/accounts/{name}");
+    let bert = json!({"name": "bert", "role": "viewer"});
+    walk.does("POST", accounts, accounts, bert, 1).await;
+    let acts = ("/api/v1/accounts/{name}/acts", "/api/v1/accounts/bert/acts");
+    walk.does("POST", acts.0, acts.1, json!({"act": "disable"}), 1)
+        .await;
+    let reset = json!({"new_password": people::OTHER});
+    let passwords = (
         "/api/v1/accounts/{name}/password",
-        "/api/v1/accounts/anna/password",
-        reset,
-        1,
-    )
-    .await;
+        "/api/v1/accounts/bert/password",
+    );
+    walk.does("POST", passwords.0, passwords.1, reset, 1).await;
+    walk.does("DELETE", account, "/api/v1/accounts/bert", Value::Null, 1)
+        .await;
+    let prove = ("/api/v1/account/prove", json!({"password": people::PASSWORD}));
+    walk.does("POST", prove.0, prove.0, prove.1, 1).await;
+    let change = json!({"present_password": people::PASSWORD, "new_password": people::OTHER});
+    let password = "/api/v1/account/password";
+    walk.does("POST", password, password, change, 1).await;
 }
 
 #[tokio::test]

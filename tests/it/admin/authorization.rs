@@ -148,14 +148,17 @@ impl Site {
     }
 }
 
-/// Asking with a secret moves the time of its last use, refused or not.
+/// Asking with a secret moves the time of its last use, refused or not, and so its place in the list.
 fn without_uses(seen: &mut Value) {
     match seen {
         Value::Object(fields) => {
             fields.retain(|name, _| !matches!(name.as_str(), "last_used_at" | "last_seen" | "last_used"));
             fields.values_mut().for_each(without_uses);
         }
-        Value::Array(items) => items.iter_mut().for_each(without_uses),
+        Value::Array(items) => {
+            items.iter_mut().for_each(without_uses);
+            items.sort_by_key(Value::to_string);
+        }
         _ => {}
     }
 }
