@@ -114,7 +114,7 @@ pub(super) enum Role {
     Viewer,
     /// Edits what reaches nobody
     Operator,
-    /// Publishes and approves
+    /// Publishes, and approves when signed in
     Deployer,
     /// Does everything
     Admin,
