@@ -156,11 +156,16 @@ async fn a_host_that_was_set_up_anew_is_merged_into_the_record_that_it_had() {
     let full = anew.full();
     assert!(line.ask(&full).await.remote_config.is_none());
     let waits = world.waits();
-    let [like] = waits[0].looks_like.as_slice() else {
+    let [candidate] = waits[0].looks_like.as_slice() else {
         panic!("{waits:?}")
     };
     assert_eq!(
-        (like.agent.id, like.by, like.online, like.can_merge),
+        (
+            candidate.agent.id,
+            candidate.by,
+            candidate.online,
+            candidate.can_merge
+        ),
         (known, Likeness::HostId, false, true)
     );
 

@@ -105,7 +105,7 @@ async fn s_272_only_messages_that_both_sides_announce_are_sent() {
     for wrong in [
         message("nonsense", "scan", b"x"),
         message(ONE, "", b"x"),
-        message(ONE, "scan", &[0; LARGEST + 1]),
+        message(ONE, "scan", &vec![0; LARGEST + 1]),
     ] {
         let refused = world.sends(agent.id(), wrong).await;
         assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
