@@ -178,13 +178,14 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     if error.is::<Problems>() {
         return 2;
     }
+    if error.is::<crate::app::tasks::Failure>() {
+        return 5;
+    }
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::Arguments(_)) => 2,
         Some(ClientError::NotRunning { .. } | ClientError::Unreachable { .. }) => 3,
         Some(ClientError::Refused(_)) => 4,
-        Some(ClientError::Request(_) | ClientError::Answer { .. }) => 1,
-        None if error.is::<crate::app::tasks::Failure>() => 5,
-        None => 1,
+        Some(ClientError::Request(_) | ClientError::Answer { .. }) | None => 1,
     }
 }
 

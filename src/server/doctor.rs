@@ -295,7 +295,7 @@ fn look_at_store(chart: &mut Chart, rehearsal: &Rehearsal, key: Option<&SealKey>
     }
     match store.verify_audit() {
         Ok(AuditVerdict::Intact { records, .. }) => {
-            chart.well("audit", format!("{records} records, one chain"))
+            chart.well("audit", format!("{records} records, one chain"));
         }
         Ok(AuditVerdict::Broken { number, .. }) => {
             let found = format!("the chain breaks at record {number}");

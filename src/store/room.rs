@@ -191,7 +191,7 @@ fn lay(path: &Path, bytes: u64) -> io::Result<()> {
 }
 
 fn fill(file: &mut File, bytes: u64) -> io::Result<()> {
-    let block = [0; 64 * 1024];
+    let block = [0; 8 * 1024];
     let mut left = bytes;
     while left > 0 {
         let next = usize::try_from(left).unwrap_or(block.len()).min(block.len());

@@ -209,6 +209,9 @@ pub(super) fn check_rows(store: &Store, acknowledged: &[u32]) -> Result<u64, Str
     Ok(events.len() as u64)
 }
 
+/// What is written again and again, by its name.
+type Scenario = (&'static str, fn(u32) -> Batch);
+
 /// A batch that also freezes a content.
 fn freezing(number: u32) -> Batch {
     let mut batch = pair(number);
@@ -231,8 +234,7 @@ fn churning(number: u32) -> Batch {
 
 #[test]
 fn a_full_disk_refuses_and_resumes_without_a_restart_whichever_write_fails() {
-    let scenarios: [(&str, fn(u32) -> Batch); 3] =
-        [("pairs", pair), ("contents", freezing), ("churn", churning)];
+    let scenarios: [Scenario; 3] = [("pairs", pair), ("contents", freezing), ("churn", churning)];
     for (scenario, batch) in scenarios {
         let mut failures = 0;
         for at in 0.. {

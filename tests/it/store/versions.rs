@@ -131,7 +131,7 @@ fn a_flipped_bit_in_the_schema_number_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
     open(folder.path()).close();
     tamper(folder.path(), "meta_v1", b"schema", |schema| {
-        *schema = Some(vec![0, 0, 0, 0])
+        *schema = Some(vec![0, 0, 0, 0]);
     });
     let error = Store::open(folder.path(), &Settings::default(), Timestamp(2)).unwrap_err();
     assert!(error.to_string().contains("sealed copy"), "{error}");
