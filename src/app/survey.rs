@@ -1,6 +1,7 @@
 //! Every record of a store read once, whoever uses it: what can't be read is then known to the store.
 
 use super::intentions::SealedContent;
+use super::messages::Received;
 use super::records::{ComponentSet, Pulses, TimelineEntry};
 use super::secrets::SecretRecord;
 use super::vault::SealKey;
@@ -46,6 +47,7 @@ pub fn survey(store: &Store, key: Option<&SealKey>) -> Result<Surveyed, ReadErro
     readable::<Pulses>(store, &mut found)?;
     readable::<TimelineEntry>(store, &mut found)?;
     readable::<ComponentSet>(store, &mut found)?;
+    readable::<Received>(store, &mut found)?;
     readable::<Credential>(store, &mut found)?;
     readable::<EnrolmentToken>(store, &mut found)?;
     readable::<Account>(store, &mut found)?;

@@ -355,8 +355,8 @@ async fn look_at_everything(program: &Program, agent: &str, as_who: ((&str, &str
     let (cookie, bearer) = as_who;
     let rollouts = program.read("/api/v1/rollouts").await;
     let rollout = rollouts["rollouts"][0]["id"]
-        .as_str()
-        .unwrap_or("none")
+        .to_string()
+        .trim_matches('"')
         .to_owned();
     let tokens = program.read("/api/v1/enrolment-tokens").await;
     let token = tokens["tokens"][0]["id"].as_str().unwrap_or("none").to_owned();

@@ -89,7 +89,7 @@ impl Walk {
             .iter()
             .find(|one| one.to_string().contains(name))
             .unwrap_or_else(|| panic!("{name}: {found:?}"));
-        one["id"].as_str().unwrap().to_owned()
+        one["id"].to_string().trim_matches('"').to_owned()
     }
 }
 
@@ -231,7 +231,8 @@ async fn agents(walk: &mut Walk) {
     walk.does("POST", "/api/v1/agents/acts", "/api/v1/agents/acts", hold, 2)
         .await;
     let own = json!({"config": "edge", "revision": 1});
-    walk.does("POST", "/api/v1/agents/{id}/publish", &path("publish"), own, 1)
+    // What it gets, and that the agent takes it.
+    walk.does("POST", "/api/v1/agents/{id}/publish", &path("publish"), own, 2)
         .await;
 
     let staged =
