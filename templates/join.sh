@@ -547,8 +547,9 @@ settled() {
         return
     fi
     ask_server && is_served && grep -q '"online" *: *true' "$work/answer" || return 1
-    # What ran with another credential until now may not have been missed yet.
-    grep -q '"uses_this_credential" *: *true' "$work/answer" || return 1
+    # What ran with another credential until now may not have been missed yet. What is started again may have been given
+    # another one by the server since its files were written.
+    [ -n "$resume" ] || grep -q '"uses_this_credential" *: *true' "$work/answer" || return 1
     if [ -n "$going_on" ] && [ "$(field condition)" != healthy ]; then return 1; fi
     [ -n "$taken_over" ] || return 0
     case $(field config) in

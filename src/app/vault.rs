@@ -86,7 +86,7 @@ impl SealKey {
     /// What stands for a secret where an agent reports it: the same for the same value, and telling nothing else.
     pub(super) fn mark(&self, value: &str) -> String {
         let digest = Digest(self.keyed(b"mark", value.as_bytes()));
-        telling_mark(&digest.short().to_string())
+        telling_mark(&digest.short())
     }
 
     fn keyed(&self, purpose: &[u8], bytes: &[u8]) -> [u8; 32] {

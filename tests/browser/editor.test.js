@@ -9,6 +9,7 @@ import { claim, collector, makeConfig, typeConfig } from "./lib/flows.js";
 import { serve } from "./lib/server.js";
 
 const unknown = collector("localhost:4317").replace("exporters: [debug]", "exporters: [debgu]");
+const nameless = collector("localhost:4317").replace("exporters: [debug]", "exporters: [debug, 3]");
 const broken = "receivers:\n  otlp:\n    protocols: [grpc\nexporters: {}\n";
 
 describe("with JavaScript", () => {
@@ -33,12 +34,12 @@ describe("with JavaScript", () => {
     await me.go("/configs/-/new");
     await state().getByText("No problems found.").waitFor();
     await typeConfig(me, unknown);
-    await state().getByText("1 error, 1 other remark.").waitFor();
+    await state().getByText("0 errors, 2 other remarks.").waitFor();
     const said = await problems().allInnerTexts();
     assert.match(said[0], /Warning[\s\S]*Line 7:3[\s\S]*"debug" is defined, but not used/);
-    assert.match(said[1], /Error[\s\S]*Line 12:19[\s\S]*"debgu" is not defined/);
-    assert.equal(await page.locator(".cm-lint-marker-error").count(), 1, "the line is marked");
-    assert.equal(await page.locator(".cm-lintRange-error").innerText(), "debgu");
+    assert.match(said[1], /Incomplete[\s\S]*Line 12:19[\s\S]*"debgu" is not defined here/);
+    assert.equal(await page.locator(".cm-lint-marker-info").count(), 1, "the line is marked");
+    assert.equal(await page.locator(".cm-lintRange-info").innerText(), "debgu");
     await typeConfig(me, broken);
     await problems().getByText(/^Line [34]:/).waitFor();
     await typeConfig(me, collector("localhost:4317"));
@@ -96,12 +97,12 @@ describe("without JavaScript", () => {
   });
 
   test("problems stand by line below the text after it was sent, and what was typed stays", async () => {
-    await makeConfig(me, "edge", unknown);
+    await makeConfig(me, "edge", nameless);
     assert.equal(new URL(page.url()).pathname, "/configs/-/new");
     const said = await page.locator(".problems li").allInnerTexts();
     assert.equal(said.length, 1, said.join("\n"));
-    assert.match(said[0], /Error[\s\S]*"debgu" is not defined[\s\S]*Line 12/);
-    assert.equal((await page.locator("textarea[name=content]").inputValue()).trimEnd(), unknown.trimEnd());
+    assert.match(said[0], /Error[\s\S]*The name of a exporter belongs here[\s\S]*Line 12/);
+    assert.equal((await page.locator("textarea[name=content]").inputValue()).trimEnd(), nameless.trimEnd());
     await typeConfig(me, collector("localhost:4317"));
     await me.press("Make config");
     assert.equal(await me.heading(), "edge");

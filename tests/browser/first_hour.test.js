@@ -130,8 +130,8 @@ function firstHour(script) {
   test("every tab of the agent opens and says something", async () => {
     await me.go(path);
     const tabs = await page.getByRole("navigation", { name: "Web one" }).getByRole("link").allInnerTexts();
-    assert.deepEqual(tabs, ["Overview", "Configuration", "Health", "Components", "Timeline", "Identity"]);
-    for (const [tab, words] of [["Health", /otelcol-contrib/], ["Components", /otlphttp/], ["Timeline", /appl|connect/i], ["Identity", /ada/], ["Overview", /region/]]) {
+    assert.deepEqual(tabs, ["Overview", "Configuration", "Health", "Components", "Timeline", "Identity", "Messages"]);
+    for (const [tab, words] of [["Health", /otelcol-contrib/], ["Components", /otlphttp/], ["Timeline", /appl|connect/i], ["Identity", /ada/], ["Messages", /message/i], ["Overview", /region/]]) {
       await me.follow(tab, page.getByRole("navigation", { name: "Web one" }));
       assert.match(await page.locator("main").innerText(), words, tab);
     }

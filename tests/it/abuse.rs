@@ -708,10 +708,10 @@ async fn messages_beyond_the_room_for_all_are_sent_away_and_small_ones_are_not()
     // In pieces it is as large.
     let mut raw = Raw::open(&world).await;
     raw.shake(&agent.credential, "").await;
-    raw.frame(0x02, &[7; 60_000]).await;
+    raw.frame(0x02, &vec![7; 60_000]).await;
     for _ in 0..8 {
         // It may be closed already.
-        let piece = [&[0x00, 0xfe][..], &60_000_u16.to_be_bytes(), &[0; 60_004]].concat();
+        let piece = [&[0x00, 0xfe][..], &60_000_u16.to_be_bytes(), &vec![0; 60_004][..]].concat();
         let _ = raw.stream.write_all(&piece).await;
     }
     assert_eq!(raw.close_code().await, 1013);

@@ -366,7 +366,7 @@ impl Stage {
             }
             Kind::EnrolmentToken => one.credential = enrolment_token(&self.world, None).await,
             Kind::SetupToken | Kind::ApiToken | Kind::Session => {
-                one.credential = of_people(&self.world, kind).await
+                one.credential = of_people(&self.world, kind).await;
             }
             Kind::CredentialId => one.credential = one.credential_id.to_string(),
             Kind::CutOff => {

@@ -38,7 +38,7 @@ export async function addAgents(reader, { hosts = 1, group, labels, behind } = {
   if (labels) await page.getByLabel("Labels").fill(labels);
   if (behind) {
     await page.getByText("Gateways, networks, note").click();
-    await page.getByLabel("Agents behind one credential").fill(String(behind));
+    await page.getByRole("textbox", { name: "Agents behind one credential" }).fill(String(behind));
   }
   await reader.press("Make the line to paste");
   const secret = /mst_enrol[a-z]*_[a-z0-9]+/.exec(await page.locator("main").innerText());

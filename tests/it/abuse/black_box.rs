@@ -51,7 +51,7 @@ async fn nobody_speaks_for_another_on_either_transport() {
         assert_eq!(program.poll(&agent.credential, &full).await.message().error, None);
     }
     let before = all_of(&program, &victim).await;
-    for credential in ["", "nonsense", &victim.credential[1..]] {
+    for credential in ["", "nonsense", victim.credential.get(1..).unwrap()] {
         let polled = program.poll(credential, &victim.clone().compressed()).await;
         assert_eq!(polled.status, 401);
         let refused = program.line(credential).await.err().expect("a refusal");
@@ -145,19 +145,19 @@ async fn bytes_that_are_no_message_are_answered_and_the_program_goes_on() {
         assert_eq!(line.hear().await.error.unwrap().kind, RefusalKind::BadRequest);
         assert!(watch.elapsed() < Duration::from_secs(2));
     }
-    let poll = Request::posting(&credential, valid.clone());
-    let wrong = poll.clone().by("PUT").send_on(&mut stream).await;
+    let posted = Request::posting(&credential, valid.clone());
+    let wrong = posted.clone().by("PUT").send_on(&mut stream).await;
     assert_eq!(
         (wrong.status, wrong.header("allow")),
         (405, Some("GET, HEAD, POST"))
     );
-    let wrong = poll
+    let wrong = posted
         .clone()
         .with("content-type", "text/plain")
         .send_on(&mut program.connect().await)
         .await;
     assert_eq!(wrong.status, 415);
-    let wrong = poll
+    let wrong = posted
         .with("origin", "https://a.example")
         .send_on(&mut program.connect().await)
         .await;
@@ -398,12 +398,14 @@ async fn configurations_that_would_tie_us_up_are_refused_with_their_place() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..10 {
         let uses = vec![format!("*a{}", level - 1); 10].join(", ");
-        bomb.push_str(&format!("a{level}: &a{level} [{uses}]\n"));
+        let line = format!("a{level}: &a{level} [{uses}]\n");
+        bomb.push_str(&line);
     }
     let deep = format!("{}1{}\n", "[".repeat(10_000), "]".repeat(10_000));
-    let indented: String = (0..1_200)
+    let lines: Vec<_> = (0..1_200)
         .map(|level| format!("{}k:\n", " ".repeat(level)))
         .collect();
+    let indented = lines.concat();
     for (what, yaml) in [
         ("aliases", bomb.as_str()),
         ("nested in brackets", &deep),

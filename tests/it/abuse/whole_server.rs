@@ -122,7 +122,7 @@ async fn nothing_of_our_memory_and_no_key_is_left_to_others() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         // Certificates are shown to everybody.
-        if path.is_file() && !name.ends_with(".pem") {
+        if path.is_file() && path.extension().is_none_or(|ending| ending != "pem") {
             assert_eq!(mode(&path) & 0o077, 0, "{name}");
             private += 1;
         }
